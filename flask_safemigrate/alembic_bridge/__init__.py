@@ -1,0 +1,1 @@
+"""The only user of Alembic: running revisions, our SQLite implementation, the journal."""

@@ -1,0 +1,252 @@
+"""Running a project's ``env.py`` with our transaction, SQLite implementation and steps."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from flask_safemigrate.alembic_bridge import sqlite
+from flask_safemigrate.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One ``context.run_migrations()`` of an ``env.py``: a database whose transaction is open.
+
+    :param bind: bind key, "" for the default database.
+    """
+
+    bind: str
+    connection: Connection
+    context: MigrationContext
+    script: ScriptDirectory
+
+
+#: What PostgreSQL begins transactions with unless told otherwise.
+_LEVEL: Literal["READ COMMITTED"] = "READ COMMITTED"
+
+Block = Callable[[], contextlib.AbstractContextManager[None]]
+Steps = Callable[[Stage, tuple[str, ...]], Iterable[Any]]
+
+
+@contextlib.contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Undo what ``fileConfig`` in ``env.py`` does to the application's loggers.
+
+    It disables every logger that exists, replaces the root's handlers and closes all handlers
+    (https://docs.python.org/3/library/logging.config.html#logging.config.fileConfig). A file's
+    handler that writes anew (mode "w") stays silent once it was closed, so they are kept out of
+    its sight.
+    """
+    root = logging.getLogger()
+    named = [
+        x for x in logging.Logger.manager.loggerDict.values() if isinstance(x, logging.Logger)
+    ]
+    kept = [(x, x.level, x.disabled, x.propagate, list(x.handlers)) for x in (root, *named)]
+    by_name: Any = getattr(logging, "_handlers", {})
+    known: Any = getattr(logging, "_handlerList", [])
+    named_handlers, handlers_kept = dict(by_name), list(known)
+    known.clear()
+    try:
+        yield
+    finally:
+        by_name.update(named_handlers)
+        known[:0] = handlers_kept
+        for logger, level, disabled, propagate, handlers in kept:
+            logger.setLevel(level)
+            logger.disabled = disabled
+            logger.propagate = propagate
+            logger.handlers[:] = handlers
+
+
+def _begin(driver: Any, patience: float, waiting: Callable[[float], None]) -> None:
+    """Begin a transaction that may write, waiting for other writers.
+
+    :param patience: seconds.
+    :param waiting: told about once a second how many seconds have passed.
+    """
+    started = time.monotonic()
+    while True:
+        waited = time.monotonic() - started
+        pause = min(1.0, max(patience - waited, 0.0))
+        driver.execute(f"PRAGMA busy_timeout = {int(pause * 1000)}")
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except Exception as error:
+            if "locked" not in str(error) or time.monotonic() - started >= patience:
+                raise
+            waiting(time.monotonic() - started)
+        else:
+            # COMMIT waits as long for readers, where the journal mode lets them block it.
+            driver.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+            return
+
+
+def _own_transaction(
+    connection: Connection, patience: float, waiting: Callable[[float], None]
+) -> Callable[[], None]:
+    """Begin an SQLite transaction that holds DDL too; returns what undoes the settings.
+
+    Python's driver by itself begins only before INSERT, UPDATE and DELETE, so that DDL before
+    them is committed at once
+    (https://docs.python.org/3/library/sqlite3.html#transaction-control).
+    """
+    driver: Any = connection.connection.driver_connection
+    level, autocommit = driver.isolation_level, getattr(driver, "autocommit", None)
+    if driver.in_transaction:
+        driver.rollback()
+    if autocommit is not None and autocommit != -1:
+        driver.autocommit = -1
+    driver.isolation_level = None
+    timeout = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+
+    def restore() -> None:
+        # The pool may have closed the connection by now; then there is nothing to restore.
+        with contextlib.suppress(Exception):
+            if driver.in_transaction:
+                driver.rollback()
+            driver.execute(f"PRAGMA busy_timeout = {timeout}")
+            driver.isolation_level = level
+            if autocommit is not None and autocommit != -1:
+                driver.autocommit = autocommit
+
+    try:
+        _begin(driver, patience, waiting)
+    except BaseException:
+        restore()
+        raise
+    return restore
+
+
+def _no_autocommit(connection: Connection) -> None:
+    """Take an engine with ``isolation_level="AUTOCOMMIT"`` back to transactions, for this run."""
+    # psycopg and psycopg2 have it as an attribute; MySQL's drivers, where DDL commits anyway, as
+    # a method.
+    if getattr(connection.connection.driver_connection, "autocommit", None) is True:
+        connection.execution_options(isolation_level=_LEVEL)
+
+
+@contextlib.contextmanager
+def _operations_installed(operations: Operations) -> Iterator[None]:
+    operations._install_proxy()
+    try:
+        yield
+    finally:
+        operations._remove_proxy()
+
+
+def run_environment(
+    config: Config,
+    script: ScriptDirectory,
+    steps: Steps,
+    *,
+    bind_of: Callable[[Connection], str],
+    destination: str,
+    options: sqlite.EngineOptions,
+    patience: float,
+    waiting: Callable[[str, float], None],
+    applied: Callable[[], None],
+    outside: Callable[[Block], contextlib.AbstractContextManager[None]] = lambda block: block(),
+    ended: Callable[[], None] = lambda: None,
+    connect: Callable[[str], Connection] | None = None,
+) -> None:
+    """Run ``env.py`` online; ``steps`` decides for every database what runs.
+
+    The steps are asked for after the transaction has begun and before anything was read or
+    written in it, and what they raise undoes the transaction.
+
+    :param bind_of: the bind key of a connection that ``env.py`` made.
+        :raises UsageError: the connection leads to a database that is not the application's.
+    :param destination: the revision asked for, as ``env.py`` may ask for it.
+    :param patience: seconds to wait for other writers of an SQLite database.
+    :param waiting: told the bind key and the seconds that have passed while it waits.
+    :param applied: called when a revision and its row in the version table are done, inside the
+        transaction that holds the row.
+    :param outside: stands in for ``autocommit_block`` and gets Alembic's own; not on SQLite.
+    :param ended: called when the revisions of a database have run or failed, while the
+        connection is still open.
+    :param connect: where given, the migrations run on the connection that it returns for a
+        bind key, and not on that of ``env.py``.
+    """
+    undo: list[Callable[[], None]] = []
+    stages: dict[int, str] = {}
+
+    def decide(heads: tuple[str, ...], context: MigrationContext) -> Iterable[Any]:
+        connection = context.connection
+        assert connection is not None
+        return steps(Stage(stages[id(context)], connection, context, script), heads)
+
+    environment = EnvironmentContext(
+        config, script, fn=decide, as_sql=False, destination_rev=destination
+    )
+    stock_configure = environment.configure
+
+    def configure(connection: Connection | None = None, *args: Any, **kw: Any) -> None:
+        if connection is None:
+            raise UsageError(
+                'env.py calls "context.configure" without a connection.',
+                hint="pass connection=..., as the env.py of Flask-Migrate does",
+            )
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        bind = bind_of(connection)
+        target = connect(bind) if connect is not None else connection
+        theirs = kw.get("on_version_apply") or ()
+        theirs = theirs if isinstance(theirs, Iterable) else (theirs,)
+        kw["on_version_apply"] = (*theirs, lambda **news: applied())
+        # A commit after each revision would leave half of the upgrade behind when one fails.
+        kw["transaction_per_migration"] = False
+        if target.dialect.name != "sqlite" and not target.in_transaction():
+            _no_autocommit(target)
+        stock_configure(target, *args, **kw)
+        context = environment.get_context()
+        stages[id(context)] = bind
+        if target.dialect.name == "sqlite":
+            sqlite.install(context, options)
+            # A block without transaction would commit half of the upgrade; on SQLite nothing
+            # that a revision may want to do there needs one.
+            setattr(context, "autocommit_block", contextlib.nullcontext)  # noqa: B010
+        else:
+            block = functools.partial(outside, context.autocommit_block)
+            setattr(context, "autocommit_block", block)  # noqa: B010
+
+    def run_migrations(**kw: Any) -> None:
+        context = environment.get_context()
+        connection = context.connection
+        assert connection is not None
+        is_sqlite = connection.dialect.name == "sqlite"
+        with contextlib.ExitStack() as stack:
+            stack.callback(ended)
+            if is_sqlite and not connection.in_transaction():
+                stack.enter_context(connection.begin())
+            if is_sqlite:
+                bind = stages[id(context)]
+                news = functools.partial(waiting, bind)
+                undo.append(_own_transaction(connection, patience, news))
+                stack.enter_context(_operations_installed(sqlite.operations(context)))
+                stack.callback(getattr(context.impl, "detach"))  # noqa: B009
+            else:
+                stack.enter_context(_operations_installed(Operations(context)))
+            context.run_migrations(**kw)
+
+    # env.py reaches these through the module alembic.context, which takes them from the object.
+    setattr(environment, "configure", configure)  # noqa: B010
+    setattr(environment, "run_migrations", run_migrations)  # noqa: B010
+    with _logging_kept():
+        try:
+            with environment:
+                script.run_env()
+        finally:
+            for restore in undo:
+                restore()

@@ -1,0 +1,110 @@
+"""From an exception inside a revision to a message of a few lines."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from flask_safemigrate.errors import HalfApplied, MigrationFailed, SafeMigrateError
+from flask_safemigrate.plan import Plan
+from flask_safemigrate.state import ProgressRow
+
+_STATEMENT_WIDTH = 300
+_SHOWN = 200  # characters of a statement in a list
+
+
+def short(statement: str) -> str:
+    """A statement on one line of a message."""
+    line = " ".join(statement.split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
+
+
+def _place(error: BaseException, directory: Path) -> str:
+    """The innermost line of a migration file that the error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [f for f in frames if Path(f.filename).resolve().is_relative_to(directory)]
+    if not inside:
+        return ""
+    name = Path(inside[-1].filename).resolve().relative_to(directory.parent)
+    return f' in "{name}", line {inside[-1].lineno}'
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, DBAPIError):
+        statement = " ".join((error.statement or "").split())
+        if len(statement) > _STATEMENT_WIDTH:
+            statement = statement[: _STATEMENT_WIDTH - 3] + "..."
+        said = str(error.orig).strip() or type(error.orig).__name__
+        return f"{said}\nSQL: {statement}" if statement else said
+    said = str(error).strip()
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code if error.code is not None else ''})"
+    if isinstance(error, CommandError):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def migration_failed(
+    error: BaseException, *, revision: str | None, directory: Path, undone: str = ""
+) -> MigrationFailed:
+    """Describe an error that a revision, or ``env.py``, raised.
+
+    :param revision: the revision that was running, None before the first.
+    :param directory: the migrations folder.
+    :param undone: a sentence about the state that the database is in now, where it is known.
+    """
+    who = f"Revision '{revision}'" if revision else "The migration environment"
+    place = _place(error, directory.resolve())
+    return MigrationFailed(
+        f"{who} failed{place}: {_cause(error)}\n{undone}".rstrip(),
+        revision=revision,
+        hint=f"mend {'the revision' if revision else 'it'}, then run: flask db safe-upgrade",
+    )
+
+
+def half_applied(
+    told: SafeMigrateError,
+    plans: Sequence[Plan],
+    places: Mapping[str, str],
+    left: Mapping[str, Sequence[ProgressRow]],
+) -> HalfApplied:
+    """Say what is in and what is not, where a failure leaves something behind.
+
+    :param plans: those that are not empty.
+    :param places: where each database is by its version table, in words, by bind key.
+    :param left: the statements of a half applied revision that are in, by bind key.
+    """
+    way = plans[0].direction
+    again = "flask db safe-upgrade" if way == "upgrade" else "flask db safe-downgrade"
+    lines = [told.message]
+    last: ProgressRow | None = None
+    for plan in plans:
+        rows = left.get(plan.bind, ())
+        if not rows:
+            lines.append(f"{places[plan.bind]}; no revision is half applied there.")
+            continue
+        last = rows[-1]
+        lines.append(
+            f"{plan.location} commits every DDL statement, and revision '{last.revision}' is half "
+            "applied. In:"
+        )
+        lines += [
+            f"  {row.position + 1}. {short(row.statement)}"
+            + ("" if row.state == "done" else "  (begun; the next run finds out)")
+            for row in rows
+        ]
+        lines.append(f"Not in: every statement of '{last.revision}' after these.")
+    if isinstance(told, HalfApplied):
+        return HalfApplied("\n".join(lines), hint=told.hint)
+    if last is None:
+        return HalfApplied("\n".join(lines), hint=f"mend what failed, then run {again} again")
+    return HalfApplied(
+        "\n".join(lines),
+        hint=f"mend what failed, then run {again} again: it goes on after statement "
+        f"{last.position + 1}. What is in must stay as it is in the file. Or go back: "
+        "flask db restore",
+    )

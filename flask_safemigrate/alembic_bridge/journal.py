@@ -1,0 +1,65 @@
+"""The table ``safemigrate_journal``: what our commands did to this database."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from importlib.metadata import version
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+NAME = "safemigrate_journal"
+
+_TABLE = sa.Table(
+    NAME,
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("subject", sa.String(255), nullable=False),
+    sa.Column("direction", sa.String(16), nullable=False, default=""),
+    sa.Column("started", sa.String(40), nullable=False),
+    sa.Column("finished", sa.String(40), nullable=False, default=""),
+    sa.Column("checksum", sa.String(64), nullable=False, default=""),
+    sa.Column("source", sa.Text),
+    sa.Column("environment", sa.String(64), nullable=False, default=""),
+    sa.Column("host", sa.String(255), nullable=False, default=""),
+    sa.Column("pid", sa.Integer),
+    sa.Column("tool", sa.String(32), nullable=False, default=""),
+    sa.Column("seconds", sa.Float),
+    sa.Column("result", sa.Text),
+)
+
+
+def now() -> str:
+    """The time as the journal writes it: UTC, ISO 8601, milliseconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def make(connection: Connection) -> None:
+    """Make the table where it is missing. A server without transactional DDL commits."""
+    _TABLE.create(connection, checkfirst=True)
+
+
+def write(connection: Connection, rows: Iterable[Mapping[str, object]]) -> None:
+    """Append rows; the table is made where it is missing. Commits nothing."""
+    about = {
+        "host": socket.gethostname()[:255],
+        "pid": os.getpid(),
+        "tool": version("flask-safemigrate"),
+    }
+    values = [{**about, **row} for row in rows]
+    if not values:
+        return
+    _TABLE.create(connection, checkfirst=True)
+    if any(row.get("result") for row in values):
+        _add_result(connection)
+    connection.execute(_TABLE.insert(), values)
+
+
+def _add_result(connection: Connection) -> None:
+    """Give the column to a journal that was made before there was one."""
+    if all(column["name"] != "result" for column in sa.inspect(connection).get_columns(NAME)):
+        connection.execute(sa.text(f"ALTER TABLE {NAME} ADD COLUMN result TEXT"))

@@ -1,0 +1,12 @@
+"""SQLite that can ALTER: an implementation for Alembic that loses nothing.
+
+:func:`install` puts it into one migration context; nothing is registered and nothing patched.
+"""
+
+from __future__ import annotations
+
+from flask_safemigrate.alembic_bridge.sqlite.batch import operations
+from flask_safemigrate.alembic_bridge.sqlite.implementation import LosslessSQLiteImpl, install
+from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+
+__all__ = ["EngineOptions", "LosslessSQLiteImpl", "install", "operations"]

@@ -1,0 +1,296 @@
+"""Applies the queue to the real database."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Any
+
+from flask_safemigrate.alembic_bridge.sqlite import proofs, rules
+from flask_safemigrate.alembic_bridge.sqlite.changeover import Changeover, report
+from flask_safemigrate.alembic_bridge.sqlite.classic import ClassicChangeover
+from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
+from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
+from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
+from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.ddl import changes
+from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.ddl.create_table import read_create_table
+from flask_safemigrate.ddl.tokens import fold, quote, quote_string
+from flask_safemigrate.outcome import TableWork
+
+_READS = re.compile(r"\s*(SELECT|EXPLAIN|VALUES)\b", re.IGNORECASE)
+_WRITES_ROWS = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE|WITH)\b", re.IGNORECASE)
+
+
+class Executor:
+    """Queue, scratch database and real database of one run."""
+
+    def __init__(
+        self, driver: Any, module: Any, options: EngineOptions, script: list[str]
+    ) -> None:
+        self.database = Database(driver, script)
+        self.options = options
+        self.mirror = Mirror(lambda: module.connect(":memory:"))
+        self.replay = Replay(self.mirror, self.database.count)
+        self._work: dict[str, TableWork] = {}
+        self._version: int | None = None
+        self._stale = True
+        self._baseline: proofs.Baseline | None = None
+        self._touched: set[str] = set()
+        self._rewritten: set[str] = set()
+        self._editable: bool | None = None
+        self.keys = proofs.ForeignKeys(self.database)
+        self._secure_delete: int | None = None
+        if options.secure_delete is not None:
+            self._secure_delete = self.database.value("PRAGMA secure_delete")
+            self.database.value(f"PRAGMA secure_delete={int(options.secure_delete)}")
+
+    def close(self) -> None:
+        """Give up what is queued; put the connection's settings back."""
+        self.mirror.close()
+        if self._secure_delete is not None:
+            with contextlib.suppress(Exception):
+                self.database.value(f"PRAGMA secure_delete={self._secure_delete}")
+
+    @property
+    def work(self) -> tuple[TableWork, ...]:
+        return tuple(self._work.values())
+
+    # ------------------------------------------------------------ the scratch database
+
+    def sync(self) -> None:
+        """Bring the scratch database to the real schema; only while nothing is queued."""
+        if not self.replay.empty:
+            return
+        version = self.database.schema_version()
+        if not self._stale and version == self._version:
+            return
+        rows = [Entry(row.type, row.name, row.table, row.sql) for row in self.database.master()]
+        self.mirror.load(rows, self._virtual_columns)
+        self.replay.restart()
+        self._version = version
+        self._stale = False
+        if self._baseline is None:
+            self._baseline = proofs.take(self.database, self.mirror)
+
+    def apply(self, change: changes.Change, origin: Origin, *, never: bool = False) -> None:
+        """Queue a change."""
+        self.sync()
+        self.replay.apply(change, origin)
+        if never and (tracked := self.replay.tables.get(fold(getattr(change, "table", "") or ""))):
+            tracked.forbidden = origin
+
+    def column_names(self, table: str) -> list[str]:
+        """The columns of a table as queued."""
+        self.sync()
+        return [
+            row[1] for row in self.mirror.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")
+        ]
+
+    def column_type(self, table: str, column: str) -> str | None:
+        """The declared type of a column as queued, None where there is no such column."""
+        self.sync()
+        for row in self.mirror.db.execute(f"PRAGMA table_xinfo({quote_string(table)})").fetchall():
+            if fold(row[1]) == fold(column):
+                return str(row[2])
+        return None
+
+    def is_strict(self, table: str) -> bool:
+        """Whether a table is STRICT."""
+        self.sync()
+        entry = self.mirror.find("table", table)
+        if entry is None or entry.sql is None or "strict" not in entry.sql.lower():
+            return False
+        return read_create_table(entry.sql).strict
+
+    def is_virtual(self, table: str) -> bool:
+        """Whether a table is virtual."""
+        self.sync()
+        return fold(table) in self.mirror.loaded.virtual
+
+    # ------------------------------------------------------------ applying
+
+    def flush(self) -> None:
+        """Apply everything that is queued."""
+        if self.replay.empty:
+            return
+        replay = self.replay
+        try:
+            if replay.natives is not None and self._natives_will_do():
+                results = self._run_natives(replay.natives)
+            elif self.options.schema_edits and self._may_edit():
+                results = Changeover(self.database, self.mirror, replay).run()
+            else:
+                results = ClassicChangeover(self.database, self.mirror, replay).run()
+            self._follow(replay)
+        finally:
+            replay.restart()
+            self._stale = True
+        for each in results:
+            self._add(each)
+            if each.way in ("in place", "rebuild"):
+                self._rewritten.add(each.table)
+        self._version = self.database.schema_version()
+        self._stale = False
+
+    def _may_edit(self) -> bool:
+        """Whether this build of SQLite lets the schema text be edited; some are "defensive"."""
+        if self._editable is None:
+            self.database.driver.execute("PRAGMA writable_schema=ON").fetchall()
+            try:
+                self._editable = bool(self.database.value("PRAGMA writable_schema"))
+            finally:
+                self.database.driver.execute("PRAGMA writable_schema=OFF").fetchall()
+        return self._editable
+
+    def _follow(self, replay: Replay) -> None:
+        """Keep what is remembered by table name under the names that tables have now."""
+        assert self._baseline is not None
+        sequences = self._baseline.sequences
+        for name, _ in replay.dropped:
+            sequences.pop(name, None)
+            self._rewritten.discard(name)
+        renamed = {
+            table.origin: table.name
+            for table in replay.tables.values()
+            if table.origin is not None and table.origin != table.name
+        }
+        counters = {old: sequences.pop(old) for old in renamed if old in sequences}
+        sequences.update({renamed[old]: counter for old, counter in counters.items()})
+        rewritten = {renamed[old] for old in renamed if old in self._rewritten}
+        self._rewritten = self._rewritten.difference(renamed) | rewritten
+        self.keys.renamed(renamed)
+
+    def _natives_will_do(self) -> bool:
+        assert self.replay.natives is not None
+        alters = any(step.sql.startswith("ALTER") for step in self.replay.natives)
+        drops = [step.table for step in self.replay.natives if " DROP COLUMN " in step.sql]
+        # Tables that are made here are made with their last text and name, which another table
+        # may have until a later step.
+        renames = any(" RENAME TO " in step.sql for step in self.replay.natives)
+        makes = any(table.origin is None for table in self.replay.tables.values())
+        return not (
+            (alters and self.mirror.loaded.aside)
+            or len(drops) != len(set(drops))
+            or (renames and makes)
+        )
+
+    def _run_natives(self, steps: list[Native]) -> list[TableWork]:
+        results = []
+        for step in steps:
+            made = step.owner is not None and step.owner.origin is None
+            if made and not step.sql.startswith("CREATE TABLE"):
+                continue
+            if made and step.owner is not None:
+                results.append(self._make_table(step.owner))
+                continue
+            log = Log()
+            with self.database.logged(log):
+                try:
+                    self.database.run(step.sql)
+                except Exception as error:
+                    index = self.mirror.find("index", step.makes) if step.makes else None
+                    if index is not None:
+                        rules.explain_index(self.database, self.mirror, index, step.origin, error)
+                    raise refused(step.origin, f"SQLite says: {error}") from error
+            revision = step.origin.revision
+            results.append(
+                TableWork(
+                    table=step.table,
+                    way="native",
+                    reason="SQLite has a statement for it",
+                    seconds=log.seconds,
+                    rows=log.rows,
+                    statements=tuple(log.statements),
+                    revisions=(revision,) if revision is not None else (),
+                )
+            )
+        return results
+
+    def _make_table(self, table: TrackedTable) -> TableWork:
+        """Make a table that is new, with its last text, and its indexes."""
+        log = Log()
+        with self.database.logged(log):
+            self.database.run(self.replay.text(table))
+            for entry in self.mirror.belonging(table.name, "index"):
+                assert entry.sql is not None
+                self.database.run(entry.sql)
+        return report(table.name, "create", "the migration makes it", log, table.origins)
+
+    def _add(self, new: TableWork) -> None:
+        old = self._work.get(new.table)
+        if old is None:
+            self._work[new.table] = new
+            return
+        order = ("native", "create", "drop", "schema edit", "in place", "rebuild")
+        main = max(old, new, key=lambda each: order.index(each.way))
+        self._work[new.table] = TableWork(
+            table=new.table,
+            way=main.way,
+            reason=main.reason,
+            seconds=old.seconds + new.seconds,
+            rows=old.rows + new.rows,
+            statements=old.statements + new.statements,
+            revisions=tuple(dict.fromkeys(old.revisions + new.revisions)),
+        )
+
+    # ------------------------------------------------------------ barriers and proof
+
+    def before_foreign(self, statement: str) -> None:
+        """The migration is about to run a statement of its own."""
+        if _READS.match(statement):
+            return
+        if not _WRITES_ROWS.match(statement):
+            self._stale = True
+            named = statement.lower()
+            self._touched |= {name for name in proofs.SETTINGS if name in named}
+            if re.search(r"sqlite_sequence|\b(DROP|ALTER)\s+TABLE\b", statement, re.IGNORECASE):
+                self._touched.add("sqlite_sequence")
+        elif "sqlite_sequence" in statement:
+            self._touched.add("sqlite_sequence")
+        if self._baseline is None:
+            self.sync()
+            self._stale = True
+        self.keys.before(statement)
+
+    def after_foreign(self, statement: str) -> None:
+        """It has run.
+
+        :raises VerificationFailed: it was a DROP TABLE that cascaded.
+        """
+        if not _READS.match(statement):
+            self.keys.after(statement)
+
+    def prove(self) -> tuple[str, ...]:
+        """Prove what was done; says what was proven.
+
+        :raises VerificationFailed: something is not as it should be.
+        """
+        if self._baseline is None:
+            return ()
+        proven = []
+        if not self._stale and self.database.schema_version() == self._version:
+            proofs.schema(self.database, self.mirror)
+            proven.append("the schema is as planned")
+        self._stale = True
+        self.sync()
+        proofs.nothing_broke(self.database, self.mirror, self._baseline)
+        proven.append("views, triggers and foreign keys work as before")
+        for table in self._rewritten:
+            if self.database.has_table(table):
+                proofs.content(self.database, table)
+                proven.append(f"quick_check of {quote(table)} is clean")
+        proven += self.keys.prove()
+        proofs.bookkeeping(self.database, self._baseline, frozenset(self._touched))
+        proven.append("file settings and counters are kept")
+        return tuple(proven)
+
+    def _virtual_columns(self, table: str) -> list[str] | None:
+        try:
+            return [
+                row[1] for row in self.database.read(f"PRAGMA table_xinfo({quote_string(table)})")
+            ] or None
+        except Exception:
+            return None

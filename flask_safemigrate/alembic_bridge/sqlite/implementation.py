@@ -1,0 +1,603 @@
+"""The SQLite implementation that Alembic's operations reach."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from alembic.ddl.sqlite import SQLiteImpl
+from alembic.operations.batch import BatchOperationsImpl
+from alembic.runtime.migration import MigrationContext
+from alembic.util.sqla_compat import _is_type_bound
+from sqlalchemy import Column, Connection, Index, MetaData, Table, event
+from sqlalchemy.schema import Constraint
+from sqlalchemy.types import NullType
+
+from flask_safemigrate.alembic_bridge.sqlite import compile as sql
+from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
+from flask_safemigrate.alembic_bridge.sqlite.literals import is_read, with_literals
+from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+from flask_safemigrate.alembic_bridge.sqlite.replay import refused
+from flask_safemigrate.ddl import changes, questions
+from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.ddl.create_table import read_create_table
+from flask_safemigrate.ddl.tokens import quote, same_name
+from flask_safemigrate.errors import OperationRefused, SafeMigrateError
+from flask_safemigrate.outcome import TableWork
+
+_STRICT_TYPES = {
+    "INTEGER": "INTEGER",
+    "TEXT": "TEXT",
+    "REAL": "REAL",
+    "BLOB": "BLOB",
+    "NUMERIC": "ANY",
+}
+
+
+class LosslessSQLiteImpl(SQLiteImpl):
+    """Queues every change per table and applies them, losslessly, at the next barrier.
+
+    A barrier is a statement that comes from elsewhere: the migration's own SQL, a read through
+    ``get_bind()``. What the run does to ``alembic_version`` is none.
+
+    :ivar revision: the revision that runs; names errors and work.
+    :ivar named: the tables that operations name, by the names they had then.
+    """
+
+    transactional_ddl = True
+
+    # Alembic registers an implementation by the ``__dialect__`` in its class body; there must be
+    # none here, so that the stock commands keep Alembic's own.
+
+    def __init__(
+        self, context: MigrationContext, stock: SQLiteImpl, options: EngineOptions
+    ) -> None:
+        super().__init__(
+            stock.dialect,
+            stock.connection,
+            stock.as_sql,
+            True,
+            stock.output_buffer,
+            stock.context_opts,
+        )
+        self.revision: str | None = None
+        self.named: set[str] = set()
+        self._context = context
+        self._options = options
+        self._executor: Executor | None = None
+        self._convention: dict[str, str] | None = None
+        self._never: Origin | None = None
+        self._bookkeeping = False
+        self._script: list[str] = []
+        if self.connection is not None:
+            event.listen(self.connection, "before_cursor_execute", self._before_statement)
+            event.listen(self.connection, "after_cursor_execute", self._after_statement)
+
+    # ------------------------------------------------------------ what the runner calls
+
+    def flush(self) -> None:
+        """Apply everything that is queued.
+
+        :raises OperationRefused: a change cannot be made without harm; it is named.
+        :raises VerificationFailed: the database is not what it should be afterwards.
+        """
+        if self._executor is not None:
+            self._executor.flush()
+
+    def prove(self) -> tuple[str, ...]:
+        """Apply what is queued, then prove everything that was done; what was proven is returned.
+
+        :raises VerificationFailed: something is not as it should be.
+        """
+        self.flush()
+        return self._executor.prove() if self._executor is not None else ()
+
+    @property
+    def work(self) -> tuple[TableWork, ...]:
+        """What was done, table by table, in the order in which the tables were first touched."""
+        return self._executor.work if self._executor is not None else ()
+
+    @property
+    def script(self) -> tuple[str, ...]:
+        """The statements that changed something, in order; the sqlite3 shell can replay them.
+
+        With the option ``record`` the migration's own and the version table's too, with their
+        parameters in them.
+        """
+        return tuple(self._script)
+
+    def detach(self) -> None:
+        """Stop listening to the connection; the queue is given up."""
+        if self.connection is not None:
+            for name, listener in (
+                ("before_cursor_execute", self._before_statement),
+                ("after_cursor_execute", self._after_statement),
+            ):
+                if event.contains(self.connection, name, listener):
+                    event.remove(self.connection, name, listener)
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
+    # ------------------------------------------------------------ barriers
+
+    @property
+    def bind(self) -> Connection | None:
+        self.flush()
+        return self.connection
+
+    def _exec(
+        self,
+        construct: Any,
+        execution_options: Mapping[str, Any] | None = None,
+        multiparams: Sequence[Mapping[str, Any]] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Any:
+        ours = getattr(construct, "table", None) is self._context._version
+        if not ours:
+            self.flush()
+        self._bookkeeping = ours
+        try:
+            return super()._exec(construct, execution_options, multiparams, params or {})
+        finally:
+            self._bookkeeping = False
+
+    def _before_statement(
+        self,
+        connection: Any,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        many: Any,
+    ) -> None:
+        if self._bookkeeping:
+            return
+        if self._executor is None and self.revision is None:
+            # What the runner itself asks before the first revision.
+            return
+        engine = self._engine()
+        engine.flush()
+        engine.before_foreign(statement)
+
+    def _after_statement(
+        self,
+        connection: Any,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        many: Any,
+    ) -> None:
+        if self._options.record and not is_read(statement):
+            driver = self.connection.connection.driver_connection if self.connection else None
+            for row in parameters if many else (parameters,):
+                self._script.append(with_literals(statement, row, driver))
+        if not self._bookkeeping and self._executor is not None:
+            self._executor.after_foreign(statement)
+
+    # ------------------------------------------------------------ the door
+
+    def _engine(self) -> Executor:
+        if self._executor is None:
+            assert self.connection is not None
+            driver: Any = self.connection.connection.driver_connection
+            if not all(hasattr(driver, name) for name in ("execute", "isolation_level")):
+                raise OperationRefused(
+                    f"the driver {type(driver).__module__} is not one of the sqlite3 kind",
+                    hint='use the default driver: "sqlite:///..."',
+                )
+            if not driver.in_transaction:
+                raise OperationRefused("no transaction is open on the SQLite connection")
+            module = self.dialect.dbapi or sys.modules[type(driver).__module__]
+            self._executor = Executor(driver, module, self._options, self._script)
+        return self._executor
+
+    def _origin(self, operation: str) -> Origin:
+        return Origin(self.revision, operation)
+
+    def _queue(self, change: changes.Change, operation: str) -> None:
+        engine = self._engine()
+        self.named |= {name for name in (getattr(change, "table", None),) if name}
+        engine.apply(change, self._origin(operation), never=self._never is not None)
+
+    @contextlib.contextmanager
+    def _named(self, operation: str) -> Iterator[None]:
+        """Errors of turning SQLAlchemy's constructs into text name the operation too."""
+        try:
+            yield
+        except SafeMigrateError as error:
+            if error.message.startswith("Revision ") or error.message.startswith(operation):
+                raise
+            raise refused(self._origin(operation), error.message, error.hint) from error
+
+    def _must_be_main(self, schema: str | None, operation: str) -> None:
+        if schema not in (None, "", "main"):
+            raise refused(
+                self._origin(operation),
+                f"schema {quote(str(schema))} is another database file;"
+                " only the main one is changed in one transaction",
+                "leave schema= away, or give that file a bind of its own",
+            )
+
+    def requires_recreate_in_batch(self, batch_op: BatchOperationsImpl) -> bool:
+        return False
+
+    def apply_batch(self, batch: BatchOperationsImpl) -> None:
+        """Take over a ``batch_alter_table`` block with all its options."""
+        name = batch.table_name
+        operation = f"batch_alter_table({name!r})"
+        self._must_be_main(batch.schema, operation)
+        before = self._convention, self._never, self._copy_from
+        self._convention = batch.naming_convention
+        self._copy_from = batch.copy_from
+        if batch.recreate == "never":
+            self._never = self._origin(operation)
+        try:
+            with self._named(operation):
+                self._before_batch(batch, operation)
+            for call, args, kw in batch.batch:
+                getattr(self, call)(*args, **kw)
+            with self._named(operation):
+                self._after_batch(batch, operation)
+        finally:
+            self._convention, self._never, self._copy_from = before
+
+    _copy_from: Table | None = None
+
+    def _before_batch(self, batch: BatchOperationsImpl, operation: str) -> None:
+        for given in batch.reflect_args:
+            if isinstance(given, Column) and not isinstance(given.type, NullType):
+                self._set_type(batch.table_name, given.name, given.type, operation, gently=True)
+
+    def _after_batch(self, batch: BatchOperationsImpl, operation: str) -> None:
+        name = batch.table_name
+        for given in (*batch.table_args, *batch.reflect_args):
+            if isinstance(given, Constraint):
+                self._restate(name, given, operation)
+        keywords = batch.table_kwargs
+        options = changes.SetOptions(
+            name,
+            autoincrement=keywords.get("sqlite_autoincrement"),
+            without_rowid=(
+                not keywords["sqlite_with_rowid"] if "sqlite_with_rowid" in keywords else None
+            ),
+            strict=keywords.get("sqlite_strict"),
+        )
+        if options != changes.SetOptions(name):
+            self._queue(options, operation)
+        if batch.partial_reordering:
+            groups = tuple(tuple(group) for group in batch.partial_reordering)
+            self._queue(changes.Reorder(name, groups), operation)
+        if batch.recreate == "always":
+            self._queue(changes.Recreate(name), operation)
+
+    def _restate(self, name: str, given: Constraint, operation: str) -> None:
+        """A constraint of ``table_args``: the table gets it unless it has it."""
+        kind = sql.constraint_kind(given)
+        if kind is None:
+            raise refused(self._origin(operation), f"SQLite has no such constraint: {given!r}")
+        table = self._columns_as_table(name)
+        made = given._copy() if given.__dict__.get("parent") is not None else given
+        table.append_constraint(made)
+        self._queue(
+            changes.AddConstraint(
+                name,
+                kind,
+                sql.constraint_text(self.dialect, made),
+                sql.constraint_name(self.dialect, made),
+                tuple(column.name for column in getattr(made, "columns", ())),
+                restates=True,
+            ),
+            operation,
+        )
+
+    def _columns_as_table(self, name: str) -> Table:
+        names = self._engine().column_names(name)
+        return Table(name, MetaData(), *(Column(each, NullType()) for each in names))
+
+    # ------------------------------------------------------------ operations
+
+    def add_column(
+        self,
+        table_name: str,
+        column: Column[Any],
+        *,
+        schema: str | None = None,
+        if_not_exists: bool | None = None,
+        inline_references: bool | None = None,
+        inline_primary_key: bool | None = None,
+        insert_before: str | None = None,
+        insert_after: str | None = None,
+        **kw: Any,
+    ) -> None:
+        operation = f"add_column({table_name!r}, {column.name!r})"
+        self._must_be_main(schema, operation)
+        with self._named(operation):
+            definition = sql.column_definition(
+                self.dialect,
+                self._detached(column),
+                primary_key=bool(inline_primary_key and column.primary_key),
+            )
+            if inline_references and len(column.foreign_keys) == 1:
+                definition += self._inline_reference(column)
+        definition = self._strict_definition(table_name, definition)
+        self._queue(
+            changes.AddColumn(
+                table_name,
+                column.name,
+                definition,
+                insert_before,
+                insert_after,
+                bool(if_not_exists),
+            ),
+            operation,
+        )
+
+    def _detached(self, column: Column[Any]) -> Column[Any]:
+        """A copy, so that compiling changes nothing of the migration's own column."""
+        copied = column._copy()
+        Table("t", MetaData(), copied)
+        return copied
+
+    def _inline_reference(self, column: Column[Any]) -> str:
+        key = next(iter(column.foreign_keys))
+        constraint = key.constraint
+        assert constraint is not None
+        text = sql.constraint_text(self.dialect, constraint)
+        return " " + text[text.index("REFERENCES") :]
+
+    def drop_column(
+        self,
+        table_name: str,
+        column: Column[Any],
+        *,
+        schema: str | None = None,
+        if_exists: bool | None = None,
+        **kw: Any,
+    ) -> None:
+        operation = f"drop_column({table_name!r}, {column.name!r})"
+        self._must_be_main(schema, operation)
+        self._queue(changes.DropColumn(table_name, column.name, bool(if_exists)), operation)
+
+    def alter_column(
+        self,
+        table_name: str,
+        column_name: str,
+        *,
+        nullable: bool | None = None,
+        server_default: Any = False,
+        name: str | None = None,
+        type_: Any = None,
+        schema: str | None = None,
+        autoincrement: Any = None,
+        comment: Any = False,
+        existing_type: Any = None,
+        **kw: Any,
+    ) -> None:
+        asked = []
+        if type_ is not None:
+            asked.append(f"type_={type_!r}")
+        if nullable is not None:
+            asked.append(f"nullable={nullable!r}")
+        if server_default is not False:
+            asked.append("server_default=...")
+        if name is not None:
+            asked.append(f"new_column_name={name!r}")
+        operation = f"alter_column({', '.join([repr(table_name), repr(column_name), *asked])})"
+        self._must_be_main(schema, operation)
+        default: Any = changes.KEEP
+        with self._named(operation):
+            if server_default is not False:
+                default = sql.default_text(self.dialect, type_ or existing_type, server_default)
+        if nullable is not None or default is not changes.KEEP:
+            self._queue(
+                changes.AlterColumn(table_name, column_name, nullable=nullable, default=default),
+                operation,
+            )
+        if type_ is not None:
+            self._set_type(table_name, column_name, type_, operation)
+        if name is not None:
+            self._queue(changes.AlterColumn(table_name, column_name, new_name=name), operation)
+        if not asked:
+            # A change of nothing must still be one of a column that exists.
+            self._queue(changes.AlterColumn(table_name, column_name), operation)
+
+    def _set_type(
+        self, table: str, column: str, type_: Any, operation: str, *, gently: bool = False
+    ) -> None:
+        with self._named(operation):
+            declared, collation = sql.type_and_collation(self.dialect, type_)
+        shown = self._engine().column_type(table, column)
+        if gently and (shown is None or _same_type(shown, declared)):
+            return
+        if self._engine().is_strict(table):
+            declared = _strict_type(declared)
+        self._queue(
+            changes.AlterColumn(table, column, type=declared, collation=collation), operation
+        )
+
+    def _strict_definition(self, table: str, definition: str) -> str:
+        if not self._engine().is_strict(table):
+            return definition
+        read = read_create_table(f"CREATE TABLE x ({definition}\n)")
+        span = read.columns[0].type_span
+        if span is None:
+            return definition
+        text = read.sql[: span.start] + _strict_type(read.columns[0].type) + read.sql[span.end :]
+        again = read_create_table(text)
+        return again.columns[0].span.of(text)
+
+    def add_constraint(self, const: Any, **kw: Any) -> None:
+        if const._create_rule is not None and not const._create_rule(
+            self.dialect.statement_compiler(self.dialect, None)
+        ):
+            return
+        table = const.table.name
+        kind = sql.constraint_kind(const)
+        label = kind or type(const).__name__
+        operation = f"add {label} constraint to {table!r}"
+        with self._named(operation):
+            self._must_be_main(const.table.schema, operation)
+            if kind is None:
+                raise OperationRefused("SQLite has no such constraint")
+            name = sql.constraint_name(self.dialect, const)
+            if name is not None:
+                operation = f"add {label} constraint {name!r} to {table!r}"
+            text = sql.constraint_text(self.dialect, const)
+        columns = tuple(column.name for column in getattr(const, "columns", ()))
+        self._queue(changes.AddConstraint(table, kind, text, name, columns), operation)
+
+    def drop_constraint(self, const: Constraint, **kw: Any) -> None:
+        table = const.table.name
+        kind = sql.constraint_kind(const)
+        final = sql.constraint_name(self.dialect, const)
+        given = const.name if isinstance(const.name, str) else None
+        names = tuple(dict.fromkeys(str(name) for name in (final, given) if name))
+        implied = _is_type_bound(const)
+        shown = names[0] if names else None
+        operation = f"drop_constraint({shown!r}, {table!r})"
+        self._must_be_main(const.table.schema, operation)
+        expression = None
+        if implied:
+            text = read_create_table(
+                f"CREATE TABLE x (x, {sql.constraint_text(self.dialect, const)}\n)"
+            )
+            span = text.constraints[0].expression
+            expression = span.of(text.sql) if span is not None else None
+        columns = self._columns_of(names, kind)
+        self._queue(
+            changes.DropConstraint(
+                table,
+                kind,
+                names,
+                columns,
+                expression,
+                bool(kw.get("if_exists")),
+                implied,
+                self._conventions(),
+            ),
+            operation,
+        )
+
+    def _columns_of(self, names: tuple[str, ...], kind: Any) -> tuple[str, ...] | None:
+        """What ``copy_from`` says about a constraint of that name."""
+        if self._copy_from is None:
+            return None
+        for constraint in self._copy_from.constraints:
+            name = sql.constraint_name(self.dialect, constraint)
+            if name is not None and any(same_name(name, each) for each in names):
+                return tuple(column.name for column in getattr(constraint, "columns", ()))
+        return None
+
+    def _conventions(self) -> tuple[dict[str, str], ...]:
+        found = [self._convention] if self._convention else []
+        metadata = self.context_opts.get("target_metadata")
+        for each in metadata if isinstance(metadata, (list, tuple)) else [metadata]:
+            convention = getattr(each, "naming_convention", None)
+            if convention:
+                found.append({key: text for key, text in convention.items() if key != "ix"})
+        return tuple(
+            {key: text for key, text in each.items() if isinstance(text, str)} for each in found
+        )
+
+    def rename_table(
+        self, old_table_name: str, new_table_name: str, schema: str | None = None
+    ) -> None:
+        operation = f"rename_table({old_table_name!r}, {new_table_name!r})"
+        self._must_be_main(schema, operation)
+        self._queue(changes.RenameTable(old_table_name, str(new_table_name)), operation)
+
+    def create_table(self, table: Table, **kw: Any) -> None:
+        operation = f"create_table({table.name!r})"
+        self._must_be_main(table.schema, operation)
+        only_missing = bool(kw.get("if_not_exists"))
+        table.dispatch.before_create(table, self.connection, checkfirst=False, _ddl_runner=self)
+        with self._named(operation):
+            text = sql.create_table(self.dialect, table, **kw)
+        if re.match(r"CREATE\s+TEMP", text, re.IGNORECASE) or re.search(
+            r"\)\s*AS\s|\bAS\s+SELECT\b", text
+        ):
+            self._exec(text)
+        else:
+            self._queue(changes.CreateTable(table.name, text, only_missing), operation)
+        table.dispatch.after_create(table, self.connection, checkfirst=False, _ddl_runner=self)
+        for index in table.indexes:
+            self.create_index(index, if_not_exists=only_missing)
+
+    def drop_table(self, table: Table, **kw: Any) -> None:
+        operation = f"drop_table({table.name!r})"
+        self._must_be_main(table.schema, operation)
+        table.dispatch.before_drop(table, self.connection, checkfirst=False, _ddl_runner=self)
+        if self._engine().is_virtual(table.name):
+            self._exec(f"DROP TABLE {quote(table.name)}")
+        else:
+            self._queue(changes.DropTable(table.name, bool(kw.get("if_exists"))), operation)
+        table.dispatch.after_drop(table, self.connection, checkfirst=False, _ddl_runner=self)
+
+    def create_index(self, index: Index, **kw: Any) -> None:
+        table = index.table
+        assert table is not None
+        operation = f"create_index({index.name!r}, {table.name!r})"
+        self._must_be_main(table.schema, operation)
+        with self._named(operation):
+            text = sql.create_index(self.dialect, index)
+        self._queue(
+            changes.CreateIndex(
+                table.name,
+                sql.index_name(self.dialect, index),
+                text,
+                bool(kw.get("if_not_exists")),
+            ),
+            operation,
+        )
+
+    def drop_index(self, index: Index, **kw: Any) -> None:
+        operation = f"drop_index({index.name!r})"
+        table = index.table.name if index.table is not None else None
+        name = sql.index_name(self.dialect, index)
+        self._queue(changes.DropIndex(name, table, bool(kw.get("if_exists"))), operation)
+
+    def create_table_comment(self, table: Table) -> None:
+        """SQLite keeps no comments."""
+
+    def drop_table_comment(self, table: Table) -> None:
+        """SQLite keeps no comments."""
+
+    def create_column_comment(self, column: Column[Any]) -> None:
+        """SQLite keeps no comments."""
+
+
+def _same_type(one: str, other: str) -> bool:
+    return "".join(one.split()).upper() == "".join(other.split()).upper()
+
+
+def _strict_type(declared: str) -> str:
+    """The type that a STRICT table has for a declared one (https://sqlite.org/stricttables.html)."""
+    if declared.upper() in ("INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY", ""):
+        return declared
+    if declared.upper().startswith(("DATE", "TIME")):
+        return "TEXT"
+    if declared.upper() == "BOOLEAN":
+        return "INTEGER"
+    return _STRICT_TYPES[questions.affinity_of_type(declared)]
+
+
+def install(context: MigrationContext, options: EngineOptions) -> LosslessSQLiteImpl:
+    """Replace the SQLite implementation of one migration context.
+
+    To be called before :class:`alembic.operations.Operations` is made for the context.
+
+    :raises OperationRefused: the context's database is not SQLite.
+    """
+    stock = context.impl
+    if not isinstance(stock, SQLiteImpl):
+        raise OperationRefused(f"the database is {context.dialect.name}, not SQLite")
+    if isinstance(stock, LosslessSQLiteImpl):
+        return stock
+    impl = LosslessSQLiteImpl(context, stock, options)
+    context.impl = impl
+    return impl

@@ -1,0 +1,259 @@
+"""Decides for every table that changes what has to be done to it, asking its rows."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from flask_safemigrate.alembic_bridge.sqlite import constants, rules
+from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
+from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
+from flask_safemigrate.alembic_bridge.sqlite.proofs import LINKS, ForeignKeys
+from flask_safemigrate.alembic_bridge.sqlite.replay import refused
+from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.ddl import edits
+from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.ddl.create_table import read_create_table
+from flask_safemigrate.ddl.rebuild import (
+    Transition,
+    changed_defaults,
+    converts,
+    decide,
+    literal_default,
+    lossy_condition,
+    match_automatic,
+)
+from flask_safemigrate.ddl.shape import TableShape
+from flask_safemigrate.ddl.tokens import fold, quote, quote_string
+
+
+@dataclass
+class Job:
+    """One table of the real database that changes.
+
+    :ivar old: as it is. :ivar new: as it shall be.
+    :ivar automatic: name of a new automatic index to the old one that serves it.
+    :ivar copy: the table that the rows are copied to, for a rebuild.
+    :ivar spares: name of a new automatic index to the name that it has until the end.
+    :ivar staged: whether the final text comes in a second edit.
+    """
+
+    table: TrackedTable
+    old: TableShape
+    new: TableShape
+    transition: Transition
+    filled: bool
+    automatic: dict[str, str] = field(default_factory=dict)
+    copy: str | None = None
+    spares: dict[str, str] = field(default_factory=dict)
+    staged: bool = False
+    log: Log = field(default_factory=Log)
+
+    @property
+    def fresh_automatic(self) -> list[str]:
+        """Automatic indexes that have to be built."""
+        return [each.name for each in self.new.automatic if each.name not in self.automatic]
+
+
+def make_job(
+    database: Database, mirror: Mirror, table: TrackedTable, spare: Callable[[str], str]
+) -> Job:
+    """Decide what has to be done to a table.
+
+    :param spare: gives a name that nothing has.
+    :raises OperationRefused: a copy is needed and forbidden.
+    """
+    assert table.before is not None
+    assert table.origin is not None
+    old, new = table.before, mirror.shape(table.name)
+    filled = database.is_filled(table.origin)
+    lineage = table.lineage
+    parents = _parent_keys(database, table, new)
+
+    def choose(short: dict[str, str]) -> Transition:
+        return decide(
+            old,
+            new,
+            lineage,
+            parent_keys=parents,
+            short=short,
+            forced=table.forced is not None,
+            table_filled=filled,
+        )
+
+    log = Log()
+    transition = choose({})
+    if filled and transition.way != "rebuild":
+        with database.logged(log):
+            short = _short(database, mirror, old, changed_defaults(old, new, lineage))
+        if short:
+            transition = choose(short)
+    job = Job(table, old, new, transition, filled, log=log)
+    job.automatic = match_automatic(old, new, lineage, transition)
+    job.staged = transition.update is not None or bool(job.fresh_automatic)
+    if new.without_rowid and new.automatic and (job.staged or transition.way == "rebuild"):
+        # Where the key is descending, an index made by UNIQUE sorts its tail otherwise than
+        # one made by CREATE INDEX (https://sqlite.org/src/info/bba7b69f9849b5bf), so that none
+        # can become the other; the copy has to bring its own.
+        reason = transition.reason
+        if transition.way != "rebuild":
+            reason = "a UNIQUE index of a WITHOUT ROWID table must be made with the table"
+        job.transition = replace(
+            transition, way="rebuild", reason=reason, same_rowids=False, update=None
+        )
+        job.automatic, job.staged = {}, False
+    if job.transition.way == "rebuild" and table.forbidden is not None and filled:
+        raise refused(
+            table.forbidden,
+            f"table {quote(table.name)} would have to be copied ({job.transition.reason}),"
+            ' which recreate="never" forbids',
+            'leave recreate="never" away',
+        )
+    if job.transition.way == "rebuild":
+        job.copy = spare(table.name)
+    if job.staged:
+        job.spares = {each.name: spare(each.name) for each in new.automatic}
+    return job
+
+
+def _parent_keys(database: Database, table: TrackedTable, new: TableShape) -> frozenset[str]:
+    """Columns of the real table that other tables refer to, if that matters."""
+    assert table.before is not None
+    matters = False
+    for column in table.columns:
+        now = new.column(column.name)
+        before = table.before.column(column.origin) if column.origin is not None else None
+        matters = matters or (
+            now is not None and before is not None and converts(before.affinity, now.affinity)
+        )
+    if not matters:
+        return frozenset()
+    found = set()
+    for child, column in database.read(
+        'SELECT m.name, f."to" FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS f'
+        f" WHERE m.type = 'table' AND f.\"table\" = {quote_string(table.before.name)}"
+        " COLLATE NOCASE"
+    ):
+        if fold(child) == fold(table.before.name):
+            continue
+        if column is not None:
+            found.add(fold(column))
+        else:
+            found |= {
+                fold(row[1])
+                for row in database.read(f"PRAGMA table_info({quote_string(table.before.name)})")
+                if row[5]
+            }
+    return frozenset(found)
+
+
+def _short(
+    database: Database, mirror: Mirror, old: TableShape, columns: Iterable[str]
+) -> dict[str, str]:
+    """Columns that some rows do not store, with the literal that these rows read.
+
+    ADD COLUMN writes no rows: what they lack is read out of the text.
+    """
+    names = list(columns)
+    if not names:
+        return {}
+    # An index may hold what a row only reads, and NOT INDEXED does not keep SQLite from
+    # scanning one instead of a WITHOUT ROWID table; there every row is taken for short.
+    counts = [1] * len(names) if old.without_rowid else _short_counts(database, old, names)
+    found = {}
+    for name, count in zip(names, counts, strict=False):
+        column = old.column(name)
+        assert column is not None
+        if count:
+            literal = constants.literal(mirror, column.affinity, literal_default(column))
+            found[name] = literal if literal is not None else "NULL"
+    return found
+
+
+def _short_counts(database: Database, old: TableShape, names: list[str]) -> list[int]:
+    """How many rows do not store each column: those that read a default no row can hold."""
+    mark = f"x'{secrets.token_hex(16)}'"
+    text = old.sql
+    for name in names:
+        text = edits.set_default(read_create_table(text), name, mark)
+    row = next(
+        each
+        for each in database.master()
+        if each.type == "table" and fold(each.name) == fold(old.name)
+    )
+    assert row.sql is not None
+    counted = [f"sum({quote(name)} IS {mark})" for name in names]
+    kept = len(database.script)
+    with database.schema_edit():
+        database.edit("table", row.name, sql=text)
+    counts = database.read(f"SELECT {', '.join(counted)} FROM {quote(row.name)} NOT INDEXED")[0]
+    with database.schema_edit():
+        database.edit("table", row.name, sql=row.sql)
+    # A question, not a change: it is no part of the script.
+    database.forget(kept)
+    return [int(count or 0) for count in counts]
+
+
+def check_values(database: Database, job: Job) -> None:
+    """Refuse a type change that would lose digits."""
+    if not job.filled:
+        return
+    for column in job.table.columns:
+        now = job.new.column(column.name)
+        before = job.old.column(column.origin) if column.origin is not None else None
+        if now is None or before is None or before.affinity == now.affinity:
+            continue
+        condition = lossy_condition(before.name, before.affinity, now.affinity)
+        if condition is None or column.typed_by is None:
+            continue
+        with database.logged(job.log):
+            rules.refuse_rows(
+                database,
+                job.old,
+                condition,
+                column.typed_by,
+                f"have a number in {quote(job.old.name)}.{quote(before.name)} that the type"
+                f" {now.type or 'of the column'} cannot hold exactly",
+                "keep a text type, or round the values first",
+            )
+
+
+def orphans(database: Database, jobs: list[Job]) -> dict[str, tuple[int, Origin]]:
+    """Rows without parents of tables whose keys are about to be stored anew, by real name."""
+    keys = ForeignKeys(database)
+    found: dict[str, tuple[int, Origin]] = {}
+    for job in jobs:
+        typed = {
+            fold(each.origin): each.typed_by
+            for each in job.table.columns
+            if each.origin is not None
+            and each.typed_by is not None
+            and fold(each.name) in job.transition.changed
+        }
+        if not typed or not job.filled:
+            continue
+        by = next(iter(typed.values()))
+        assert by is not None
+        for child, _, parent, mine, theirs in database.read(LINKS):
+            if (fold(child) == fold(job.old.name) and fold(mine) in typed) or (
+                fold(parent) == fold(job.old.name) and (theirs is None or fold(theirs) in typed)
+            ):
+                found[child] = keys.violations(child), by
+    return found
+
+
+def compare_orphans(
+    database: Database, jobs: list[Job], before: dict[str, tuple[int, Origin]]
+) -> None:
+    keys = ForeignKeys(database)
+    names = {job.old.name: job.new.name for job in jobs}
+    for child, (count, origin) in before.items():
+        now = keys.violations(names.get(child, child))
+        if now > count:
+            raise refused(
+                origin,
+                f"{now - count:,} rows of table {quote(names.get(child, child))} would no"
+                " longer find the row that their foreign key leads to",
+                "change both sides of the foreign key in the same migration, or drop it first",
+            )

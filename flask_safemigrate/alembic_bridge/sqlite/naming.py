@@ -1,0 +1,160 @@
+"""Finds the constraint that a migration means, also where the database left it unnamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import Column, Constraint, ForeignKeyConstraint, MetaData, Table
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import NullType
+
+from flask_safemigrate.ddl import questions
+from flask_safemigrate.ddl.changes import ConstraintType, DropConstraint, Origin
+from flask_safemigrate.ddl.create_table import Constraint as Written
+from flask_safemigrate.ddl.create_table import ConstraintKind, CreateTable
+from flask_safemigrate.ddl.rebuild import same_text
+from flask_safemigrate.ddl.tokens import fold, quote, same_name
+
+KINDS: Final[dict[ConstraintType, ConstraintKind]] = {
+    "check": "CHECK",
+    "unique": "UNIQUE",
+    "foreignkey": "FOREIGN KEY",
+    "primary": "PRIMARY KEY",
+}
+
+#: Conventions that are tried after the project's own: the one of Alembic's and SQLAlchemy's
+#: documentation, and what PostgreSQL calls constraints without a name.
+WELL_KNOWN: Final[tuple[dict[str, str], ...]] = (
+    {
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(column_0_name)s",
+    },
+    {
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+        "ck": "%(table_name)s_%(column_0_N_name)s_check",
+    },
+    {
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "ck": "ck_%(table_name)s_%(column_0_N_name)s",
+    },
+)
+
+
+def find_constraint(table: CreateTable, change: DropConstraint) -> Written | None:
+    """The constraint that is meant; None where the table has none such.
+
+    By name; else, among those without a name, by what a naming convention would call it; else by
+    its columns or text where these are known; else the only one of its kind, if no name was given.
+    """
+    wanted = [
+        each
+        for each in table.all_constraints
+        if each.kind in (KINDS.values() if change.kind is None else (KINDS[change.kind],))
+    ]
+    for name in change.names:
+        for each in wanted:
+            if each.name is not None and same_name(each.name.value, name):
+                return each
+    unnamed = [each for each in wanted if each.name is None]
+    if change.kind == "primary" and unnamed:
+        return unnamed[0]
+    for convention in (*change.conventions, *WELL_KNOWN):
+        found = [
+            each
+            for each in unnamed
+            if (called := _conventional(table, each, convention)) is not None
+            and any(same_name(called, name) for name in change.names)
+        ]
+        if len(found) == 1:
+            return found[0]
+    if change.columns is not None:
+        found = [
+            each
+            for each in unnamed
+            if each.kind != "CHECK"
+            and [fold(name) for name in each.column_names] == [fold(n) for n in change.columns]
+        ]
+        if len(found) == 1:
+            return found[0]
+    if change.expression is not None:
+        for each in unnamed:
+            if each.expression is not None and same_text(
+                each.expression.of(table.sql), change.expression
+            ):
+                return each
+    if not change.names and change.columns is None and change.expression is None:
+        return unnamed[0] if len(unnamed) == 1 else None
+    return None
+
+
+def _conventional(
+    table: CreateTable, constraint: Written, convention: Mapping[str, str]
+) -> str | None:
+    """What a naming convention calls a constraint; None where it has no name for it."""
+    metadata = MetaData(naming_convention=dict(convention))
+    columns = [Column(each.name.value, NullType()) for each in table.columns]
+    made: Constraint
+    names = list(constraint.column_names)
+    if constraint.kind == "CHECK":
+        names = [
+            each.name.value
+            for each in table.columns
+            if questions.mentions(table, constraint, each.name.value)
+        ]
+        if not names or "constraint_name" in convention.get("ck", ""):
+            return None
+        key = "ck"
+        made = sa.UniqueConstraint(*names)
+        metadata = MetaData(naming_convention={"uq": convention.get("ck", "%(table_name)s")})
+    elif constraint.kind == "UNIQUE":
+        key, made = "uq", sa.UniqueConstraint(*names)
+    elif constraint.kind == "PRIMARY KEY":
+        key, made = "pk", sa.PrimaryKeyConstraint(*names)
+    elif constraint.references is not None:
+        key = "fk"
+        parent = constraint.references.table.value
+        theirs = [each.value for each in constraint.references.columns] or ["id"] * len(names)
+        if not same_name(parent, table.name.value):
+            Table(parent, metadata, *(Column(each, NullType()) for each in dict.fromkeys(theirs)))
+        made = ForeignKeyConstraint(names, [f"{parent}.{each}" for each in theirs])
+    else:
+        return None
+    if key not in convention:
+        return None
+    Table(table.name.value, metadata, *columns, made)
+    try:
+        return sqlite.dialect().identifier_preparer.format_constraint(made, _alembic_quote=False)
+    except (sa.exc.InvalidRequestError, KeyError, IndexError):
+        return None
+
+
+def _listed(table: CreateTable, change: DropConstraint) -> Iterator[str]:
+    for each in table.all_constraints:
+        if each.kind not in (KINDS.values() if change.kind is None else (KINDS[change.kind],)):
+            continue
+        text = " ".join(each.body.of(table.sql).split())
+        if each.column is not None and not each.parts and each.kind != "CHECK":
+            text = f"{quote(each.column)} {text}"
+        yield f"{quote(each.name.value)} {text}" if each.name is not None else f"unnamed {text}"
+
+
+def not_found(
+    table: CreateTable, change: DropConstraint, origin: Origin
+) -> tuple[Origin, str, str]:
+    """What to say when there is none: arguments of an error."""
+    what = "constraint" if change.kind is None else f"{KINDS[change.kind]} constraint"
+    called = f" {quote(change.names[0])}" if change.names else " without a name"
+    there = list(_listed(table, change))
+    has = f"it has: {'; '.join(there)}" if there else "it has none of this kind"
+    return (
+        origin,
+        f"table {quote(table.name.value)} has no {what}{called}; {has}",
+        "name it as the database does, or pass naming_convention={...} to batch_alter_table",
+    )

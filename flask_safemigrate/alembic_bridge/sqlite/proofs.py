@@ -1,0 +1,328 @@
+"""What must be true before COMMIT, compared with how it was when the run began."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from flask_safemigrate.alembic_bridge.sqlite.database import Database
+from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror, is_virtual
+from flask_safemigrate.ddl.rebuild import same_text
+from flask_safemigrate.ddl.references import statement_targets
+from flask_safemigrate.ddl.tokens import (
+    fold,
+    quote,
+    quote_string,
+    significant,
+    tokenize,
+    unquote,
+)
+from flask_safemigrate.errors import VerificationFailed
+
+#: Settings in the header of the file.
+SETTINGS = ("user_version", "application_id", "encoding", "auto_vacuum")
+
+#: Foreign keys: child table, number, parent table, child column, parent column.
+LINKS = (
+    'SELECT m.name, f.id, f."table", f."from", f."to" FROM sqlite_master AS m,'
+    " pragma_foreign_key_list(m.name) AS f WHERE m.type = 'table'"
+)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The database before the first change.
+
+    :ivar views: folded names of the views that can be read.
+    :ivar broken: folded names of objects that do not work.
+    :ivar dangling: foreign keys that lead nowhere: child and parent, folded.
+    :ivar tables: folded names of all tables.
+    :ivar sequences: the AUTOINCREMENT counters by table name.
+    """
+
+    views: frozenset[str]
+    broken: frozenset[str]
+    dangling: frozenset[tuple[str, str]]
+    tables: frozenset[str]
+    sequences: dict[str, int]
+    settings: dict[str, object]
+
+
+def take(database: Database, mirror: Mirror) -> Baseline:
+    """Note how things are; reads the schema, and no table."""
+    return Baseline(
+        views=frozenset(_working_views(database)),
+        broken=frozenset(name for _, name in mirror.loaded.aside),
+        dangling=frozenset(_dangling(mirror)),
+        tables=frozenset(fold(each.name) for each in mirror.entries() if each.type == "table"),
+        sequences=_sequences(database),
+        settings=_settings(database),
+    )
+
+
+def _settings(database: Database) -> dict[str, object]:
+    return {name: database.value(f"PRAGMA {name}") for name in SETTINGS}
+
+
+def _sequences(database: Database) -> dict[str, int]:
+    if not database.has_table("sqlite_sequence"):
+        return {}
+    return dict(database.read("SELECT name, seq FROM sqlite_sequence"))
+
+
+def _working_views(database: Database) -> Iterable[str]:
+    for (name,) in database.read("SELECT name FROM sqlite_master WHERE type = 'view'"):
+        with contextlib.suppress(Exception):
+            database.read(f"SELECT * FROM {quote(name)} LIMIT 0")
+            yield fold(name)
+
+
+def _dangling(mirror: Mirror) -> Iterable[tuple[str, str]]:
+    """Foreign keys whose parent is missing or has no such key."""
+    links = mirror.db.execute(LINKS).fetchall()
+    tables = {fold(each.name) for each in mirror.entries() if each.type == "table"}
+    for child, _, parent, _, _ in links:
+        if fold(parent) not in tables:
+            yield fold(child), fold(parent)
+    for child in {row[0] for row in links}:
+        try:
+            mirror.db.execute(f"PRAGMA foreign_key_check({quote_string(child)})").fetchall()
+        except Exception as error:
+            if "mismatch" not in str(error):
+                raise
+            # "foreign key mismatch - "child" referencing "parent""
+            yield fold(child), fold(str(error).rpartition('" referencing "')[2].rstrip('"'))
+
+
+def schema(database: Database, mirror: Mirror) -> None:
+    """The real schema is the scratch database's, object by object.
+
+    :raises VerificationFailed: something is missing, left over, or has another text.
+    """
+    aside = mirror.loaded.aside
+    virtual = mirror.loaded.virtual
+    original = {(row.type, fold(row.name)): row.sql for row in mirror.loaded.rows}
+    real = {
+        (row.type, fold(row.name)): row
+        for row in database.master()
+        if not (row.type == "table" and fold(row.name).startswith("sqlite_"))
+    }
+    wanted = {(each.type, fold(each.name)): each for each in mirror.entries()}
+    for key, row in real.items():
+        if key in aside or (row.sql is not None and is_virtual(row.sql)):
+            continue
+        expected = wanted.get(key)
+        if expected is None:
+            raise VerificationFailed(f"{row.type} {quote(row.name)} should not be there")
+        same = (
+            row.sql == expected.sql
+            or row.sql == original.get(key)
+            or same_text(_bare(row.sql), _bare(expected.sql))
+        )
+        if not same or (fold(row.table) != fold(expected.table)):
+            raise VerificationFailed(f"{row.type} {quote(row.name)} is not as planned: {row.sql}")
+    for key, expected in wanted.items():
+        if key not in real and key[1] not in virtual:
+            raise VerificationFailed(f"{expected.type} {quote(expected.name)} is missing")
+
+
+def _bare(sql: str | None) -> str | None:
+    """A text with every quoted name in the same quotes; RENAME writes names quoted."""
+    if sql is None:
+        return None
+    before = ""
+    words = []
+    for token in significant(tokenize(sql)):
+        is_name = token.kind in ("name", "quoted") or (
+            token.kind == "string" and before == "TABLE"
+        )
+        words.append(quote(fold(unquote(token.text))) if is_name else token.text)
+        before = token.word
+    return " ".join(words)
+
+
+def nothing_broke(database: Database, mirror: Mirror, baseline: Baseline) -> None:
+    """Views and triggers that worked still do; no foreign key leads nowhere that led somewhere.
+
+    :param mirror: freshly loaded.
+    :raises VerificationFailed: naming what broke.
+    """
+    for (kind, name), reason in mirror.loaded.aside.items():
+        if name not in baseline.broken:
+            raise VerificationFailed(
+                f"{kind} {quote(name)} does not work any more: {reason}",
+                hint="change or drop it in the same migration",
+            )
+    for (name,) in database.read("SELECT name FROM sqlite_master WHERE type = 'view'"):
+        if fold(name) not in baseline.views:
+            continue
+        try:
+            database.read(f"SELECT * FROM {quote(name)} LIMIT 0")
+        except Exception as error:
+            raise VerificationFailed(
+                f"view {quote(name)} cannot be read any more: {error}",
+                hint="change or drop it in the same migration",
+            ) from error
+    for child, parent in sorted(set(_dangling(mirror)) - baseline.dangling):
+        if child in baseline.tables:
+            raise VerificationFailed(
+                f"the foreign key of table {quote(child)} leads to {quote(parent)}, which is"
+                " gone or has no such unique key any more",
+                hint="drop the foreign key, or the table that has it, in the same migration",
+            )
+
+
+def bookkeeping(database: Database, baseline: Baseline, touched: frozenset[str]) -> None:
+    """File settings are kept, and no AUTOINCREMENT counter goes back.
+
+    :param touched: what statements of the migration itself changed: names of settings, and
+        ``sqlite_sequence``.
+    """
+    for name, value in _settings(database).items():
+        if name not in touched and value != baseline.settings[name]:
+            raise VerificationFailed(
+                f"PRAGMA {name} was {baseline.settings[name]!r}, is {value!r}"
+            )
+    if "sqlite_sequence" in touched:
+        return
+    now = _sequences(database)
+    for table, counter in baseline.sequences.items():
+        if table in now and now[table] < counter:
+            raise VerificationFailed(
+                f"the AUTOINCREMENT counter of table {quote(table)} was {counter}, is {now[table]}"
+            )
+
+
+def content(database: Database, table: str) -> None:
+    """``PRAGMA quick_check`` of a table whose rows were written anew.
+
+    Rows that break an old CHECK or NOT NULL did so before; new rules were proven.
+
+    :raises VerificationFailed: the table is damaged.
+    """
+    whole = database.version < (3, 33)
+    argument = "" if whole else f"({quote_string(table)})"
+    found = [
+        str(row[0])
+        for row in database.read(f"PRAGMA quick_check{argument}")
+        if row[0] != "ok"
+        and not str(row[0]).startswith(("CHECK constraint failed", "NULL value in"))
+    ]
+    if found:
+        raise VerificationFailed(f"table {quote(table)} is damaged: {found[0]}")
+
+
+class ForeignKeys:
+    """Rows without parents, before and after the migration's own statements.
+
+    Compared only for tables that a statement may have affected, and only while SQLite does not
+    enforce foreign keys itself.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._before: dict[str, int] = {}
+        self._seen: set[str] = set()
+        self._kinds: set[tuple[str, tuple[str, ...]]] = set()
+        self._dropping: dict[str, tuple[int, ...]] = {}
+        self._columns: dict[str, list[str]] = {}
+
+    def before(self, statement: str) -> None:
+        """A statement of the migration is about to run."""
+        if statement in self._seen:
+            return
+        kind, targets = statement_targets(statement)
+        if kind != "drop table" and (kind, targets) in self._kinds:
+            return
+        if kind == "drop table":
+            self._before_drop(targets)
+            return
+        if len(self._seen) < 1000:
+            self._seen.add(statement)
+        self._kinds.add((kind, targets))
+        if kind in ("select", "pragma", "explain", "empty", "savepoint", "release"):
+            return
+        if self.database.foreign_keys():
+            return
+        names = {fold(name) for name in targets}
+        for child, _, parent, _, _ in self.database.read(LINKS):
+            affected = not names or fold(child) in names or fold(parent) in names
+            if affected and fold(child) not in self._before:
+                self._before[fold(child)] = self.violations(child)
+
+    def violations(self, table: str) -> int:
+        """How many rows of a table have no parent."""
+        try:
+            return len(self.database.read(f"PRAGMA foreign_key_check({quote_string(table)})"))
+        except Exception:
+            # A foreign key mismatch; whether it is new is asked elsewhere.
+            return 0
+
+    def _before_drop(self, targets: tuple[str, ...]) -> None:
+        if not self.database.foreign_keys():
+            return
+        for child, counts in self._references(targets).items():
+            self._dropping[child] = counts
+
+    def _references(self, parents: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        names = {fold(name) for name in parents}
+        columns: dict[str, list[str]] = {}
+        for child, _, parent, column, _ in self.database.read(LINKS):
+            if fold(parent) in names and fold(child) not in names:
+                columns.setdefault(child, []).append(column)
+        return {child: self._counts(child, listed) for child, listed in columns.items()}
+
+    def _counts(self, child: str, columns: list[str]) -> tuple[int, ...]:
+        counted = ", ".join(["count(*)", *(f"count({quote(each)})" for each in columns)])
+        self._columns[child] = columns
+        return tuple(self.database.read(f"SELECT {counted} FROM {quote(child)}")[0])
+
+    def after(self, statement: str) -> None:
+        """It has run.
+
+        :raises VerificationFailed: it dropped a table, and rows of others went along.
+        """
+        dropping, self._dropping = self._dropping, {}
+        for child, counts in dropping.items():
+            if not self.database.has_table(child):
+                continue
+            now = self._counts(child, self._columns[child])
+            if now != counts:
+                lost = counts[0] - now[0] or max(counts[1:]) - max(now[1:])
+                what = "were deleted" if now[0] != counts[0] else "lost their reference"
+                raise VerificationFailed(
+                    f'"{" ".join(statement.split())}" cascades: {lost:,} rows of table'
+                    f" {quote(child)} {what}",
+                    hint="use op.drop_table or op.batch_alter_table, which do not cascade",
+                )
+
+    def renamed(self, names: Mapping[str, str]) -> None:
+        """Tables have other names now: new by old."""
+        moved = {new: self._before.pop(fold(old), None) for old, new in names.items()}
+        self._before.update(
+            {fold(new): count for new, count in moved.items() if count is not None}
+        )
+
+    def prove(self) -> list[str]:
+        """Compare.
+
+        :raises VerificationFailed: a table has more rows without parents than before.
+        """
+        proven = []
+        for table, before in self._before.items():
+            name = self.database.value(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+                f" AND name = {quote_string(table)} COLLATE NOCASE"
+            )
+            if name is None:
+                continue
+            now = self.violations(name)
+            if now > before:
+                raise VerificationFailed(
+                    f"{now - before:,} rows of table {quote(name)} lost the row that their foreign"
+                    " key leads to",
+                    hint="delete or change these rows in the same migration",
+                )
+            proven.append(f"no new row without parent in {quote(name)}")
+        return proven

@@ -1,0 +1,335 @@
+"""Proves new rules on the rows, and says which rows break them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NoReturn
+
+from flask_safemigrate.alembic_bridge.sqlite.database import Database
+from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
+from flask_safemigrate.alembic_bridge.sqlite.replay import refused
+from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.ddl import questions
+from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
+from flask_safemigrate.ddl.rebuild import Transition, key_columns, rowid_name
+from flask_safemigrate.ddl.shape import IndexShape, TableShape
+from flask_safemigrate.ddl.tokens import fold, quote, quote_string
+
+#: How many of the rows that break a rule are shown.
+SHOWN = 3
+
+
+def prove(
+    database: Database,
+    table: TrackedTable,
+    shape: TableShape,
+    transition: Transition,
+    filled: bool,
+) -> None:
+    """Prove every rule that is new, in one scan, and every new foreign key.
+
+    :raises OperationRefused: rows break one; it says how many and which.
+    """
+    if not filled:
+        return
+    read = read_create_table(shape.sql)
+    conditions: list[tuple[str, Origin, str, str]] = []
+    for column in table.columns:
+        now = shape.column(column.name)
+        if column.not_null_by is None or now is None or not now.not_null:
+            continue
+        name = f"{quote(shape.name)}.{quote(column.name)}"
+        conditions.append(
+            (
+                # Not IS NULL, which SQLite takes for false where the text says NOT NULL.
+                f"typeof({quote(column.name)}) = 'null'",
+                column.not_null_by,
+                f"have NULL in {name}",
+                f"""op.execute("UPDATE {shape.name} SET {column.name} = ... """
+                f"""WHERE {column.name} IS NULL") before it""",
+            )
+        )
+    for constraint, origin in _new(read, table, transition):
+        expression = constraint.expression
+        assert expression is not None
+        text = " ".join(expression.of(read.sql).split())
+        called = f" {quote(constraint.name.value)}" if constraint.name is not None else ""
+        conditions.append(
+            (
+                f"NOT ({expression.of(read.sql)}\n)",
+                origin,
+                f"break CHECK{called} ({text})",
+                "change or delete these rows before it",
+            )
+        )
+    if conditions:
+        sums = ", ".join(f"sum({condition})" for condition, *_ in conditions)
+        counts = database.read(f"SELECT {sums} FROM {quote(shape.name)}")[0]
+        for count, (condition, origin, what, hint) in zip(counts, conditions, strict=False):
+            if count:
+                refuse_rows(database, shape, condition, origin, what, hint)
+    _prove_foreign_keys(database, table, shape, read)
+
+
+def _new(
+    read: CreateTable, table: TrackedTable, transition: Transition
+) -> Iterable[tuple[Constraint, Origin]]:
+    """CHECKs to prove: new ones, and those over columns whose values are stored anew."""
+    checks = questions.constraints_of_kind(read, "CHECK")
+    known = table.rules.get("CHECK") or [None] * len(checks)
+    for constraint, origin in zip(checks, known, strict=False):
+        if origin is not None:
+            yield constraint, origin
+            continue
+        for column in table.columns:
+            if (
+                column.origin is not None
+                and column.typed_by is not None
+                and fold(column.name) in transition.changed
+                and questions.mentions(read, constraint, column.name)
+            ):
+                yield constraint, column.typed_by
+                break
+
+
+def _prove_foreign_keys(
+    database: Database, table: TrackedTable, shape: TableShape, read: CreateTable
+) -> None:
+    keys = questions.constraints_of_kind(read, "FOREIGN KEY")
+    known = table.rules.get("FOREIGN KEY") or [None] * len(keys)
+    # SQLite numbers them from the last one written.
+    new = {
+        len(keys) - 1 - place: (constraint, origin)
+        for place, (constraint, origin) in enumerate(zip(keys, known, strict=False))
+        if origin is not None
+    }
+    if not new:
+        return
+    first_origin = next(iter(new.values()))[1]
+    try:
+        broken = database.read(f"PRAGMA foreign_key_check({quote_string(shape.name)})")
+    except Exception as error:
+        if "mismatch" not in str(error):
+            raise
+        raise refused(
+            first_origin,
+            f"the columns that the foreign key of table {quote(shape.name)} refers to are not the"
+            f" primary key of their table and not unique ({error})",
+            "give the parent columns a UNIQUE constraint first",
+        ) from error
+    for number, (constraint, origin) in new.items():
+        rowids = [row[1] for row in broken if row[3] == number]
+        if not rowids:
+            continue
+        target = constraint.references
+        assert target is not None
+        tables = {fold(row.name) for row in database.master() if row.type == "table"}
+        if fold(target.table.value) not in tables:
+            raise refused(
+                origin,
+                f"there is no table {quote(target.table.value)} to refer to",
+                "create it before it",
+            )
+        names = ", ".join(quote(name) for name in constraint.column_names)
+        rows = f"{len(rowids):,} of {database.count(shape.name):,} rows"
+        first = ", ".join(str(each) for each in rowids[:SHOWN] if each is not None)
+        examples = f", first rowids {first}" if first else ""
+        raise refused(
+            origin,
+            f"{rows} of {quote(shape.name)} have no row in {quote(target.table.value)}"
+            f" for {names}{examples}",
+            "delete these rows or set their columns to NULL before it",
+        )
+
+
+def refuse_rows(
+    database: Database, shape: TableShape, condition: str, origin: Origin, what: str, hint: str
+) -> None:
+    """Raise if rows meet a condition that none must meet.
+
+    :raises OperationRefused: with the count and the first few.
+    """
+    count = database.value(f"SELECT count(*) FROM {quote(shape.name)} WHERE {condition}")
+    if not count:
+        return
+    total = database.count(shape.name)
+    raise refused(
+        origin,
+        f"{count:,} of {total:,} rows {what}{_examples(database, shape, condition)}",
+        hint,
+    )
+
+
+def _examples(database: Database, shape: TableShape, condition: str) -> str:
+    read = read_create_table(shape.sql)
+    key = questions.primary_key_columns(read)
+    label = "ids"
+    if len(key) == 1:
+        name = quote(key[0])
+    elif shape.without_rowid:
+        name, label = " || ', ' || ".join(f"quote({quote(each)})" for each in key), "keys"
+    else:
+        hidden = rowid_name(each.name for each in shape.columns)
+        if hidden is None:
+            return ""
+        name, label = hidden, "rowids"
+    rows = database.read(
+        f"SELECT {name} FROM {quote(shape.name)} WHERE {condition} ORDER BY 1 LIMIT {SHOWN}"
+    )
+    return f", first {label} {', '.join(str(row[0]) for row in rows)}"
+
+
+def explain_unique(
+    database: Database, table: TrackedTable, shape: TableShape, index: IndexShape, error: Exception
+) -> None:
+    """Say which values are there twice, if that is what an index could not be made for."""
+    if "UNIQUE constraint failed" not in str(error):
+        return
+    read = read_create_table(shape.sql)
+    origin = None
+    for kind in ("UNIQUE", "PRIMARY KEY"):
+        constraints = questions.constraints_of_kind(read, kind)
+        known = table.rules.get(kind) or []
+        for constraint, by in zip(constraints, known, strict=False):
+            names = [fold(name) for name in constraint.column_names]
+            if names == [fold(name) for name in index.columns]:
+                origin = by or origin
+    for column in table.columns:
+        if origin is None and column.name in index.columns:
+            origin = column.typed_by
+    _refuse_duplicates(
+        database,
+        shape.name,
+        key_columns(index.key),
+        ", ".join(map(quote, index.columns)),
+        "",
+        origin or table.origins[-1],
+        error,
+    )
+
+
+def explain_index(
+    database: Database, mirror: Mirror, entry: Entry, origin: Origin | None, error: Exception
+) -> None:
+    """The same for CREATE UNIQUE INDEX."""
+    if "UNIQUE constraint failed" not in str(error) or entry.sql is None:
+        return
+    index = next(each for each in mirror.indexes(entry.table) if each.name == entry.name)
+    if not index.is_plain:
+        raise refused(
+            origin or Origin(None, f"create_index({entry.name!r})"),
+            f"rows of {quote(entry.table)} are not unique under the index {quote(entry.name)}",
+            "change or delete the duplicates before it",
+        ) from error
+    _refuse_duplicates(
+        database,
+        entry.table,
+        key_columns(index.key),
+        ", ".join(map(quote, index.columns)),
+        "",
+        origin or Origin(None, f"create_index({entry.name!r})"),
+        error,
+    )
+
+
+def _refuse_duplicates(
+    database: Database,
+    table: str,
+    key: str,
+    names: str,
+    where: str,
+    origin: Origin,
+    error: Exception,
+) -> NoReturn:
+    grouping = key.replace(" DESC", "")
+    plain = [part.strip() for part in names.split(",")]
+    not_null = " AND ".join(f"{name} IS NOT NULL" for name in plain)
+    groups = database.read(
+        f"SELECT {names}, count(*) FROM {quote(table)} WHERE {not_null}"
+        f" GROUP BY {grouping} HAVING count(*) > 1"
+    )
+    rows = sum(group[-1] for group in groups)
+    shown = "; ".join(
+        f"{', '.join(repr(value) for value in group[:-1])} ({group[-1]} times)"
+        for group in groups[:SHOWN]
+    )
+    total = database.count(table)
+    raise refused(
+        origin,
+        f"{rows:,} of {total:,} rows of {quote(table)} share {names}, first {shown}",
+        "change or delete the duplicates before it",
+    ) from error
+
+
+def explain_copied_unique(
+    database: Database,
+    table: TrackedTable,
+    old: TableShape,
+    index: IndexShape,
+    error: Exception,
+    *,
+    real: bool = False,
+) -> None:
+    """The same for a UNIQUE that the copy of a table has, if its columns were there before.
+
+    :param real: whether ``old`` is the table after the native statements of the queue.
+    """
+    sources = [table.column(name) for name in index.columns]
+    known = [each.real if real else each.origin for each in sources if each is not None]
+    names = [each for each in known if each is not None]
+    if "UNIQUE constraint failed" not in str(error) or len(names) != len(index.columns):
+        return
+    listed = ", ".join(map(quote, names))
+    if database.value(
+        f"SELECT 1 FROM {quote(old.name)} GROUP BY {listed} HAVING count(*) > 1 LIMIT 1"
+    ):
+        origin = next((by for by in table.rules.get("UNIQUE", []) if by), table.origins[-1])
+        _refuse_duplicates(database, old.name, listed, listed, "", origin, error)
+
+
+def explain_copy(
+    database: Database, table: TrackedTable, old: TableShape, new: TableShape, error: Exception
+) -> None:
+    """Say why rows could not be copied: STRICT types, or a primary key with duplicates."""
+    message = str(error)
+    origin = next((each.typed_by for each in table.columns if each.typed_by), table.origins[-1])
+    if "cannot store" in message:
+        name = message.rpartition(".")[2]
+        column = table.column(name)
+        if column is not None and column.origin is not None:
+            now = new.column(name)
+            assert now is not None
+            wanted = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}.get(
+                now.type.upper(), "blob"
+            )
+            value = quote(column.origin)
+            converted = f"CAST({value} AS NUMERIC)" if wanted in ("integer", "real") else value
+            condition = (
+                f"typeof({value}) NOT IN ('null', '{wanted}')"
+                f" AND (typeof({value}) = 'blob' OR typeof({converted}) <> '{wanted}'"
+                f" OR {converted} || '' <> {value})"
+            )
+            refuse_rows(
+                database,
+                old,
+                condition,
+                origin,
+                f"do not fit the type {now.type} of the STRICT column"
+                f" {quote(new.name)}.{quote(name)}",
+                "convert these values before it",
+            )
+        raise refused(origin, f"STRICT table {quote(new.name)}: {message}") from error
+    if "UNIQUE constraint failed" in message:
+        read = read_create_table(new.sql)
+        key = questions.primary_key_columns(read)
+        sources = [table.column(name) for name in key]
+        names = [each.origin for each in sources if each is not None and each.origin is not None]
+        by = next((each for each in table.rules.get("PRIMARY KEY", []) if each), origin)
+        if len(names) == len(key) and names:
+            listed = ", ".join(map(quote, names))
+            _refuse_duplicates(database, old.name, listed, listed, "", by, error)
+    if "datatype mismatch" in message:
+        raise refused(
+            origin, f"rows of {quote(new.name)} have no integer in the new INTEGER PRIMARY KEY"
+        ) from error

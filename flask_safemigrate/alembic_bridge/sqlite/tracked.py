@@ -1,0 +1,112 @@
+"""What became of the tables of the real database while changes are queued."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flask_safemigrate.ddl import questions
+from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.ddl.create_table import ConstraintKind, CreateTable, read_create_table
+from flask_safemigrate.ddl.rebuild import Lineage
+from flask_safemigrate.ddl.shape import TableShape
+from flask_safemigrate.ddl.tokens import same_name, significant, tokenize
+
+#: Constraints whose introduction has to be proven on the rows.
+RULES: tuple[ConstraintKind, ...] = ("CHECK", "FOREIGN KEY", "UNIQUE", "PRIMARY KEY")
+
+
+@dataclass
+class TrackedColumn:
+    """A column as it is now.
+
+    :ivar origin: its name in the real table, None for a new one.
+    :ivar fill: what rows get that exist when it is added; see :class:`Lineage`.
+    :ivar real: its name in the real table once the native statements of the queue have run, None
+        where they do not make it.
+    :ivar not_null_by: what made it NOT NULL.
+    :ivar typed_by: what changed its type.
+    """
+
+    name: str
+    origin: str | None
+    fill: str | None = None
+    constant: bool = True
+    real: str | None = None
+    not_null_by: Origin | None = None
+    typed_by: Origin | None = None
+
+    @property
+    def lineage(self) -> Lineage:
+        return Lineage(self.name, self.origin, self.fill, self.constant)
+
+
+@dataclass
+class TrackedTable:
+    """A table that changes.
+
+    :ivar origin: its name in the real database, None for one that is not there yet.
+    :ivar before: the real table, None for one that is not there yet.
+    :ivar rules: for each kind of constraint, in the order of the text: what made it, None for
+        those that the real table has.
+    :ivar forced: what demands a copy.
+    :ivar forbidden: what forbids a copy.
+    :ivar pending: whether its text changes in a way that SQLite has no statement for.
+    :ivar ghosts: columns that the real table still has after the native statements of the queue,
+        though they are dropped.
+    """
+
+    name: str
+    origin: str | None
+    before: TableShape | None
+    columns: list[TrackedColumn]
+    rules: dict[ConstraintKind, list[Origin | None]] = field(default_factory=dict)
+    forced: Origin | None = None
+    forbidden: Origin | None = None
+    origins: list[Origin] = field(default_factory=list)
+    pending: bool = False
+    ghosts: list[str] = field(default_factory=list)
+
+    def column(self, name: str) -> TrackedColumn | None:
+        return next((each for each in self.columns if same_name(each.name, name)), None)
+
+    @property
+    def lineage(self) -> tuple[Lineage, ...]:
+        return tuple(each.lineage for each in self.columns)
+
+    def note(self, origin: Origin) -> None:
+        """Remember who touched the table."""
+        if origin not in self.origins:
+            self.origins.append(origin)
+
+    def realign(self, before: str, after: str, origin: Origin) -> None:
+        """Follow the constraints from one text to the next; new ones come from ``origin``."""
+        one, other = read_create_table(before), read_create_table(after)
+        for kind in RULES:
+            old, new = _texts(one, kind), _texts(other, kind)
+            known = self.rules.get(kind) or [None] * len(old)
+            self.rules[kind] = _aligned(old, new, known, origin)
+
+
+def _texts(table: CreateTable, kind: ConstraintKind) -> list[str]:
+    found = []
+    for constraint in questions.constraints_of_kind(table, kind):
+        words = [token.text for token in significant(tokenize(constraint.span.of(table.sql)))]
+        found.append(f"{constraint.column or ''} {' '.join(words)}")
+    return found
+
+
+def _aligned(
+    old: Sequence[str], new: Sequence[str], known: Sequence[Origin | None], origin: Origin
+) -> list[Origin | None]:
+    if len(old) == len(new):
+        return list(known)
+    result: list[Origin | None] = []
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for tag, first, last, start, end in matcher.get_opcodes():
+        if tag == "equal" or (tag == "replace" and last - first == end - start):
+            result += known[first:last]
+        else:
+            result += [origin] * (end - start)
+    return result

@@ -1,0 +1,164 @@
+"""What every dialect's folder offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine
+
+from flask_safemigrate.outcome import Progress
+from flask_safemigrate.schema import Schema
+from flask_safemigrate.state import DatabaseState, Unreachable
+
+Say = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One database of the application.
+
+    :param bind: bind key, "" for the default database.
+    :param engine: the application's engine for it.
+    :param configured: the SQLite path as the application wrote it, if that was relative.
+    """
+
+    bind: str
+    engine: Engine
+    version_table: str = "alembic_version"
+    version_schema: str | None = None
+    configured: str = ""
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How the session that migrates waits.
+
+    :param lock_timeout: seconds that a statement waits for a lock, 0 for no limit.
+    :param statement_timeout: seconds that a statement may take, 0 for the server's own limit.
+    :param patience: seconds after which trying again has no end but failure.
+    """
+
+    lock_timeout: float = 5.0
+    statement_timeout: float = 0.0
+    patience: float = 60.0
+
+
+class Prepare(Protocol):
+    """Set up the session that migrates; returns what undoes it."""
+
+    def __call__(
+        self, connection: Connection, target: Target, options: SessionOptions, say: Say
+    ) -> Callable[[], None]: ...
+
+
+class Outside(Protocol):
+    """Surround what a revision runs outside of any transaction."""
+
+    def __call__(
+        self, connection: Connection, target: Target, options: SessionOptions, say: Say
+    ) -> AbstractContextManager[None]: ...
+
+
+class Held(Protocol):
+    """A lock that is held."""
+
+    def note(self, revision: str) -> None:
+        """Let those who wait see which revision runs."""
+
+    def check(self) -> None:
+        """Stop early where the loss of the lock is known already; asks nobody.
+
+        :raises LockLost: it is.
+        """
+
+    def prove(self, connection: Connection) -> None:
+        """Prove that the lock is still held, before the connection's transaction is committed.
+
+        :raises LockLost: it is not.
+        """
+
+
+class Lock(Protocol):
+    """Hold the lock of a database and version table for the length of the block.
+
+    :param seconds: how long to wait at most; who holds it is told meanwhile.
+    :param how: ``session`` for a lock of the server's session, ``lease`` for a row that is
+        renewed, ``auto`` for a row where a session's lock would not reach every process.
+    :raises LockTimeout: the time is up.
+    :raises DatabaseUnavailable: the server cannot be reached.
+    :raises LockLost: at the end of the block, the lock is not ours any more.
+    """
+
+    def __call__(
+        self, target: Target, seconds: float, say: Say, how: str = "auto"
+    ) -> AbstractContextManager[Held]: ...
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The verbs of one dialect.
+
+    :param read: facts of the database, by a connection of its own that changes nothing and
+        creates nothing; what cannot be reached is told in ``unreachable``, never raised.
+    :param explain: why a driver's error means that the database cannot be reached.
+    :param lock: keep every other process of ours away.
+    :param suffix: ending of snapshot files, such as ``.db``.
+    :param needs: bytes of disk that a snapshot would take, None where unknown.
+    :param take: write a consistent copy of the database to the path (which does not exist yet).
+        :raises SnapshotFailed: a tool is missing or the copy failed; no file is left.
+    :param check: prove that a snapshot file is whole.
+        :raises SnapshotFailed: it is not.
+    :param put_back: replace the content of the database by that of the file.
+        :raises SnapshotFailed: the database is as it was.
+    :param drop_everything: remove every object of the database in one go: tables, views,
+        types, sequences, the version table. The database itself stays.
+    :param begin_watch: what :attr:`finish_watch` must know of the time before; called inside
+        the upgrade's transaction before its first statement.
+    :param finish_watch: prove, inside the same transaction, that no table which the migration
+        itself did not write to (second set: their names) has lost or gained rows; returns what
+        was proven, one sentence each. :raises VerificationFailed: it has.
+    :param whole: prove that the database is sound by reading all of it; returns what was proven.
+        :raises VerificationFailed: it is not.
+    :param prepare: bound how long the session that migrates waits for locks.
+    :param outside: the same for a block outside of any transaction.
+    :param session_of: number of a connection's session on the server.
+    :param busy: whether an error means no more than that another session had a lock too long.
+    :param blockers: what a session waits for and who has it, asked by another connection.
+    :param transactional_ddl: whether a failed upgrade leaves nothing behind.
+    :param catalogue: what it takes to go on with a revision that was stopped half-way, where
+        that can happen; functions of these names: ``alembic_bridge.resume.Catalogue``.
+    :param read_schema: the whole schema, by a connection of its own that changes nothing; raises
+        what the driver raises.
+    :param schema_on: the whole schema as an open connection sees it; the second argument, an
+        empty dictionary at first, keeps what need not be read again.
+    :param scratch: an empty database of our own for the length of the block.
+        :raises Refused: there can be none.
+    """
+
+    dialects: tuple[str, ...]
+    read: Callable[[Target], DatabaseState]
+    explain: Callable[[BaseException, Target], Unreachable]
+    lock: Lock
+    suffix: str
+    needs: Callable[[Target], int | None]
+    take: Callable[[Target, Path, Say], None]
+    check: Callable[[Path], None]
+    put_back: Callable[[Target, Path, Say], None]
+    drop_everything: Callable[[Target], None]
+    begin_watch: Callable[[Connection], Any]
+    finish_watch: Callable[[Connection, Any, frozenset[str]], tuple[str, ...]]
+    prepare: Prepare
+    outside: Outside
+    session_of: Callable[[Connection], int]
+    busy: Callable[[BaseException], bool]
+    blockers: Callable[[Connection, int], str]
+    transactional_ddl: bool
+    read_schema: Callable[[Target], Schema]
+    schema_on: Callable[[Connection, dict[Any, Any]], Schema]
+    scratch: Callable[[Target], AbstractContextManager[Connection]]
+    whole: Callable[[Connection], tuple[str, ...]] = lambda connection: ()
+    catalogue: Any = None

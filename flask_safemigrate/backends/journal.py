@@ -1,0 +1,35 @@
+"""Reading the journal table, the same on every server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from flask_safemigrate.state import JournalRow
+
+JOURNAL = "safemigrate_journal"
+
+
+def journal_query(table: str) -> str:
+    """Return the statement that reads the journal, oldest line first.
+
+    :param table: its name, quoted for the dialect.
+    """
+    return (
+        "SELECT kind, subject, direction, started, finished, checksum, environment, host "
+        f"FROM {table} ORDER BY id"
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return "" if value is None else str(value)
+
+
+def journal_rows(rows: Iterable[Row[Any]]) -> tuple[JournalRow, ...]:
+    """Return the lines that :func:`journal_query` answers."""
+    return tuple(JournalRow(*map(_text, row)) for row in rows)

@@ -1,0 +1,47 @@
+"""MariaDB and MySQL."""
+
+from __future__ import annotations
+
+from flask_safemigrate.backends.contract import Backend
+from flask_safemigrate.backends.mysql import catalogue
+from flask_safemigrate.backends.mysql.explain import explain
+from flask_safemigrate.backends.mysql.lock import lock
+from flask_safemigrate.backends.mysql.read import read
+from flask_safemigrate.backends.mysql.restore import put_back
+from flask_safemigrate.backends.mysql.schema import read_schema, schema_on
+from flask_safemigrate.backends.mysql.scratch import scratch
+from flask_safemigrate.backends.mysql.session import (
+    blockers,
+    busy,
+    outside,
+    prepare,
+    session_of,
+)
+from flask_safemigrate.backends.mysql.snapshot import check, needs, take
+from flask_safemigrate.backends.mysql.verify import begin_watch, finish_watch
+from flask_safemigrate.backends.mysql.wipe import drop_everything
+
+BACKEND = Backend(
+    dialects=("mysql", "mariadb"),
+    read=read,
+    explain=explain,
+    lock=lock,
+    suffix=".sql.gz",
+    needs=needs,
+    take=take,
+    check=check,
+    put_back=put_back,
+    drop_everything=drop_everything,
+    begin_watch=begin_watch,
+    finish_watch=finish_watch,
+    prepare=prepare,
+    outside=outside,
+    session_of=session_of,
+    busy=busy,
+    blockers=blockers,
+    transactional_ddl=False,
+    read_schema=read_schema,
+    schema_on=schema_on,
+    scratch=scratch,
+    catalogue=catalogue,
+)

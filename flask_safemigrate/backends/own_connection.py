@@ -1,0 +1,84 @@
+"""A connection beside the application's pool, made the way the application makes its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_PARAMETERS = "safemigrate_parameters"
+
+_Parameters = tuple[Mapping[str, Any], Mapping[str, Any]]
+_wanted: ContextVar[_Parameters | None] = ContextVar("wanted", default=None)
+
+
+def _connect(
+    dialect: Dialect,
+    record: ConnectionPoolEntry,
+    arguments: list[Any],
+    parameters: dict[str, Any],
+) -> DBAPIConnection | None:
+    wanted = _wanted.get()
+    if wanted is None:
+        return None
+    defaults, forced = wanted
+    merged = {**defaults, **parameters, **forced}
+    record.info[_PARAMETERS] = merged
+    return dialect.connect(*arguments, **merged)
+
+
+@contextmanager
+def own_connection(
+    engine: Engine,
+    defaults: Mapping[str, Any],
+    *,
+    autocommit: bool = False,
+    forced: Mapping[str, Any] | None = None,
+) -> Iterator[Connection]:
+    """Open a connection that never waits for the application's pool, and close it at the end.
+
+    It is made by the application's own way to connect (``connect_args``, ``creator``,
+    ``do_connect`` and ``connect`` listeners), because a URL alone may lack the certificate, the
+    search path or the short-lived password that the application adds. Whatever the block leaves
+    uncommitted is rolled back.
+
+    :param defaults: parameters of the driver's ``connect()`` for what the application left open,
+        such as a timeout.
+    :param autocommit: every statement is a transaction of its own.
+    :param forced: parameters of the driver's ``connect()`` that replace the application's. A
+        ``creator`` of the application knows nothing of them.
+    """
+    # A listener that stays costs a call per connection; one that comes and goes would change
+    # SQLAlchemy's list of listeners while another thread walks it.
+    if not event.contains(engine, "do_connect", _connect):
+        event.listen(engine, "do_connect", _connect)
+    own = Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True)
+    token = _wanted.set((defaults, forced or {}))
+    try:
+        connection = own.connect()
+    finally:
+        _wanted.reset(token)
+    try:
+        # The application may have made AUTOCOMMIT its default, which would void the transaction.
+        level = "AUTOCOMMIT" if autocommit else engine.dialect.default_isolation_level
+        yield connection.execution_options(isolation_level=level or "READ COMMITTED")
+    finally:
+        # Not given back to a pool: a pool would first reset it, which waits for a dead server.
+        connection.invalidate()
+        connection.close()
+        own.dispose()
+
+
+def parameters_of(connection: Connection) -> Mapping[str, Any]:
+    """Return what the driver's ``connect()`` was called with, the password included.
+
+    Only of a connection from :func:`own_connection`; empty where the application connects by a
+    ``creator`` of its own.
+    """
+    found: Mapping[str, Any] = connection.info.get(_PARAMETERS, {})
+    return found

@@ -1,0 +1,45 @@
+"""PostgreSQL."""
+
+from __future__ import annotations
+
+from flask_safemigrate.backends.contract import Backend
+from flask_safemigrate.backends.postgresql.explain import explain
+from flask_safemigrate.backends.postgresql.lock import lock
+from flask_safemigrate.backends.postgresql.read import read
+from flask_safemigrate.backends.postgresql.restore import put_back
+from flask_safemigrate.backends.postgresql.schema import read_schema, schema_on
+from flask_safemigrate.backends.postgresql.scratch import scratch
+from flask_safemigrate.backends.postgresql.session import (
+    blockers,
+    busy,
+    outside,
+    prepare,
+    session_of,
+)
+from flask_safemigrate.backends.postgresql.snapshot import check, needs, take
+from flask_safemigrate.backends.postgresql.verify import begin_watch, finish_watch
+from flask_safemigrate.backends.postgresql.wipe import drop_everything
+
+BACKEND = Backend(
+    dialects=("postgresql",),
+    read=read,
+    explain=explain,
+    lock=lock,
+    suffix=".dump",
+    needs=needs,
+    take=take,
+    check=check,
+    put_back=put_back,
+    drop_everything=drop_everything,
+    begin_watch=begin_watch,
+    finish_watch=finish_watch,
+    prepare=prepare,
+    outside=outside,
+    session_of=session_of,
+    busy=busy,
+    blockers=blockers,
+    transactional_ddl=True,
+    read_schema=read_schema,
+    schema_on=schema_on,
+    scratch=scratch,
+)

@@ -1,0 +1,167 @@
+"""Why a PostgreSQL database cannot be reached."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+from flask_safemigrate.backends.address import worded
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.driver_errors import sqlstate, system_error, text_of
+from flask_safemigrate.backends.postgresql.address import address_of
+from flask_safemigrate.errors import DatabaseUnavailable
+from flask_safemigrate.state import Unreachable
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_CODES = {
+    "25006": "read-only",
+    "28000": "not admitted",
+    "28P01": "wrong password",
+    "3D000": "missing database",
+    "42501": "missing privilege",
+    "53300": "too many connections",
+    "55P03": "locked",
+    "57014": "locked",
+    "57P01": "server down",
+    "57P02": "server down",
+    "57P03": "starting",
+    "XX001": "damaged",
+    "XX002": "damaged",
+}
+
+# libpq hands no SQLSTATE out while it connects, so there is only its text. The first match counts.
+_TEXTS = (
+    (r"password authentication failed|no password supplied", "wrong password"),
+    (r"no pg_hba\.conf entry|pg_hba\.conf rejects", "not in pg_hba.conf"),
+    (r"role .* does not exist", "not admitted"),
+    (r"authentication failed|is not permitted to log in", "not admitted"),
+    (r"database .* does not exist", "missing database"),
+    (r"permission denied for database", "missing privilege"),
+    (r"too many clients|too many connections|remaining connection slots", "too many connections"),
+    (r"database system is|not yet accepting connections", "starting"),
+    (r"could not translate host name|failed to resolve host|name or service not", "host unknown"),
+    (
+        r"refused|no such file|timeout|timed out|unreachable|no route"
+        r"|closed the connection|server closed|could not connect",
+        "server down",
+    ),
+)
+
+# What libpq and psycopg put around the reason; where the server is, our message says itself.
+_NOISE = re.compile(
+    r"^(connection (failed|is bad): )?(connection to server .*? failed: )?((FATAL|ERROR): +)?"
+    r"|\s*Is the server running .*\?$"
+)
+
+
+def _kind(error: BaseException, text: str) -> str:
+    code = sqlstate(error)
+    if code in _CODES:
+        return _CODES[code]
+    if code.startswith("08"):
+        return "server down"
+    for pattern, kind in _TEXTS:
+        if re.search(pattern, text, re.IGNORECASE):
+            return kind
+    system = system_error(error)
+    if isinstance(system, socket.gaierror):
+        return "host unknown"
+    return "server down" if system is not None else "unknown"
+
+
+# What others know it by, the message and the hint.
+_WORDS = {
+    "server down": (
+        "server down",
+        'PostgreSQL at "{server}" does not answer (database "{name}"). {text}',
+        "pg_isready -h {host} -p {port}",
+    ),
+    "server down here": (
+        "server down",
+        'PostgreSQL at "{server}" does not answer (database "{name}"). {text}',
+        "systemctl status postgresql",
+    ),
+    "host unknown": (
+        "host unknown",
+        'The host "{host}" of database "{name}" is unknown to this machine.',
+        "correct the host in SQLALCHEMY_DATABASE_URI, then: getent hosts {host}",
+    ),
+    "wrong password": (
+        "wrong password",
+        'PostgreSQL at "{server}" refuses the password of user "{user}" (database "{name}").',
+        "correct it in SQLALCHEMY_DATABASE_URI (percent-encode special characters); "
+        "try it with: psql {options} -W {name}",
+    ),
+    "not admitted": (
+        "wrong password",
+        'PostgreSQL at "{server}" does not let user "{user}" in (database "{name}"). {text}',
+        "as a superuser: createuser --login --pwprompt -h {host} -p {port} {user}",
+    ),
+    "not in pg_hba.conf": (
+        "missing privilege",
+        'PostgreSQL at "{server}" admits no connection of user "{user}" to database "{name}" '
+        "from this machine. {text}",
+        "add a line for it to pg_hba.conf, then: SELECT pg_reload_conf();  "
+        "if the server wants encryption, add ?sslmode=require to the URL",
+    ),
+    "missing database": (
+        "missing database",
+        'There is no database "{name}" on PostgreSQL at "{server}".',
+        "createdb {options} {name}",
+    ),
+    "missing privilege": (
+        "missing privilege",
+        'User "{user}" lacks a privilege in database "{location}". {text}',
+        'GRANT ALL ON DATABASE "{name}" TO "{user}"; '
+        'GRANT ALL ON ALL TABLES IN SCHEMA public TO "{user}";',
+    ),
+    "too many connections": (
+        "too many connections",
+        'PostgreSQL at "{server}" has no connection left for user "{user}" and database '
+        '"{name}". {text}',
+        "SELECT usename, application_name, count(*) FROM pg_stat_activity GROUP BY 1, 2;",
+    ),
+    "starting": (
+        "starting",
+        'PostgreSQL at "{server}" is not ready yet (database "{name}"). {text}',
+        "flask db deploy --wait 60",
+    ),
+    "read-only": (
+        "read-only",
+        'Database "{location}" takes no changes. {text}',
+        "connect to the primary server; SELECT pg_is_in_recovery(); tells which one this is",
+    ),
+    "locked": (
+        "locked",
+        'Another session locks what is needed in database "{location}". {text}',
+        "SELECT pid, usename, application_name, state, query FROM pg_stat_activity "
+        "WHERE pid IN (SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity) "
+        "OR state = 'idle in transaction';",
+    ),
+    "damaged": (
+        "damaged",
+        'Database "{location}" is damaged. {text}',
+        "copy the server's data directory first, then restore the last backup",
+    ),
+    "unknown": (
+        "unknown",
+        'Database "{location}" could not be used as "{user}": {text}',
+        "psql {options} {name}",
+    ),
+}
+
+
+def explain(error: BaseException, target: Target) -> Unreachable:
+    """Say why a driver's error means that the database cannot be reached."""
+    address = address_of(target.engine.url)
+    text = text_of(error, target.engine.url)
+    kind = _kind(error, text)
+    if kind == "server down" and address.local:
+        kind = "server down here"
+    return worded(_WORDS, kind, address, _NOISE.sub("", text))
+
+
+def unavailable(error: BaseException, target: Target) -> DatabaseUnavailable:
+    """Return the same as an exception."""
+    found = explain(error, target)
+    return DatabaseUnavailable(found.message, kind=found.kind, hint=found.hint)

@@ -1,0 +1,153 @@
+"""Facts of a PostgreSQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.journal import journal_query, journal_rows
+from flask_safemigrate.backends.own_connection import own_connection
+from flask_safemigrate.backends.own_tables import OWN_TABLES
+from flask_safemigrate.backends.postgresql.address import address_of, connect_defaults
+from flask_safemigrate.backends.postgresql.explain import explain
+from flask_safemigrate.backends.statements import plain
+from flask_safemigrate.state import DatabaseState, InvalidIndex, Table
+
+# pg8000 sets default_transaction_read_only for the session, so the value it had before counts.
+_FACTS = text("""
+    SELECT current_database() AS name, current_setting('server_version') AS version,
+        pg_database_size(current_database()) AS size,
+        pg_is_in_recovery() OR (
+            SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only'
+        ) AS read_only,
+        to_regclass(:version_table)::oid AS version_oid,
+        to_regclass(:version_table)::text AS version_name,
+        coalesce(to_regclass(:beside), to_regclass('safemigrate_journal'))::oid AS journal_oid,
+        coalesce(to_regclass(:beside), to_regclass('safemigrate_journal'))::text AS journal_name
+""")
+
+# A partition's rows are its parent's. Tables of an extension are not the application's.
+_TABLES = text("""
+    SELECT c.oid, CASE WHEN pg_table_is_visible(c.oid) THEN c.relname
+            ELSE n.nspname || '.' || c.relname END AS name,
+        CASE WHEN c.relkind = 'p' THEN (
+            SELECT CASE WHEN min(leaf.reltuples) < 0 THEN -1 ELSE sum(leaf.reltuples) END
+            FROM pg_partition_tree(c.oid) t JOIN pg_class leaf ON leaf.oid = t.relid
+            WHERE t.isleaf AND leaf.relkind <> 'p'
+        ) ELSE c.reltuples END AS rows
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+        AND n.nspname = ANY (current_schemas(false))
+        AND NOT EXISTS (
+            SELECT FROM pg_depend d
+            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+        )
+    ORDER BY name
+""")
+
+
+# Not those that are being built at this moment. Those of partitioned tables are invalid until
+# every partition has one, and are left alone.
+_INVALID_INDEXES = text("""
+    SELECT format('%I.%I', n.nspname, c.relname) AS name, i.indrelid::regclass::text AS table,
+        pg_get_indexdef(i.indexrelid) AS definition
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname = ANY (current_schemas(false))
+        AND NOT EXISTS (
+            SELECT FROM pg_locks l WHERE l.relation = i.indrelid AND l.granted
+                AND l.mode = 'ShareUpdateExclusiveLock'
+        )
+    ORDER BY name
+""")
+
+
+def quoted(name: str) -> str:
+    """Return an identifier as PostgreSQL reads it back unchanged."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def version_name(target: Target) -> str:
+    """Return the version table as it stands in a statement."""
+    schema = f"{quoted(target.version_schema)}." if target.version_schema else ""
+    return schema + quoted(target.version_table)
+
+
+def _tables(rows: Sequence[Row[Any]], without: set[int]) -> tuple[Table, ...]:
+    return tuple(
+        Table(row.name, None if row.rows is None or row.rows < 0 else int(row.rows), exact=False)
+        for row in rows
+        if row.oid not in without and row.name.rpartition(".")[2] not in OWN_TABLES
+    )
+
+
+def _read(connection: Connection, target: Target) -> DatabaseState:
+    # A reader that waits behind a queued ALTER would hang as long as that does.
+    connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+    connection.execute(text("SET LOCAL statement_timeout = '60s'"))
+    beside = f"{quoted(target.version_schema)}." if target.version_schema else ""
+    facts = connection.execute(
+        _FACTS,
+        {"version_table": version_name(target), "beside": f"{beside}safemigrate_journal"},
+    ).one()
+    tables = connection.execute(_TABLES).all()
+    invalid = [
+        InvalidIndex(row.name, row.table, row.definition)
+        for row in connection.execute(_INVALID_INDEXES)
+    ]
+    versions = journal = None
+    if facts.version_oid is not None:
+        versions = connection.execute(
+            plain(f"SELECT version_num FROM {facts.version_name} ORDER BY 1")
+        ).scalars()
+    if facts.journal_oid is not None:
+        journal = connection.execute(plain(journal_query(facts.journal_name)))
+    address = address_of(target.engine.url)
+    found = _tables(tables, {facts.version_oid, facts.journal_oid})
+    return DatabaseState(
+        bind=target.bind,
+        dialect="postgresql",
+        location=f"{address.server}/{facts.name}",
+        name=facts.name,
+        read_only=facts.read_only,
+        size=facts.size,
+        server=facts.version.split()[0],
+        tables=found,
+        version_table=target.version_table,
+        version_rows=None if versions is None else tuple(versions),
+        leftovers=tuple(t for t in found if "_alembic_tmp_" in t.name),
+        journal=() if journal is None else journal_rows(journal),
+        invalid_indexes=tuple(invalid),
+    )
+
+
+def read(target: Target) -> DatabaseState:
+    """Read the facts of a database in one read-only transaction of its own connection.
+
+    ``tables`` are those of the search path, with PostgreSQL's estimate of their rows.
+    """
+    try:
+        with own_connection(target.engine, connect_defaults(target.engine)) as connection:
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            return _read(connection, target)
+    except SQLAlchemyError as error:
+        cause: BaseException = error
+    except OSError as error:  # some drivers let the socket's error through
+        cause = error
+    address = address_of(target.engine.url)
+    unreachable = explain(cause, target)
+    return DatabaseState(
+        bind=target.bind,
+        dialect="postgresql",
+        location=address.location,
+        name=address.name,
+        exists=unreachable.kind != "missing database",
+        version_table=target.version_table,
+        unreachable=unreachable,
+    )

@@ -1,0 +1,302 @@
+"""The store of snapshots: files and their manifests in one folder, the same for all dialects."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+
+from flask_safemigrate.backends import private
+from flask_safemigrate.errors import SnapshotFailed
+from flask_safemigrate.outcome import Snapshot
+from flask_safemigrate.state import DatabaseState
+
+#: What must stay free beside the snapshot: a twentieth of it, and no less than this many bytes.
+MARGIN_BYTES = 16 * 1024 * 1024
+#: Seconds after which what a killed process of another machine left behind is removed.
+STALE_SECONDS = 24 * 3600
+_ID = re.compile(r"\d{8}T\d{12}Z(-[\w.]+)?-[0-9a-f]{6}")
+_TEMPORARY = ".tmp-"
+_FORMAT = 1
+
+
+def folder_for(snapshots: str, beside: Path) -> Path:
+    """Return the folder of the snapshots.
+
+    :param snapshots: the setting; "" is ``.safemigrate`` in the folder given.
+    :param beside: folder of the database file, or the instance folder for servers.
+    """
+    if snapshots:
+        return Path(os.path.abspath(Path(snapshots).expanduser()))
+    return Path(os.path.abspath(beside)) / private.FOLDER_NAME
+
+
+def new_snapshot(
+    folder: Path,
+    state: DatabaseState,
+    write: Callable[[Path], None],
+    *,
+    suffix: str,
+    needs: int | None,
+    why: str,
+    app: str,
+    keep: int,
+    pinned: Iterable[str] = (),
+) -> Snapshot:
+    """Take a snapshot, then remove the oldest ones beyond the number to keep.
+
+    :param state: the database as it was read just before.
+    :param write: writes the copy to a path that does not exist.
+    :param needs: bytes that the copy is expected to take, None where unknown.
+    :param keep: how many snapshots of this database stay; see :func:`prune`.
+    :param pinned: ids that stay in any case.
+    :raises SnapshotFailed: no space, or the folder or file cannot be written. Whatever ``write``
+        raises goes through. In both cases nothing is left.
+    """
+    try:
+        private.make_folder(folder, parents=True)
+        _remove_leftovers(folder)
+        _check_space(folder, needs)
+        snapshot = _write(folder, state, write, suffix=suffix, why=why, app=app)
+    except OSError as error:
+        raise SnapshotFailed(
+            f'No snapshot could be written to "{folder}": {error.strerror or error}.',
+            hint=f"ls -ld '{folder}'; df -h '{folder}'  "
+            "# or set SAFEMIGRATE_SNAPSHOTS to a folder that can be written",
+        ) from error
+    with contextlib.suppress(OSError):  # an old one that cannot be removed spoils nothing
+        prune(folder, keep, pinned=(*pinned, snapshot.id), of=snapshot)
+    return snapshot
+
+
+def _write(
+    folder: Path,
+    state: DatabaseState,
+    write: Callable[[Path], None],
+    *,
+    suffix: str,
+    why: str,
+    app: str,
+) -> Snapshot:
+    now = datetime.now(timezone.utc)
+    bind = re.sub(r"[^\w.]", "_", state.bind, flags=re.ASCII)
+    token = secrets.token_hex(3)
+    id = "-".join(part for part in (now.strftime("%Y%m%dT%H%M%S%fZ"), bind, token) if part)
+    data = folder / (id + suffix)
+    temporary = folder / f"{_TEMPORARY}{_host()}-{os.getpid()}-{id}{suffix}"
+    try:
+        write(temporary)
+        temporary.chmod(0o600)
+        private.sync(temporary)
+        snapshot = Snapshot(
+            id=id,
+            path=str(data),
+            bind=state.bind,
+            dialect=state.dialect,
+            database=state.location,
+            revisions=tuple(state.version_rows or ()),
+            size=temporary.stat().st_size,
+            checksum=_checksum(temporary),
+            created=now.isoformat(timespec="microseconds"),
+            why=why,
+            app=app,
+        )
+        temporary.rename(data)
+        # The manifest comes last: without it there is no snapshot. Paths change when a folder
+        # is moved or mounted elsewhere, so it names the file only.
+        content = {**asdict(snapshot), "path": data.name, "format": _FORMAT}
+        private.write_json(_manifest(data), content)
+        private.sync(folder)
+    except BaseException:
+        for path in (_manifest(data), data, *folder.glob(f"{temporary.name}*")):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
+    return snapshot
+
+
+def _manifest(data: Path) -> Path:
+    return data.with_name(data.name + ".json")
+
+
+def _host() -> str:
+    return re.sub(r"[^\w.]", "_", socket.gethostname(), flags=re.ASCII)
+
+
+def _check_space(folder: Path, needs: int | None) -> None:
+    wanted = (needs or 0) + max((needs or 0) // 20, MARGIN_BYTES)
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise SnapshotFailed(
+            f'A snapshot needs {wanted:,} bytes in "{folder}", but only {free:,} are free.',
+            hint="free some space, or set SAFEMIGRATE_SNAPSHOTS to a folder on another disk",
+        )
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left: temporary files, and copies without a manifest."""
+    old = time.time() - STALE_SECONDS
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            stale = path.stat().st_mtime < old
+            if path.name.startswith(_TEMPORARY):
+                gone = stale or _maker_is_dead(path.name)
+            else:
+                copy = _ID.match(path.name) is not None and not path.name.endswith(".json")
+                gone = stale and copy and not _manifest(path).exists()
+            if gone:
+                path.unlink()
+
+
+def _maker_is_dead(name: str) -> bool:
+    ours = re.match(rf"{re.escape(_TEMPORARY)}{re.escape(_host())}-(\d+)-", name)
+    if ours is None:
+        return False
+    try:
+        os.kill(int(ours[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def list_snapshots(folder: Path) -> tuple[Snapshot, ...]:
+    """Return every snapshot in a folder, newest first; none where there is no such folder.
+
+    Files that are no snapshots of ours are passed over.
+
+    :raises SnapshotFailed: the folder may not be read.
+    """
+    try:
+        found = [_load(path) for path in folder.glob("*.json")]
+        # Path.glob() answers with nothing for a folder that it may not read.
+        if not found and folder.is_dir():
+            os.listdir(folder)
+    except OSError as error:
+        raise SnapshotFailed(
+            f'The snapshots in "{folder}" cannot be read: {error.strerror}.',
+            hint=f"ls -ld '{folder}'  # shows its owner; run as that user",
+        ) from error
+    return tuple(sorted((s for s in found if s is not None), key=lambda s: s.id, reverse=True))
+
+
+def _load(manifest: Path) -> Snapshot | None:
+    try:
+        content = json.loads(manifest.read_bytes())
+        if content.pop("format") != _FORMAT:
+            return None
+        data = manifest.with_name(Path(content["path"]).name)
+        revisions = tuple(map(str, content["revisions"]))
+        snapshot = Snapshot(**{**content, "path": str(data), "revisions": revisions})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    whole = _ID.fullmatch(str(snapshot.id)) and _manifest(data) == manifest and data.is_file()
+    return snapshot if whole else None
+
+
+def find(folder: Path, name: str | None, *, among: Sequence[Snapshot] | None = None) -> Snapshot:
+    """Find a snapshot by its id or the unique beginning of one.
+
+    :param name: None or "" for the newest.
+    :param among: the snapshots to choose from; all of the folder unless given.
+    :raises SnapshotFailed: there is none, or more than one.
+    """
+    known = list_snapshots(folder) if among is None else among
+    if not known:
+        raise SnapshotFailed(f'There is no snapshot in "{folder}".', hint="flask db snapshot")
+    if not name:
+        return max(known, key=lambda s: s.id)
+    found = [s for s in known if s.id == name] or [s for s in known if s.id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SnapshotFailed(
+            f"{len(found)} snapshots begin with '{name}': {_ids(found)}.",
+            hint=f"flask db restore {found[0].id}",
+        )
+    raise SnapshotFailed(
+        f"There is no snapshot '{name}' in \"{folder}\", only {_ids(known)}.",
+        hint="flask db snapshots",
+    )
+
+
+def _ids(snapshots: Sequence[Snapshot]) -> str:
+    shown = ", ".join(s.id for s in snapshots[:5])
+    return shown if len(snapshots) <= 5 else f"{shown} and {len(snapshots) - 5} more"
+
+
+def verify(snapshot: Snapshot) -> None:
+    """Prove that the file of a snapshot is what was written: size and SHA-256.
+
+    :raises SnapshotFailed: it is not.
+    """
+    path = Path(snapshot.path)
+    try:
+        size = path.stat().st_size
+        problem = "" if size == snapshot.size else f"{size} bytes instead of {snapshot.size}"
+        if not problem and _checksum(path) != snapshot.checksum:
+            problem = "its SHA-256 differs from the one in its manifest"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise SnapshotFailed(
+            f"Snapshot '{snapshot.id}' is damaged (\"{path}\": {problem}).",
+            hint="flask db snapshots  # and choose another one",
+        )
+
+
+def prune(
+    folder: Path, keep: int, *, pinned: Iterable[str] = (), of: Snapshot | None = None
+) -> tuple[Snapshot, ...]:
+    """Remove the oldest snapshots of each database beyond a number.
+
+    The newest one of a database is never removed.
+
+    :param keep: how many stay of one bind of one application and database.
+    :param pinned: ids that stay in any case, on top of the number.
+    :param of: only those of this snapshot's database.
+    :return: what was removed.
+    """
+    stay = frozenset(pinned)
+    counts: dict[tuple[str, ...], int] = {}
+    removed = []
+    for snapshot in list_snapshots(folder):
+        key = _database_of(snapshot)
+        if of is not None and key != _database_of(of):
+            continue
+        counts[key] = counts.get(key, 0) + 1
+        if counts[key] > max(keep, 1) and snapshot.id not in stay:
+            _remove(snapshot)
+            removed.append(snapshot)
+    return tuple(removed)
+
+
+def _database_of(snapshot: Snapshot) -> tuple[str, ...]:
+    return (snapshot.app, snapshot.dialect, snapshot.bind, snapshot.database)
+
+
+def _remove(snapshot: Snapshot) -> None:
+    data = Path(snapshot.path)
+    # The manifest first: what a crash leaves behind must not look like a snapshot.
+    for path in (_manifest(data), data):
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()

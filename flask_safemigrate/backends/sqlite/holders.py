@@ -1,0 +1,43 @@
+"""Which processes hold a file, as far as the system tells."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def writers_of(path: Path) -> tuple[str, ...]:
+    """Name the other processes that hold a write lock on an SQLite database.
+
+    Reads ``/proc/locks`` (proc_locks(5)), so it knows nothing outside Linux, nor about processes
+    of other containers. In WAL mode writers lock the ``-shm`` file.
+    """
+    wanted = set()
+    for file in (path, path.with_name(path.name + "-shm")):
+        try:
+            found = file.stat()
+        except OSError:
+            continue
+        wanted.add((os.major(found.st_dev), os.minor(found.st_dev), found.st_ino))
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return ()
+    pids: dict[int, None] = {}
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 8 or fields[1] == "->" or fields[3] != "WRITE":
+            continue
+        major, minor, inode = fields[5].split(":")
+        if (int(major, 16), int(minor, 16), int(inode)) in wanted:
+            pids[int(fields[4])] = None
+    return tuple(_describe(pid) for pid in pids if pid > 0 and pid != os.getpid())
+
+
+def _describe(pid: int) -> str:
+    # Only the program's name: arguments may hold a password.
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return f"pid {pid}"
+    return f"{name} (pid {pid})"

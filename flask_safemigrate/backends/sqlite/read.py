@@ -1,0 +1,107 @@
+"""Read what an SQLite database is and holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.journal import JOURNAL, journal_query, journal_rows
+from flask_safemigrate.backends.own_tables import OWN_TABLES
+from flask_safemigrate.backends.sqlite import errors, files
+from flask_safemigrate.state import DatabaseState, Table, Unreachable
+
+
+def read(target: Target) -> DatabaseState:
+    """Read one database; create nothing and change nothing.
+
+    Tables carry no row counts, which cost a scan of each; those of ``leftovers`` do. What a
+    killed process left half done is undone by SQLite, as by any reader.
+
+    :return: with ``unreachable`` set where it cannot be read.
+    """
+    driver = files.driver_of(target.engine)
+    state = DatabaseState(
+        bind=target.bind,
+        dialect="sqlite",
+        location=files.MEMORY,
+        name=files.MEMORY,
+        server=driver.sqlite_version,
+        version_table=target.version_table,
+        configured=target.configured,
+    )
+    try:
+        file = files.find(target)
+        if file is None:
+            with files.in_memory(target) as connection:
+                return _read_content(connection, state)
+    except driver.Error as error:
+        return replace(state, unreachable=errors.explain(error, target))
+    state = replace(state, location=str(file.path), name=file.path.name)
+    problem = errors.inspect(file)
+    if problem is not None:
+        exists = not problem.kind.startswith("missing f")
+        return replace(state, exists=exists, unreachable=problem)
+    state = replace(state, read_only=file.read_only)
+    try:
+        if not file.path.exists():
+            return replace(state, exists=False)
+        state = replace(state, size=file.size)
+        with files.reading(file) as connection:
+            return _read_content(connection, state)
+    except (driver.Error, OSError) as error:
+        return replace(state, unreachable=errors.of_file(error, file))
+
+
+def _count(connection: Any, table: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {files.quoted(table)}").fetchone()
+    return int(row[0])
+
+
+def _table_names(connection: Any) -> list[str]:
+    rows = connection.execute(
+        "SELECT name, sql LIKE 'CREATE VIRTUAL%' FROM sqlite_master WHERE type = 'table' "
+        r"AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name"
+    ).fetchall()
+    shadows: set[str] = set()
+    if any(virtual for _, virtual in rows):
+        # Tables in which a virtual table keeps its data go and come with it. SQLite before 3.37
+        # has no such list and answers with no row.
+        listed = connection.execute("PRAGMA table_list").fetchall()
+        shadows = {row[1] for row in listed if row[2] == "shadow"}
+    return [name for name, _ in rows if name not in shadows]
+
+
+def _read_content(connection: Any, state: DatabaseState) -> DatabaseState:
+    names = _table_names(connection)
+    by_folded = {name.lower(): name for name in names}
+    version_table = by_folded.get(state.version_table.lower())
+    own = {state.version_table.lower(), *OWN_TABLES}
+    journal = connection.execute(journal_query(JOURNAL)) if JOURNAL in by_folded else ()
+    state = replace(
+        state,
+        tables=tuple(Table(name) for name in names if name.lower() not in own),
+        leftovers=tuple(
+            Table(name, _count(connection, name))
+            for name in names
+            if name.startswith("_alembic_tmp_")
+        ),
+        journal=journal_rows(journal),
+    )
+    if version_table is None:
+        return state
+    cursor = connection.execute(f"SELECT * FROM {files.quoted(version_table)}")
+    columns = [column[0].lower() for column in cursor.description]
+    if "version_num" not in columns:
+        return replace(state, unreachable=_strange_version_table(state))
+    place = columns.index("version_num")
+    return replace(state, version_rows=tuple(str(row[place]) for row in cursor.fetchall()))
+
+
+def _strange_version_table(state: DatabaseState) -> Unreachable:
+    return Unreachable(
+        "unknown",
+        f'Table "{state.version_table}" of database "{state.location}" has no column '
+        '"version_num", so Alembic did not make it.',
+        'set another name by Migrate(..., version_table="...")',
+    )

@@ -1,0 +1,171 @@
+"""Prove that an SQLite database is whole and that a migration touched only what it named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from flask_safemigrate.backends.sqlite.files import quoted
+from flask_safemigrate.errors import VerificationFailed
+
+#: Bytes up to which a database is small enough to count all its rows twice: some 0.05 s each.
+COUNTED_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What there was before.
+
+    :param objects: (kind, name) of every table and view.
+    :param rows: rows of every table, None in a database that is too big to count.
+    :param reach: to which other tables a write to a table may lead.
+    """
+
+    objects: frozenset[tuple[str, str]]
+    rows: Mapping[str, int] | None
+    reach: Mapping[str, frozenset[str]]
+
+
+def whole(connection: Connection) -> tuple[str, ...]:
+    """Prove that every page, row and index entry is what SQLite wrote (integrity_check).
+
+    Reads the whole database.
+
+    :raises VerificationFailed: naming the first fault.
+    """
+    answers = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(3)")]
+    if answers != ["ok"]:
+        raise VerificationFailed(
+            f"The database is damaged: {'; '.join(answers)}.", hint="flask db restore"
+        )
+    return ("the whole database passes SQLite's integrity_check",)
+
+
+def begin_watch(connection: Connection) -> Watch:
+    """Note which tables and views exist and, in a small database, how many rows they have."""
+    objects = _objects(connection)
+    size = int(
+        connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        * connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+    )
+    if size > COUNTED_BYTES:
+        return Watch(objects, None, {})
+    virtual = _virtual(connection)
+    tables = [table for table in _tables(objects) if table.lower() not in virtual]
+    return Watch(objects, _count(connection, tables), _reach(connection, objects))
+
+
+def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) -> tuple[str, ...]:
+    """Prove that what the migration did not name is still there.
+
+    Every table and view must exist unless it is named. (Indexes and triggers go with their table
+    or by a statement that names them, so they need no proof.) In a database of at most
+    :data:`COUNTED_BYTES`, every table that the migration could not write to must have as many
+    rows as before; triggers and foreign key actions of named tables write to other tables, so
+    those are left out. In a bigger one rows are not counted: SQLite changes a table only through
+    a statement, and the engine proves the tables that it changed itself.
+
+    :param touched: tables and views that the migration's own statements name; upper and lower
+        case are the same.
+    :raises VerificationFailed: naming what is gone.
+    """
+    named = {name.lower() for name in touched}
+    now = _objects(connection)
+    gone = sorted(
+        f"{kind} {quoted(name)}" for kind, name in watch.objects - now if name.lower() not in named
+    )
+    if gone:
+        raise VerificationFailed(
+            f"The migration does not name these, but they are gone: {', '.join(gone)}.",
+            hint="name them in the migration, if it is meant to drop them",
+        )
+    proven = ["every table and view that the migration does not name is still there"]
+    if watch.rows is not None:
+        reached = _reached(named, watch.reach, _reach(connection, now))
+        before = {t: n for t, n in watch.rows.items() if t.lower() not in reached}
+        after = _count(connection, before)
+        changed = [
+            f"{quoted(table)} has {after[table]} rows, had {rows}"
+            for table, rows in before.items()
+            if after[table] != rows
+        ]
+        if changed:
+            raise VerificationFailed(
+                f"The migration does not write to these, but: {', '.join(changed)}.",
+                hint="write the statement so that it names the table",
+            )
+        if before:
+            tables = "1 table" if len(before) == 1 else f"{len(before)} tables"
+            proven.append(f"{tables} without a write: as many rows as before")
+    return tuple(proven)
+
+
+def _objects(connection: Connection) -> frozenset[tuple[str, str]]:
+    rows = connection.exec_driver_sql(
+        "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') "
+        r"AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
+    )
+    return frozenset((str(kind), str(name)) for kind, name in rows)
+
+
+def _tables(objects: Iterable[tuple[str, str]]) -> list[str]:
+    return sorted(name for kind, name in objects if kind == "table")
+
+
+def _count(connection: Connection, tables: Iterable[str]) -> dict[str, int]:
+    return {
+        table: int(
+            connection.exec_driver_sql(f"SELECT count(*) FROM {quoted(table)}").scalar_one()
+        )
+        for table in tables
+    }
+
+
+def _virtual(connection: Connection) -> set[str]:
+    rows = connection.exec_driver_sql(
+        "SELECT lower(name) FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL%'"
+    )
+    return {str(name) for (name,) in rows}
+
+
+def _reach(
+    connection: Connection, objects: Iterable[tuple[str, str]]
+) -> dict[str, frozenset[str]]:
+    """To which tables a write to a table may lead, in lower case.
+
+    Foreign keys with an action lead to the child. A trigger may write to any table that its text
+    mentions; whether it does is not asked. A virtual table writes to those that begin with its
+    name.
+    """
+    tables = {table.lower() for table in _tables(objects)}
+    reach: dict[str, set[str]] = {}
+    for child, parent in connection.exec_driver_sql(
+        'SELECT lower(m.name), lower(f."table") '
+        "FROM sqlite_master m, pragma_foreign_key_list(m.name) f "
+        "WHERE m.type = 'table' AND NOT (f.on_delete IN ('NO ACTION', 'RESTRICT') "
+        "AND f.on_update IN ('NO ACTION', 'RESTRICT'))"
+    ):
+        reach.setdefault(parent, set()).add(child)
+    # A trigger of a view has the view's name here.
+    for table, sql in connection.exec_driver_sql(
+        "SELECT lower(tbl_name), lower(sql) FROM sqlite_master WHERE type = 'trigger'"
+    ):
+        reach.setdefault(table, set()).update(other for other in tables if other in sql)
+    for name in _virtual(connection):
+        shadows = (table for table in tables if table.startswith(f"{name}_"))
+        reach.setdefault(name, set()).update(shadows)
+    return {table: frozenset(others) for table, others in reach.items()}
+
+
+def _reached(named: set[str], *reaches: Mapping[str, frozenset[str]]) -> set[str]:
+    reached: set[str] = set()
+    todo = list(named)
+    while todo:
+        table = todo.pop()
+        if table not in reached:
+            reached.add(table)
+            for reach in reaches:
+                todo.extend(reach.get(table, ()))
+    return reached

@@ -1,0 +1,1 @@
+"""What can be wrong: pure functions from state to findings."""

@@ -1,0 +1,410 @@
+"""SM4xx: schemas that were compared: of the database, of the history and of the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from flask_safemigrate.checks.found import Found, at_places, named, reached, things
+from flask_safemigrate.evidence import Difference, Evidence
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.state import DatabaseState, State
+
+#: What ``flask db migrate`` sees; the rest of a table a person must write down.
+_SEEN_BY_AUTOGENERATE = ("table", "column", "unique", "foreign key", "index")
+
+
+def _compared(state: State) -> Iterator[tuple[DatabaseState, Evidence]]:
+    for database in reached(state):
+        evidence = state.evidence.get(database.bind)
+        if evidence is not None:
+            yield database, evidence
+
+
+def _elsewhere(evidence: Evidence) -> tuple[str, ...] | None:
+    """The revisions whose schema a database has, where those are not the ones it names."""
+    if evidence.at_version is False and evidence.equals:
+        return evidence.equals[0]
+    return None
+
+
+def _is_ahead(state: State, database: DatabaseState, place: tuple[str, ...]) -> bool:
+    here = state.history.ancestors(database.version_rows or ())
+    return here <= state.history.ancestors(place)
+
+
+def wrong_revision(state: State) -> Iterator[Found]:
+    """The schema is that of another revision than the version table names.
+
+    Cause
+        The database was stamped without being upgraded, a failed upgrade was stamped away, or a
+        table was restored from an older dump. The revisions between never ran, whatever
+        ``flask db current`` says. The history was replayed in a scratch database, which proves
+        whose schema it is.
+    Example
+        ``flask db stamp head`` to silence ``table already exists``; weeks later
+        ``no such column: users.phone``.
+    Fix
+        ``flask db doctor --fix`` stamps the revision that is really there; then
+        ``flask db safe-upgrade`` runs the rest.
+    Prevention
+        Stamp only what is proven.
+    """
+    for database, evidence in _compared(state):
+        place = _elsewhere(evidence)
+        if place is None or _is_ahead(state, database, place):
+            continue
+        says = " and ".join(named(state.history, row) for row in database.version_rows or ())
+        what = (
+            "but it has none of the history's tables"
+            if not place
+            else f"but its schema is that of {at_places(state.history, place)}"
+        )
+        stamp = " ".join(place) or "base"
+        yield Found(
+            f'Database "{database.label}" says that it is at {says}, {what}'
+            f"{_but(evidence.but)}: what comes between never ran here, or was undone by hand.",
+            database.location,
+            f"flask db doctor --fix (flask db stamp {stamp}), then flask db safe-upgrade",
+            bind=database.bind,
+            repair=f"stamps '{stamp}'",
+            subject=" ".join(place),
+        )
+
+
+def _but(differences: Sequence[Difference]) -> str:
+    return f" (but for {things(differences, 3)})" if differences else ""
+
+
+def _by_hand(state: State) -> Iterator[tuple[DatabaseState, tuple[Difference, ...]]]:
+    for database, evidence in _compared(state):
+        if evidence.at_version is not None and _elsewhere(evidence) is None and evidence.drift:
+            yield database, evidence.drift
+
+
+def _place(state: State, database: DatabaseState) -> str:
+    return at_places(state.history, database.version_rows or ())
+
+
+def objects_missing(state: State) -> Iterator[Found]:
+    """Something that the history made is not in the database.
+
+    Cause
+        A table, column, index or constraint was dropped by hand or by another program; or an
+        older tool lost it: Alembic's batch mode drops triggers, CHECKs without a name and
+        collations on SQLite without a word.
+    Example
+        ``DROP TABLE orders`` in a console; ``flask db upgrade`` goes on as if it were there.
+    Fix
+        Bring it back: from a snapshot (``flask db snapshots``), or with a new revision that makes
+        it again. If it should be gone, write the revision that drops it.
+    Prevention
+        Change the schema by revisions only.
+    """
+    for database, drift in _by_hand(state):
+        gone = [d for d in drift if d.here is None]
+        if not gone:
+            continue
+        hard = any(d.kind in _SEEN_BY_AUTOGENERATE for d in gone)
+        yield Found(
+            f'In database "{database.label}" {things(gone)} '
+            f"{_is(gone)} missing, which the history up to "
+            f"{_place(state, database)} makes.",
+            database.location,
+            "flask db snapshots, then flask db restore ID; or make "
+            f"{'it' if len(gone) == 1 else 'them'} again in a new revision: flask db revision",
+            bind=database.bind,
+            severity=None if hard else Severity.WARNING,
+            subject=gone[0].table or gone[0].name,
+        )
+
+
+def objects_added(state: State) -> Iterator[Found]:
+    """The database has something that no revision made.
+
+    Cause
+        A column, index or constraint was added by hand to a table of the history. Databases built
+        from the history do not have it, and a revision that adds it later will fail here.
+    Example
+        ``ALTER TABLE users ADD COLUMN phone`` in a console, "just for now".
+    Fix
+        Write it down: add it to the models, then ``flask db migrate``; or drop it. An index that
+        only this database needs may stay.
+    Prevention
+        Change the schema by revisions only.
+    """
+    for database, drift in _by_hand(state):
+        more = [d for d in drift if d.there is None]
+        if more:
+            harmless = all(d.kind == "index" for d in more)
+            yield Found(
+                f'Database "{database.label}" has {things(more)}, which the history up to '
+                f"{_place(state, database)} does not make.",
+                database.location,
+                "add it to the models and run flask db migrate, or drop it",
+                bind=database.bind,
+                severity=Severity.INFO if harmless else None,
+                subject=more[0].table or more[0].name,
+            )
+
+
+def objects_changed(state: State) -> Iterator[Found]:
+    """Something in the database is not as the history made it.
+
+    Cause
+        A type, a NOT NULL, a default or a key was changed by hand, or a revision was edited after
+        it had been applied. What is only spelt in another way is not reported.
+    Example
+        ``ALTER TABLE users ALTER email TYPE text``, while the history says ``VARCHAR(120)``.
+    Fix
+        Write a revision that makes both the same, or undo the change.
+    Prevention
+        Change the schema by revisions only, and never edit one that was applied.
+    """
+    for database, drift in _by_hand(state):
+        changed = [d for d in drift if d.here is not None and d.there is not None]
+        if changed:
+            yield Found(
+                f'In database "{database.label}" {_changes(changed)}, as the history up to '
+                f"{_place(state, database)} says.",
+                database.location,
+                "flask db revision, with the operation that makes both the same",
+                bind=database.bind,
+                subject=changed[0].table or changed[0].name,
+            )
+
+
+def _changes(changed: Sequence[Difference], limit: int = 4) -> str:
+    shown = [f"{things([d])} is {d.here} and not {d.there}" for d in changed[:limit]]
+    more = f" and {len(changed) - limit} more are different" if len(changed) > limit else ""
+    return "; ".join(shown) + more
+
+
+def pending_already_there(state: State) -> Iterator[Found]:
+    """A pending revision's change is in the database already.
+
+    Cause
+        The change was made by hand, or by ``db.create_all()`` from newer models, or the revision
+        ran and its row was lost. The next upgrade stops with ``duplicate column name`` or
+        ``table already exists``.
+    Example
+        ``alembic_version`` was put back to last week's revision to "try again".
+    Fix
+        ``flask db doctor --fix`` stamps the revision where the whole schema proves that it is
+        there. If the revision changes rows too, look whether that was done.
+    Prevention
+        Change the schema by revisions only; do not edit ``alembic_version``.
+    """
+    for database, evidence in _compared(state):
+        place = _elsewhere(evidence)
+        if place is not None and _is_ahead(state, database, place):
+            yield Found(
+                f'Database "{database.label}" says that it is at {_place(state, database)}, but '
+                f"its schema is already that of {at_places(state.history, place)}"
+                f"{_but(evidence.but)}.",
+                database.location,
+                f"flask db doctor --fix (flask db stamp {' '.join(place)}), then "
+                "flask db safe-upgrade",
+                bind=database.bind,
+                repair=f"stamps '{' '.join(place)}'",
+                subject=" ".join(place),
+            )
+        elif place is None:
+            for there in evidence.already:
+                if not there.missing:
+                    yield Found(
+                        f"Revision {named(state.history, there.revision)} is pending for database "
+                        f'"{database.label}", but its change is in it already: '
+                        f"{_done(there.done)}.",
+                        database.location,
+                        f"if nothing else of it is left to do, flask db stamp {there.revision}",
+                        bind=database.bind,
+                        subject=there.revision,
+                    )
+
+
+def _done(done: Iterable[Difference]) -> str:
+    all_done = list(done)
+    made = [d for d in all_done if d.here is not None]
+    gone = [d for d in all_done if d.here is None]
+    parts = [f"{things(made)} {_is(made)} there"] if made else []
+    return "; ".join([*parts, *([f"{things(gone)} {_is(gone)} gone"] if gone else [])])
+
+
+def _is(several: Sequence[Difference]) -> str:
+    return "is" if len(several) == 1 else "are"
+
+
+def pending_half_there(state: State) -> Iterator[Found]:
+    """A pending revision's change is half in the database.
+
+    Cause
+        The revision failed in the middle where nothing undoes it: MySQL and MariaDB commit every
+        statement that changes the schema, and plain ``flask db upgrade`` on SQLite does so too.
+        The next try stops at what is there already.
+    Example
+        Two columns of three were added before ``Duplicate key name`` stopped the upgrade.
+    Fix
+        Undo by hand what is there, then ``flask db safe-upgrade``. The finding says what.
+    Prevention
+        ``flask db safe-upgrade`` undoes everything when it fails, where the database can.
+    """
+    for database, evidence in _compared(state):
+        if _elsewhere(evidence) is not None:
+            continue
+        for there in evidence.already:
+            if there.missing:
+                undo = _undo(there.done, database.dialect)
+                yield Found(
+                    f"Revision {named(state.history, there.revision)} is half applied to database "
+                    f'"{database.label}": {_done(there.done)}; not done yet: '
+                    f"{things(there.missing)}.",
+                    database.location,
+                    f"{undo}, then flask db safe-upgrade"
+                    if undo
+                    else "flask db snapshots, then flask db restore ID; or finish it by hand and "
+                    f"flask db stamp {there.revision}",
+                    bind=database.bind,
+                    subject=there.revision,
+                )
+
+
+def _undo(done: Sequence[Difference], dialect: str) -> str:
+    """The statements that take back what was added; "" where something else was done."""
+    mark = "`" if dialect in ("mysql", "mariadb") else '"'
+
+    def quoted(name: str) -> str:
+        return mark + name.replace(mark, mark * 2) + mark
+
+    statements = []
+    for d in done:
+        if d.here is None or d.there is not None:
+            return ""
+        if d.kind == "table":
+            statements.append(f"DROP TABLE {quoted(d.table)}")
+        elif d.kind == "column":
+            statements.append(f"ALTER TABLE {quoted(d.table)} DROP COLUMN {quoted(d.name)}")
+        elif d.kind == "index":
+            of = f" ON {quoted(d.table)}" if mark == "`" else ""
+            statements.append(f"DROP INDEX {quoted(d.name)}{of}")
+        else:
+            return ""
+    return "; ".join(statements)
+
+
+def models_differ(state: State) -> Iterator[Found]:
+    """The models and the history differ.
+
+    Cause
+        A model was changed and no revision was written, or a revision was written by hand and the
+        model left as it was. A database that is at head is not what the application expects.
+    Example
+        ``phone = db.Column(db.String(20))`` was added to ``User``; queries fail with
+        ``no such column: user.phone``, while every command says that all is up to date.
+    Fix
+        ``flask db migrate -m "..."`` on a database at head, read what it wrote, then
+        ``flask db safe-upgrade``. Defaults, CHECKs and primary keys it does not see: those are
+        written by hand after ``flask db revision``.
+    Prevention
+        Run ``flask db check`` in continuous integration.
+    """
+    for database in state.databases:
+        evidence = state.evidence.get(database.bind)
+        if evidence is None or not evidence.models:
+            continue
+        seen = [d for d in evidence.models if d.kind in _SEEN_BY_AUTOGENERATE]
+        told = seen or list(evidence.models)
+        # Tables that an include_object filter keeps out of the history are meant to differ.
+        if {"include_object", "include_name"} & state.project.configure_keywords:
+            told = [d for d in told if d.kind != "table"]
+        if not told:
+            continue
+        yield Found(
+            f'The models of database "{database.label}" and its history differ: '
+            f"{_two_sides(told)}.",
+            state.project.directory,
+            'flask db migrate -m "..." on a database that is at head'
+            if seen
+            else 'flask db revision -m "...", written by hand: autogenerate does not see it',
+            bind=database.bind,
+            severity=None if seen else Severity.INFO,
+            subject=told[0].table or told[0].name,
+        )
+
+
+def _two_sides(differences: Sequence[Difference]) -> str:
+    models = [d for d in differences if d.there is None]
+    history = [d for d in differences if d.here is None]
+    changed = [d for d in differences if d.here is not None and d.there is not None]
+    parts = []
+    if models:
+        parts.append(f"no revision makes {things(models)}")
+    if history:
+        parts.append(f"no model has {things(history)}")
+    if changed:
+        shown = "; ".join(
+            f"{things([d])} is {d.here} in the models, {d.there} in the history"
+            for d in changed[:3]
+        )
+        parts.append(shown + (f" and {len(changed) - 3} more" if len(changed) > 3 else ""))
+    return "; ".join(parts)
+
+
+def history_fails_on_empty(state: State) -> Iterator[Found]:
+    """The history cannot build a database from nothing.
+
+    Cause
+        A revision fails on an empty database: it changes a table that no revision makes (the first
+        ones came from ``db.create_all()``), needs rows that are not there, or uses ``db.session``
+        or ``db.engine`` instead of ``op.get_bind()``.
+    Example
+        ``no such table: users`` in the first revision.
+    Fix
+        Make the revision run on empty tables: create what is missing in an earlier revision, and
+        change rows by ``op.get_bind()`` only. Until then nothing later can be proven, and no new
+        installation can be made with ``flask db upgrade``.
+    Prevention
+        Build an empty database in continuous integration: ``flask db safe-upgrade``.
+    """
+    told = set()
+    for bind, evidence in state.evidence.items():
+        revision = state.history.by_id.get(evidence.stopped_at)
+        if revision is None or evidence.stopped_at in told:
+            continue
+        told.add(evidence.stopped_at)
+        problem = evidence.problem.rstrip(". \n")
+        yield Found(
+            f"The history cannot build a database from nothing. {problem}.",
+            revision.path,
+            "make the revision run on empty tables",
+            bind=bind,
+            subject=revision.id,
+        )
+
+
+def history_not_replayed(state: State) -> Iterator[Found]:
+    """The schema could not be compared with the history.
+
+    Cause
+        The history is replayed in a scratch database to prove what a database holds. On a server
+        that takes the privilege to make one, which this user lacks.
+    Example
+        ``permission denied to create database``.
+    Fix
+        ``ALTER ROLE app CREATEDB`` on PostgreSQL, ``GRANT ALL ON `safemigrate\\_scratch\\_%`.* TO
+        app`` on MariaDB; or run the doctor on a development machine. ``--fast`` leaves the
+        comparison out.
+    Prevention
+        Give the user that migrates the privilege, and not the one that serves requests.
+    """
+    reasons: dict[str, str] = {}
+    for bind, evidence in state.evidence.items():
+        if evidence.refused:
+            reasons.setdefault(evidence.refused, bind)
+    for reason, bind in reasons.items():
+        database = next((d for d in state.databases if d.bind == bind), None)
+        yield Found(
+            f"The schema was not compared with the history: {reason.rstrip('.')}.",
+            database.location if database is not None else state.project.directory,
+            "let this user create databases, or flask db doctor --fast",
+            bind=bind,
+        )

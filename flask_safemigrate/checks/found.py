@@ -1,0 +1,134 @@
+"""What a check says, and the words that checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from flask_safemigrate.evidence import Difference
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.state import DatabaseState, History, ProjectState, State
+
+#: The commands that a check can forbid.
+CHANGING = ("upgrade", "downgrade", "deploy", "reset")
+UPWARD = ("upgrade", "deploy", "reset")
+ALL = (*CHANGING, "status")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One thing that a check has found; the catalogue adds the code.
+
+    :param message: what is wrong and why; databases in double quotes, ids in single ones.
+    :param severity: None means as the catalogue says.
+    :param blocks: the commands that must not start; None means as the catalogue says.
+    :param file: the source file that it is about, "" for none.
+    :param line: line of that file, 1 is the first.
+    """
+
+    message: str
+    where: str
+    hint: str
+    bind: str | None = None
+    severity: Severity | None = None
+    blocks: tuple[str, ...] | None = None
+    repair: str | None = None
+    subject: str = ""
+    file: str = ""
+    line: int | None = None
+
+
+def listed(names: Iterable[str], limit: int = 5) -> str:
+    """``'a', 'b' and 3 more``."""
+    every = list(names)
+    shown = [f"'{name}'" for name in every[:limit]]
+    if len(every) > limit:
+        return f"{', '.join(shown)} and {len(every) - limit} more"
+    return " and ".join(part for part in (", ".join(shown[:-1]), *shown[-1:]) if part)
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 table``, ``3 tables``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def named(history: History, id: str) -> str:
+    """``'a1b2' (add users)``."""
+    revision = history.by_id.get(id)
+    return f"'{id}' ({revision.message})" if revision and revision.message else f"'{id}'"
+
+
+def at_places(history: History, ids: Iterable[str]) -> str:
+    """``revision 'a1b2' (add users)``, ``revisions 'a' and 'b'`` or ``base``."""
+    every = [named(history, id) for id in ids]
+    if not every:
+        return "base"
+    return f"revision{'s' if len(every) > 1 else ''} {' and '.join(every)}"
+
+
+def _thing(difference: Difference) -> str:
+    kind, table, name = difference.kind, difference.table, difference.name
+    if kind == "table":
+        return f"table '{table}'"
+    if kind in ("view", "type"):
+        return f"{kind} '{name}'"
+    if kind == "primary key":
+        return f"the primary key of '{table}'"
+    if kind == "options":
+        return f"{difference.here or difference.there} of '{table}'"
+    if kind in ("default", "collation", "expression"):
+        return f"the {kind} of '{table}.{name}'"
+    if kind == "column":
+        return f"column '{table}.{name}'"
+    words = {"unique": "unique key", "check": "CHECK", "actions": "action of foreign key"}
+    return f"{words.get(kind, kind)} '{name}' of '{table}'"
+
+
+def things(differences: Iterable[Difference], limit: int = 5) -> str:
+    """``table 'a', column 'b.c' and 3 more``."""
+    every = [_thing(difference) for difference in differences]
+    if len(every) > limit:
+        return f"{', '.join(every[:limit])} and {len(every) - limit} more"
+    return " and ".join(part for part in (", ".join(every[:-1]), *every[-1:]) if part)
+
+
+def file(path: str) -> str:
+    """The name of a file without its folders."""
+    return PurePath(path).name
+
+
+def versions(project: ProjectState) -> str:
+    """The folder of the revision files as a person knows it: ``migrations/versions``."""
+    if project.locations:
+        folder = PurePath(project.locations[0])
+        return f"{folder.parent.name}/{folder.name}"
+    return f"{PurePath(project.directory).name}/versions"
+
+
+def reached(state: State) -> Iterator[DatabaseState]:
+    """The databases that are there and could be read."""
+    for database in state.databases:
+        if database.unreachable is None and database.exists:
+            yield database
+
+
+def tables(database: DatabaseState) -> tuple[str, ...]:
+    """Names of a database's tables without what failed batch migrations left."""
+    left = {table.name for table in database.leftovers}
+    return tuple(table.name for table in database.tables if table.name not in left)
+
+
+def rows(database: DatabaseState, names: Iterable[str]) -> str:
+    """`` with 1,204 rows``, as far as the counts are known."""
+    wanted = set(names)
+    chosen = [table for table in database.tables if table.name in wanted]
+    if not chosen or any(table.rows is None for table in chosen):
+        return ""
+    about = "" if all(table.exact for table in chosen) else "about "
+    return f" with {about}{counted(sum(table.rows or 0 for table in chosen), 'row')}"
+
+
+def in_use(state: State) -> bool:
+    """Whether there is anything to migrate: tables in the models or in a database."""
+    return any(state.project.models.values()) or any(tables(d) for d in reached(state))

@@ -1,0 +1,214 @@
+"""SM4xx: the tables of a database, beside models and history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask_safemigrate.checks.found import Found, counted, listed, reached, rows, tables
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.state import DatabaseState, State, Table
+
+_PREFIX = "_alembic_tmp_"
+
+
+def _left(database: DatabaseState) -> Iterator[tuple[Table, str, Table | None]]:
+    """Each leftover, the name of the table that it was made for, and that table."""
+    by_name = {table.name: table for table in database.tables}
+    for leftover in database.leftovers:
+        original = leftover.name.removeprefix(_PREFIX)
+        yield leftover, original, by_name.get(original)
+
+
+def leftover_empty(state: State) -> Iterator[Found]:
+    """A failed batch migration left an empty table.
+
+    Cause
+        Alembic changes an SQLite table by copying it into ``_alembic_tmp_NAME``. A failure before
+        the copy leaves that table behind, and the next try stops with ``table _alembic_tmp_NAME
+        already exists``. The table itself is whole.
+    Example
+        ``NOT NULL constraint failed: _alembic_tmp_users.title`` in last week's upgrade.
+    Fix
+        ``flask db doctor --fix`` drops the leftover.
+    Prevention
+        ``flask db safe-upgrade`` undoes everything when it fails.
+    """
+    for database in reached(state):
+        for leftover, original, table in _left(database):
+            if table and leftover.rows == 0:
+                yield Found(
+                    f"Table '{leftover.name}' in database \"{database.label}\" was left by a "
+                    f"failed migration and is empty; '{original}' is whole"
+                    f"{rows(database, [original])}.",
+                    database.location,
+                    "flask db doctor --fix drops it",
+                    bind=database.bind,
+                    repair=f"drops the empty table '{leftover.name}'",
+                    subject=leftover.name,
+                )
+
+
+def leftover_copy(state: State) -> Iterator[Found]:
+    """A failed batch migration left a table with rows.
+
+    Cause
+        The migration failed after rows were copied into ``_alembic_tmp_NAME``. As the table that
+        they came from is there, they are a copy; but only a look can tell whether rows were
+        changed on the way. The same is said where nothing knows of the original any more.
+    Example
+        ``FOREIGN KEY constraint failed`` when the old table was to be dropped.
+    Fix
+        Compare the two tables, then drop the leftover.
+    Prevention
+        ``flask db safe-upgrade`` undoes everything when it fails.
+    """
+    for database in reached(state):
+        for leftover, original, table in _left(database):
+            if table and leftover.rows == 0:
+                continue
+            if table is None and _wanted(state, database, original):
+                continue
+            count = "" if leftover.rows is None else f" with {counted(leftover.rows, 'row')}"
+            other = (
+                f"'{original}' is there{rows(database, [original])}"
+                if table
+                else f"no table and no model '{original}' is there any more"
+            )
+            yield Found(
+                f"Table '{leftover.name}'{count} in database \"{database.label}\" was left by a "
+                f"failed migration; {other}.",
+                database.location,
+                f'compare the two, then DROP TABLE "{leftover.name}"'
+                if table
+                else f'if nothing needs its rows, DROP TABLE "{leftover.name}"',
+                bind=database.bind,
+                subject=leftover.name,
+            )
+
+
+def _wanted(state: State, database: DatabaseState, table: str) -> bool:
+    """Whether a table should be there, as far as anyone knows."""
+    models = state.project.models.get(database.bind, ())
+    return not models or table in models
+
+
+def leftover_is_the_table(state: State) -> Iterator[Found]:
+    """A failed batch migration left the data under another name.
+
+    Cause
+        Alembic copied the table into ``_alembic_tmp_NAME``, dropped the old one, and failed before
+        the new one was renamed. The leftover is the only copy of the rows.
+    Example
+        ``error in view active_users: no such table: main.users`` at the last step.
+    Fix
+        ``flask db doctor --fix`` renames it back. Do not drop it.
+    Prevention
+        ``flask db safe-upgrade`` undoes everything when it fails.
+    """
+    for database in reached(state):
+        for leftover, original, table in _left(database):
+            if table is None and _wanted(state, database, original):
+                count = "" if leftover.rows is None else f" ({counted(leftover.rows, 'row')})"
+                yield Found(
+                    f"Table '{original}' is missing in database \"{database.label}\"; its data"
+                    f"{count} is in '{leftover.name}', which a failed migration left.",
+                    database.location,
+                    f"flask db doctor --fix renames it to '{original}'; do not drop it",
+                    bind=database.bind,
+                    repair=f"renames '{leftover.name}' to '{original}'",
+                    subject=leftover.name,
+                )
+
+
+def _at_head(state: State, database: DatabaseState) -> bool:
+    history = state.history
+    rows_found = database.version_rows or ()
+    return bool(rows_found) and history.ancestors(rows_found) == frozenset(history.by_id)
+
+
+def tables_without_model(state: State) -> Iterator[Found]:
+    """The database has tables that no model defines.
+
+    Cause
+        The tables belong to another application or an extension, their models were removed
+        without a revision, or a module with models is not imported.
+    Example
+        ``celery_taskmeta``. ``flask db migrate`` writes ``op.drop_table`` for each of them.
+    Fix
+        Import the module that defines them; or name tables of others in
+        ``SAFEMIGRATE_EXCLUDE_TABLES``, which keeps autogenerate away from them too.
+    Prevention
+        Read every generated revision before it is applied.
+    """
+    if {"include_object", "include_name"} & state.project.configure_keywords:
+        return
+    for database in reached(state):
+        models = state.project.models.get(database.bind, ())
+        if not models or not _at_head(state, database):
+            continue
+        evidence = state.evidence.get(database.bind)
+        made = {d.table for d in (evidence.models if evidence else None) or () if d.here is None}
+        # Those that the history makes are told by the comparison of models and history.
+        strange = [name for name in tables(database) if name not in {*models, *made}]
+        if strange:
+            most = len(strange) * 2 > len(tables(database))
+            yield Found(
+                f'Database "{database.label}" has {counted(len(strange), "table")} that no model '
+                f"defines ({listed(strange)}){rows(database, strange)}: flask db migrate would "
+                f"write a revision that drops {'it' if len(strange) == 1 else 'them'}.",
+                database.location,
+                "import the module with their models, or set "
+                f'app.config["SAFEMIGRATE_EXCLUDE_TABLES"] = {strange[:3]!r}',
+                bind=database.bind,
+                severity=Severity.WARNING if most else None,
+            )
+
+
+def model_tables_missing(state: State) -> Iterator[Found]:
+    """The database is at head, but tables of the models are missing.
+
+    Cause
+        Either no revision creates the tables yet, or the version is wrong: the database was
+        stamped without being upgraded, or a table was dropped by hand.
+    Example
+        ``flask db stamp head`` on an empty database: every command says that it is up to date.
+    Fix
+        If the models are newer than the history, ``flask db migrate``. If a revision should have
+        made the tables, stamp the revision whose schema is really there, then
+        ``flask db safe-upgrade``.
+    Prevention
+        Stamp only what is proven; ``flask db safe-upgrade`` verifies what it did.
+    """
+    for database in reached(state):
+        models = state.project.models.get(database.bind, ())
+        evidence = state.evidence.get(database.bind)
+        if evidence is not None and evidence.at_version is not None:
+            continue  # the comparison of schemas knows better
+        missing = [name for name in models if name not in set(tables(database))]
+        left = {table.name.removeprefix(_PREFIX) for table in database.leftovers}
+        missing = [name for name in missing if name not in left]
+        if not missing or not _at_head(state, database):
+            continue
+        made = {name for revision in state.history.revisions for name in revision.tables}
+        lost = [name for name in missing if name in made] or (
+            missing if not tables(database) else []
+        )
+        if lost:
+            yield Found(
+                f'Database "{database.label}" is at head, but {listed(lost)}, which the history '
+                f"creates, {'is' if len(lost) == 1 else 'are'} not there: it was stamped without "
+                "an upgrade, or the table was dropped by hand.",
+                database.location,
+                "flask db stamp REVISION with the revision whose schema is there "
+                "(base for an empty database), then flask db safe-upgrade",
+                bind=database.bind,
+                severity=Severity.ERROR,
+            )
+        else:
+            yield Found(
+                f'Database "{database.label}" is at head, but {listed(missing)} of the models '
+                f"{'is' if len(missing) == 1 else 'are'} not there.",
+                database.location,
+                "flask db migrate, if the models are newer than the history",
+                bind=database.bind,
+            )

@@ -1,0 +1,176 @@
+"""Why an application could not be loaded, in a few lines."""
+
+from __future__ import annotations
+
+import re
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+from typing import IO, Any, TextIO, cast
+
+import click
+from flask.cli import NoAppException
+
+from flask_safemigrate.errors import SafeMigrateError
+from flask_safemigrate.outcome import Outcome, Status, exit_code
+
+#: Packages that bring the module of a database driver.
+_DRIVERS = {
+    "psycopg": "'psycopg[binary]'",
+    "psycopg2": "psycopg2-binary",
+    "asyncpg": "asyncpg",
+    "pg8000": "pg8000",
+    "pymysql": "pymysql",
+    "MySQLdb": "mysqlclient",
+    "mysql": "mysql-connector-python",
+    "mariadb": "mariadb",
+    "pysqlite3": "pysqlite3-binary",
+    "sqlcipher3": "sqlcipher3-binary",
+    "oracledb": "oracledb",
+    "cx_Oracle": "cx_Oracle",
+    "pyodbc": "pyodbc",
+    "pymssql": "pymssql",
+}
+
+_FROM_ENVIRONMENT = re.compile(
+    r"SQLALCHEMY_DATABASE_URI[\"']?\]?\s*[=:][^#;]{0,120}?"
+    r"(?:environ(?:\.get)?\s*[\[(]|getenv\s*\()\s*[\"'](\w+)[\"']"
+)
+
+
+class AppFailure(click.ClickException):
+    """The application could not be loaded."""
+
+    exit_code = exit_code(Status.USAGE)
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        from flask_safemigrate.report import screen, text
+
+        target = screen.screen(cast(TextIO, file) if file else sys.stderr)
+        failed = Outcome("", Status.USAGE, error=self.message, hint=self.hint)
+        screen.show(target, text.error(failed, target.width))
+
+
+def report(error: BaseException) -> click.ClickException:
+    """Return what the person at the terminal is told about an error of the application.
+
+    Names the innermost line of the application's own code, and never a part of a password.
+    """
+    if isinstance(error, NoAppException):
+        cause = error.__context__
+        if not isinstance(cause, ImportError):
+            return error
+        error = cause
+    message, hint = _told(error)
+    place = _place(error)
+    return AppFailure(f"The application could not be loaded{place}: {message}", hint)
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    from sqlalchemy.exc import NoSuchModuleError
+
+    if isinstance(error, SafeMigrateError):
+        return error.message, error.hint or ""
+    if "SQLALCHEMY_DATABASE_URI" in str(error) and "must be set" in str(error):
+        return _no_address(error)
+    if isinstance(error, NoSuchModuleError):
+        return _no_dialect(error)
+    if _in_address_parser(error):
+        return (
+            "SQLALCHEMY_DATABASE_URI is not an address that SQLAlchemy can read.",
+            "sqlite:///app.db or postgresql://user:password@host:5432/name; in a password write "
+            "@ as %40, : as %3A, / as %2F",
+        )
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _no_module(error.name)
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} ({_short(error.filename or '?')}:{error.lineno}).", ""
+    return f"{type(error).__name__}: {error}", ""
+
+
+def _no_address(error: BaseException) -> tuple[str, str]:
+    variable = _variable(error)
+    if variable:
+        return (
+            f"SQLALCHEMY_DATABASE_URI is not set; the code reads it from the environment "
+            f"variable {variable}, which is not set either.",
+            f"export {variable}=sqlite:///app.db",
+        )
+    return (
+        "no database: SQLALCHEMY_DATABASE_URI is not set before db.init_app(app).",
+        'app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///app.db"',
+    )
+
+
+def _no_dialect(error: BaseException) -> tuple[str, str]:
+    name = str(error).rpartition(":")[2].strip()
+    base, _, driver = name.partition(".")
+    if base == "postgres":
+        wanted = "postgresql" + (f"+{driver}" if driver else "")
+        return (
+            "SQLALCHEMY_DATABASE_URI begins with postgres://, which SQLAlchemy no longer takes.",
+            f"write {wanted}://... instead; for an address that a host gives you: "
+            '`url.replace("postgres://", "postgresql://", 1)`',
+        )
+    return (
+        f'SQLAlchemy knows no database "{name.replace(".", "+")}".',
+        "SQLALCHEMY_DATABASE_URI begins with sqlite://, postgresql:// or mysql+pymysql://",
+    )
+
+
+def _no_module(name: str) -> tuple[str, str]:
+    top = name.partition(".")[0]
+    if top in _DRIVERS:
+        return f'the database driver "{top}" is not installed.', f"pip install {_DRIVERS[top]}"
+    return (
+        f'module "{name}" is not installed here.',
+        f"activate the environment of the application, or `pip install {top}`",
+    )
+
+
+def _in_address_parser(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(f.filename).as_posix().endswith("sqlalchemy/engine/url.py") for f in frames)
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    return f" ({_short(own[-1].filename)}:{own[-1].lineno})" if own else ""
+
+
+def _is_own(file: str) -> bool:
+    path = Path(file)
+    if file.startswith("<") or {"site-packages", "dist-packages"} & set(path.parts):
+        return False
+    paths = sysconfig.get_paths()
+    others = [Path(paths[name]) for name in ("stdlib", "platstdlib", "scripts")]
+    return not any(path.is_relative_to(other) for other in (*others, Path(__file__).parents[1]))
+
+
+def _short(file: str) -> str:
+    try:
+        return str(Path(file).relative_to(Path.cwd()))
+    except ValueError:
+        return file
+
+
+def _variable(error: BaseException) -> str:
+    """Return the environment variable that the application's code takes the address from."""
+    files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+    files |= {str(getattr(module, "__file__", None) or "<") for module in [*sys.modules.values()]}
+    for file in sorted(filter(_is_own, files)):
+        try:
+            source = Path(file).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if found := _FROM_ENVIRONMENT.search(source):
+            return found[1]
+        if "SQLALCHEMY_DATABASE_URI" not in source and "from_prefixed_env()" in source:
+            return "FLASK_SQLALCHEMY_DATABASE_URI"
+    return ""

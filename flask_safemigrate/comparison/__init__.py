@@ -1,0 +1,1 @@
+"""Saying what two schemas have in common."""

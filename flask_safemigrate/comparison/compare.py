@@ -1,0 +1,332 @@
+"""Which revision a schema equals, and how two schemas differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from flask_safemigrate.comparison.facts import HARD
+from flask_safemigrate.evidence import AlreadyThere, Difference, Evidence, Fact, Facts, Replay
+from flask_safemigrate.state import History
+
+#: Pending revisions that are looked at for changes that are there already.
+_MOST_PENDING = 200
+
+#: Kinds of facts that say more about an object of another kind, by the same name.
+_PARTS = {
+    "default": "column",
+    "collation": "column",
+    "expression": "column",
+    "actions": "foreign key",
+}
+
+Values = Mapping[Fact, str]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A place in the history and how far the database is from it."""
+
+    ids: tuple[str, ...]
+    hard: int
+    soft: int
+    order: int
+
+
+def history_facts(replay: Replay, history: History, ids: Iterable[str]) -> Values | None:
+    """The schema that the history builds up to these revisions.
+
+    :return: None where one of them is unknown or was not replayed.
+    """
+    wanted = tuple(ids)
+    if any(id not in history.by_id for id in wanted):
+        return None
+    needed = history.ancestors(wanted)
+    if not needed <= replay.changes.keys():
+        return None
+    values: dict[Fact, str] = {}
+    for id, changes in replay.changes.items():
+        if id in needed:
+            _apply(values, changes)
+    return values
+
+
+def _apply(values: dict[Fact, str], changes: Mapping[Fact, tuple[str | None, str | None]]) -> None:
+    for fact, (_, after) in changes.items():
+        if after is None:
+            values.pop(fact, None)
+        else:
+            values[fact] = after
+
+
+def differences(here: Values, there: Values, names: Mapping[Fact, str]) -> tuple[Difference, ...]:
+    """How two schemas differ; what belongs to an object that only one of them has is left out."""
+    found = [
+        (fact, here.get(fact), there.get(fact))
+        for fact in here.keys() | there.keys()
+        if here.get(fact) != there.get(fact)
+    ]
+    alone = {fact for fact, one, two in found if one is None or two is None}
+
+    def belongs(fact: Fact) -> bool:
+        owners = [Fact("table", fact.table, "")] if fact.kind != "table" else []
+        if fact.kind in _PARTS:
+            owners.append(fact._replace(kind=_PARTS[fact.kind]))
+        return any(owner in alone for owner in owners)
+
+    return tuple(
+        Difference(fact.kind, _table_name(fact, names), names.get(fact, fact.name), one, two)
+        for fact, one, two in sorted(found, key=lambda each: (_order(each[0]), each[0]))
+        if not belongs(fact)
+    )
+
+
+def _order(fact: Fact) -> int:
+    kinds = ("table", "column", "primary key", "unique", "foreign key", "index")
+    return kinds.index(fact.kind) if fact.kind in kinds else len(kinds)
+
+
+def _table_name(fact: Fact, names: Mapping[Fact, str]) -> str:
+    return names.get(Fact("table", fact.table, ""), fact.table)
+
+
+def _known(values: Values, replay: Replay, models: Facts | None) -> dict[Fact, str]:
+    """Without the objects that neither history nor models ever had: those belong to others."""
+    seen = {fact for changes in replay.changes.values() for fact in changes}
+    tables = {fact.table for fact in seen if fact.kind == "table"}
+    if models is not None:
+        tables |= {fact.table for fact in models.values if fact.kind == "table"}
+    return {
+        fact: value
+        for fact, value in values.items()
+        if (fact in seen if fact.kind in ("view", "trigger", "type") else fact.table in tables)
+    }
+
+
+def _distance(fact: Fact, have: str | None, want: str | None) -> tuple[int, int]:
+    if have == want:
+        return 0, 0
+    # An index that someone added changes no answer.
+    soft = fact.kind not in HARD or (fact.kind == "index" and want is None)
+    return (0, 1) if soft else (1, 0)
+
+
+def _total(have: Values, want: Values) -> tuple[int, int]:
+    hard = soft = 0
+    for fact in have.keys() | want.keys():
+        more = _distance(fact, have.get(fact), want.get(fact))
+        hard, soft = hard + more[0], soft + more[1]
+    return hard, soft
+
+
+def _candidates(have: Values, replay: Replay, history: History) -> Iterator[_Candidate]:
+    """Every place in the history, base left out."""
+    placed: dict[str, tuple[dict[Fact, str], int, int]] = {}
+    waiting = {id: len(history.children.get(id, ())) for id in replay.changes}
+    start = _total(have, {})
+    for order, (id, changes) in enumerate(replay.changes.items()):
+        needs = [n for n in history.needs(history.by_id[id]) if n in history.by_id]
+        before = placed.get(needs[0]) if len(needs) == 1 else None
+        if before is None and needs:
+            values = dict(history_facts(replay, history, (id,)) or {})
+            hard, soft = _total(have, values)
+        else:
+            values, hard, soft = ({}, *start) if before is None else before
+            for fact, (_, after) in changes.items():
+                old = _distance(fact, have.get(fact), values.get(fact))
+                new = _distance(fact, have.get(fact), after)
+                hard, soft = hard + new[0] - old[0], soft + new[1] - old[1]
+            # The last child may use the parent's own mapping.
+            last = not needs or waiting[needs[0]] <= 1
+            values = values if last and before is not None else dict(values)
+            _apply(values, changes)
+        for need in needs:
+            waiting[need] -= 1
+            if waiting[need] <= 0:
+                placed.pop(need, None)
+        placed[id] = (values, hard, soft)
+        yield _Candidate((id,), hard, soft, order)
+    heads = tuple(head for head in history.heads if head in replay.changes)
+    if len(heads) > 1:
+        together = history_facts(replay, history, heads)
+        if together is not None:
+            yield _Candidate(heads, *_total(have, together), len(replay.changes))
+
+
+def _likeliest(
+    found: Sequence[_Candidate],
+    history: History,
+    at: tuple[str, ...],
+    applied: Sequence[str],
+) -> list[_Candidate]:
+    """Equal candidates in order: as the journal says, then near the version, then the newest."""
+    last = max(
+        (c.order for c in found if len(c.ids) == 1 and c.ids[0] in applied),
+        default=None,
+    )
+    here = history.ancestors(at)
+
+    def rank(candidate: _Candidate) -> tuple[int, int, int]:
+        journal = 0 if last is not None and candidate.order == last else 1
+        if not here:
+            return journal, candidate.soft, -candidate.order
+        # On the way up the first that fits, as the rest may still have data to change.
+        up = here <= history.ancestors(candidate.ids)
+        return journal, candidate.soft, candidate.order if up else -candidate.order
+
+    return sorted(found, key=rank)
+
+
+def compare(
+    history: History,
+    replay: Replay | None,
+    database: Facts | None,
+    models: Facts | None,
+    *,
+    at: tuple[str, ...] = (),
+    applied: Sequence[str] = (),
+) -> Evidence:
+    """Compare what there is of the three schemas of one database.
+
+    :param database: None where there is no database or it could not be read.
+    :param models: None where there are none.
+    :param at: the rows of the version table.
+    :param applied: revisions that the journal says were applied here, oldest first.
+    """
+    found = Evidence()
+    if replay is None:
+        return found
+    names: dict[Fact, str] = {}
+    for source in (
+        models.names if models else {},
+        replay.names,
+        database.names if database else {},
+    ):
+        names.update(source)
+    complete = not replay.stopped_at
+    model_differences = None
+    if models is not None and complete:
+        model_differences = _models(history, replay, models, names)
+    evidence = Evidence(
+        models=model_differences, stopped_at=replay.stopped_at, problem=replay.problem
+    )
+    if database is None or not replay.changes:
+        return evidence
+    return _place(evidence, history, replay, database, models, at, applied, names)
+
+
+#: What a model can say of a table, and autogenerate can see.
+_MODELLED = (
+    "table",
+    "column",
+    "unique",
+    "foreign key",
+    "index",
+    "primary key",
+    "default",
+    "check",
+)
+
+
+def _models(
+    history: History, replay: Replay, models: Facts, names: Mapping[Fact, str]
+) -> tuple[Difference, ...]:
+    heads = history.tips(history.by_id)
+    built = history_facts(replay, history, heads) or {}
+    return differences(
+        {f: v for f, v in models.values.items() if f.kind in _MODELLED},
+        {f: v for f, v in built.items() if f.kind in _MODELLED},
+        names,
+    )
+
+
+def _place(
+    evidence: Evidence,
+    history: History,
+    replay: Replay,
+    database: Facts,
+    models: Facts | None,
+    at: tuple[str, ...],
+    applied: Sequence[str],
+    names: Mapping[Fact, str],
+) -> Evidence:
+    have = _known(database.values, replay, models)
+    candidates = list(_candidates(have, replay, history))
+    equal = _likeliest([c for c in candidates if c.hard == 0], history, at, applied)
+    equal = [c for c in equal if c.soft == equal[0].soft]
+    like_models = models is not None and _total(have, models.values)[0] == 0
+    nearest: tuple[str, ...] = ()
+    apart: tuple[Difference, ...] = ()
+    but: tuple[Difference, ...] = ()
+    empty = not any(fact.kind == "table" for fact in have)
+    if empty:
+        equal = []
+    elif equal:
+        but = differences(have, history_facts(replay, history, equal[0].ids) or {}, names)
+    else:
+        best = min(candidates, key=lambda c: (c.hard, c.soft, -c.order))
+        nearest = best.ids
+        apart = differences(have, history_facts(replay, history, nearest) or {}, names)
+    expected = history_facts(replay, history, at) if at else None
+    at_version: bool | None = None
+    drift: tuple[Difference, ...] = ()
+    already: tuple[AlreadyThere, ...] = ()
+    if expected is not None:
+        at_version = _total(have, expected)[0] == 0
+        already = tuple(_already(have, expected, replay, history, at, names))
+        explained = {
+            (d.kind, d.table, d.name) for found in already for d in (*found.done, *found.missing)
+        }
+        drift = tuple(
+            d
+            for d in differences(have, expected, names)
+            if (d.kind, d.table, d.name) not in explained
+        )
+    return Evidence(
+        compared=True,
+        equals=((),) if empty else tuple(c.ids for c in equal),
+        but=but,
+        nearest=nearest,
+        apart=apart,
+        at_version=at_version,
+        drift=drift,
+        already=already,
+        models=evidence.models,
+        like_models=like_models,
+        stopped_at=evidence.stopped_at,
+        problem=evidence.problem,
+    )
+
+
+def _already(
+    have: Values,
+    expected: Values,
+    replay: Replay,
+    history: History,
+    at: tuple[str, ...],
+    names: Mapping[Fact, str],
+) -> Iterator[AlreadyThere]:
+    """Pending revisions of whose changes some are in the database, but not at its version."""
+    applied = history.ancestors(at)
+    pending = [id for id in replay.changes if id not in applied][:_MOST_PENDING]
+    values = dict(expected)
+    for id in pending:
+        touched = {
+            fact: after
+            for fact, (before, after) in replay.changes[id].items()
+            if before != after and fact.kind in HARD and values.get(fact) != after
+        }
+        done = {f for f, after in touched.items() if have.get(f) == after != expected.get(f)}
+        _apply(values, replay.changes[id])
+        if not done:
+            continue
+        missing = touched.keys() - done
+        yield AlreadyThere(
+            id,
+            differences(_only(have, done), _only(expected, done), names),
+            differences(_only(have, missing), _only(values, missing), names),
+        )
+
+
+def _only(values: Values, facts: Iterable[Fact]) -> dict[Fact, str]:
+    return {fact: values[fact] for fact in facts if fact in values}

@@ -1,0 +1,183 @@
+"""The changes that a migration asks for, as plain data; text in them is SQL of SQLite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+
+class _Keep:
+    def __repr__(self) -> str:
+        return "KEEP"
+
+
+#: The default of a column stays as it is.
+KEEP: Final = _Keep()
+
+ConstraintType = Literal["check", "unique", "foreignkey", "primary"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a change comes from, for messages.
+
+    :ivar revision: revision id, None where no revision runs.
+    :ivar operation: the call, as the author would recognise it: ``add_column("t", "c")``.
+    """
+
+    revision: str | None
+    operation: str
+
+    def __str__(self) -> str:
+        if self.revision is None:
+            return self.operation
+        return f'revision "{self.revision}", {self.operation}'
+
+
+@dataclass(frozen=True)
+class CreateTable:
+    table: str
+    sql: str
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True)
+class DropTable:
+    table: str
+    if_exists: bool = False
+
+
+@dataclass(frozen=True)
+class RenameTable:
+    table: str
+    new: str
+
+
+@dataclass(frozen=True)
+class AddColumn:
+    """
+    :ivar definition: as inside CREATE TABLE, name included.
+    """
+
+    table: str
+    column: str
+    definition: str
+    before: str | None = None
+    after: str | None = None
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True)
+class DropColumn:
+    table: str
+    column: str
+    if_exists: bool = False
+
+
+@dataclass(frozen=True)
+class AlterColumn:
+    """
+    :ivar default: text after ``DEFAULT``, None to have none.
+    :ivar collation: set together with a type that names one; None leaves it.
+    """
+
+    table: str
+    column: str
+    type: str | None = None
+    collation: str | None = None
+    nullable: bool | None = None
+    default: str | _Keep | None = KEEP
+    new_name: str | None = None
+
+
+@dataclass(frozen=True)
+class AddConstraint:
+    """
+    :ivar sql: the table constraint, ``CONSTRAINT name`` included.
+    :ivar restates: leave it away where the table has the same one already.
+    """
+
+    table: str
+    kind: ConstraintType
+    sql: str
+    name: str | None = None
+    columns: tuple[str, ...] = ()
+    restates: bool = False
+
+
+@dataclass(frozen=True)
+class DropConstraint:
+    """
+    :ivar names: the name as given and as the naming convention completes it.
+    :ivar kind: None where the author did not say.
+    :ivar conventions: naming conventions, best first, that may give an unnamed one this name.
+    :ivar columns: columns known otherwise, for an unnamed one.
+    :ivar expression: CHECK: its text, known otherwise.
+    :ivar implied: of a Boolean or Enum type; no error where there is none.
+    """
+
+    table: str
+    kind: ConstraintType | None
+    names: tuple[str, ...]
+    columns: tuple[str, ...] | None = None
+    expression: str | None = None
+    if_exists: bool = False
+    implied: bool = False
+    conventions: tuple[dict[str, str], ...] = field(default=(), hash=False)
+
+
+@dataclass(frozen=True)
+class CreateIndex:
+    table: str
+    index: str
+    sql: str
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True)
+class DropIndex:
+    index: str
+    table: str | None = None
+    if_exists: bool = False
+
+
+@dataclass(frozen=True)
+class Reorder:
+    """
+    :ivar groups: names that shall stand in this order, each group for itself.
+    """
+
+    table: str
+    groups: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    table: str
+    autoincrement: bool | None = None
+    without_rowid: bool | None = None
+    strict: bool | None = None
+
+
+@dataclass(frozen=True)
+class Recreate:
+    """The author demands a new copy of the table (``recreate="always"``)."""
+
+    table: str
+
+
+Change = (
+    CreateTable
+    | DropTable
+    | RenameTable
+    | AddColumn
+    | DropColumn
+    | AlterColumn
+    | AddConstraint
+    | DropConstraint
+    | CreateIndex
+    | DropIndex
+    | Reorder
+    | SetOptions
+    | Recreate
+)

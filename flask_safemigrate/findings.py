@@ -1,0 +1,50 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Severity(IntEnum):
+    """How bad a finding is; larger is worse."""
+
+    INFO = 10
+    WARNING = 20
+    ERROR = 30
+
+    @property
+    def word(self) -> str:
+        """The name used in every output, in lower case."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    :param code: stable code, such as ``SM301``.
+    :param severity: how bad it is.
+    :param message: what is wrong and why, names quoted.
+    :param where: the file, database or object that it is about.
+    :param hint: the exact command or code that helps.
+    :param bind: bind key of the database it is about; "" is the default database,
+        None means that it is about the project and not one database.
+    :param blocks: whether ``safe-upgrade`` and ``deploy`` must not start.
+    :param repair: what ``doctor --fix`` does about it, in words; None where a person must act.
+    :param subject: the exact name that a repair works on (a table, a revision id, a path).
+    :param file: the source file that it is about, absolute; "" where it is about none.
+    :param line: line of that file, 1 is the first; None where it is about no single one.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    where: str
+    hint: str
+    bind: str | None = None
+    blocks: bool = False
+    repair: str | None = None
+    subject: str = ""
+    file: str = ""
+    line: int | None = None

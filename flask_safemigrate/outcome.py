@@ -1,0 +1,233 @@
+"""What a command did: plain data, the same for the terminal, JSON and Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from flask_safemigrate import errors
+from flask_safemigrate.findings import Finding
+from flask_safemigrate.plan import Plan
+from flask_safemigrate.state import DatabaseState, State, Table
+
+
+class Status(Enum):
+    """How a command ended."""
+
+    DONE = "done"
+    NOTHING_TO_DO = "nothing to do"
+    FAILED = "failed"
+    USAGE = "usage"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+    NEEDS_PERSON = "needs a person"
+
+
+def exit_code(status: Status) -> int:
+    """Return the process exit code of a status; the one place that knows them."""
+    return {
+        Status.DONE: 0,
+        Status.NOTHING_TO_DO: 0,
+        Status.FAILED: 1,
+        Status.USAGE: 2,
+        Status.REFUSED: 3,
+        Status.UNAVAILABLE: 4,
+        Status.NEEDS_PERSON: 5,
+    }[status]
+
+
+def status_of(error: errors.SafeMigrateError) -> Status:
+    """Return the status that an error stands for."""
+    if isinstance(error, errors.UsageError):
+        return Status.USAGE
+    if isinstance(error, errors.Refused):
+        return Status.REFUSED
+    if isinstance(error, (errors.DatabaseUnavailable, errors.LockTimeout)):
+        return Status.UNAVAILABLE
+    if isinstance(error, errors.HalfApplied):
+        return Status.NEEDS_PERSON
+    return Status.FAILED
+
+
+#: Stages that a :class:`Progress` may name.
+STAGES = (
+    "waiting",  # for the database or for the lock; text says for whom
+    "locked",
+    "dumping",  # a snapshot is being written
+    "snapshot",  # a snapshot was taken
+    "revision",  # a revision starts
+    "applied",  # a revision has run
+    "table",  # a table was changed
+    "verifying",
+    "committed",
+    "hook",  # a hook starts
+    "hooked",  # a hook has run
+    "restoring",
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A piece of news while a command runs.
+
+    :param stage: one of :data:`STAGES`.
+    :param subject: revision id, table, path or name that it is about.
+    :param text: a short sentence for the reader.
+    :param seconds: how long it took, None for what has just begun.
+    :param done: how many of ``total`` steps are done.
+    """
+
+    stage: str
+    subject: str = ""
+    text: str = ""
+    seconds: float | None = None
+    bind: str = ""
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of a database.
+
+    :param id: name of the snapshot, sortable by time.
+    :param path: the file.
+    :param size: bytes.
+    :param checksum: SHA-256 of the file, hexadecimal.
+    :param revisions: what the version table named.
+    :param created: UTC, ISO 8601.
+    :param why: the command that took it.
+    """
+
+    id: str
+    path: str
+    bind: str
+    dialect: str
+    database: str
+    revisions: tuple[str, ...]
+    size: int
+    checksum: str
+    created: str
+    why: str
+    app: str = ""
+
+
+@dataclass(frozen=True)
+class AppliedRevision:
+    """A revision that ran.
+
+    :param seconds: wall time of its own code; changes that were put off are in the tables' times.
+    """
+
+    id: str
+    message: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TableWork:
+    """What was done to one table.
+
+    :param way: ``native``, ``schema edit``, ``in place``, ``rebuild``, ``create`` or ``drop``.
+    :param reason: why this way and no cheaper one.
+    :param seconds: wall time.
+    :param rows: rows that were written, 0 where no row was.
+    :param statements: the SQL that ran, in order.
+    """
+
+    table: str
+    way: str
+    reason: str
+    seconds: float
+    rows: int = 0
+    statements: tuple[str, ...] = ()
+    revisions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a run did to one database.
+
+    :param verified: what was proven before COMMIT, one sentence each.
+    :param script: every statement that changed something, in order, where they are known (SQLite).
+    """
+
+    bind: str
+    location: str
+    start: tuple[str, ...]
+    target: tuple[str, ...]
+    revisions: tuple[AppliedRevision, ...]
+    seconds: float
+    verified: tuple[str, ...] = ()
+    tables: tuple[TableWork, ...] = ()
+    snapshot: Snapshot | None = None
+    direction: str = "upgrade"
+    script: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HookRun:
+    """A hook of the application that ran.
+
+    :param ended: ``done`` or ``failed``.
+    :param result: what it returned, as text, or its error; "" where it returned None.
+    """
+
+    name: str
+    seconds: float
+    ended: str = "done"
+    result: str = ""
+
+
+@dataclass(frozen=True)
+class HookPlan:
+    """A hook that a deploy would run.
+
+    :param once: it runs once per database.
+    :param ran: it is one of these and has run before, so that it would not run again.
+    """
+
+    name: str
+    once: bool
+    ran: bool
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """What a reset would remove from one database."""
+
+    bind: str
+    name: str
+    location: str
+    size: int | None
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command found, planned and did.
+
+    :param command: name of the command.
+    :param error: message of what stopped it, "" where nothing did.
+    :param notes: sentences for the reader that belong to no other field.
+    :param dry_run: it was only rehearsed; what was applied, was applied to a copy.
+    :param planned_hooks: the deploy hooks, of a dry run.
+    """
+
+    command: str
+    status: Status
+    databases: tuple[DatabaseState, ...] = ()
+    state: State | None = None
+    findings: tuple[Finding, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    applied: tuple[Applied, ...] = ()
+    hooks: tuple[HookRun, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
+    repairs: tuple[str, ...] = ()
+    doomed: tuple[Doomed, ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+    hint: str = ""
+    notes: tuple[str, ...] = ()
+    dry_run: bool = False
+    planned_hooks: tuple[HookPlan, ...] = ()

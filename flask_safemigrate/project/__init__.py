@@ -1,0 +1,1 @@
+"""Reads the project's files without importing or running any of them."""

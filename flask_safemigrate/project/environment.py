@@ -1,0 +1,147 @@
+"""Reads the migration environment: the folder, ``alembic.ini`` and ``env.py``."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask_safemigrate.project.git import read_git
+from flask_safemigrate.project.headers import module_constants, parse
+from flask_safemigrate.project.locations import read_locations, revision_files
+from flask_safemigrate.state import GitFacts, ProjectState
+
+_ASYNC_NAMES = frozenset(
+    {"AsyncEngine", "async_engine_from_config", "run_async", "run_sync", "run_until_complete"}
+)
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """What ``env.py`` says, read without running it.
+
+    :param problem: why it cannot be used, "" where it can.
+    :param line: line of the problem, None where it has none.
+    :param is_async: whether it connects through asyncio.
+    :param multidb: whether it migrates every bind.
+    :param keywords: keywords that it passes by name to ``context.configure``; ``**`` where it
+        passes a mapping too, as Flask-Migrate's template does with the extension's arguments.
+    :param version_table: the table that it names as ``version_table``, None where it names none.
+    """
+
+    exists: bool = True
+    problem: str = ""
+    line: int | None = None
+    is_async: bool = False
+    multidb: bool = False
+    keywords: frozenset[str] = frozenset()
+    version_table: str | None = None
+
+
+def read_env(path: Path) -> EnvFile:
+    """Read ``env.py``."""
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return EnvFile(exists=False)
+    except OSError as error:
+        return EnvFile(problem=f"it cannot be read: {error.strerror or error}")
+    for number, line in enumerate(data.splitlines(), 1):
+        if line.startswith((b"<<<<<<< ", b">>>>>>> ")):
+            return EnvFile(problem="it holds an unresolved merge conflict", line=number)
+    try:
+        tree = parse(data, str(path))
+    except SyntaxError as error:
+        return EnvFile(problem=f"it does not compile: {error.msg}", line=error.lineno)
+    names = set()
+    calls = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+            if node.attr == "run" and isinstance(node.value, ast.Name):
+                names.add(f"{node.value.id}.run")
+        elif isinstance(node, ast.alias):
+            names.add(node.name)
+        elif isinstance(node, ast.AsyncFunctionDef):
+            names.add("run_async")
+        elif isinstance(node, ast.Call):
+            calls.append(node)
+    if not calls:
+        # Alembic runs such a file without a word, and the upgrade does nothing.
+        return EnvFile(problem="it never calls context.run_migrations()")
+    configures = [call for call in calls if _is_configure(call)]
+    keywords = {k.arg: k.value for call in configures for k in call.keywords if k.arg}
+    mapped = {"**" for call in configures for k in call.keywords if k.arg is None}
+    table = keywords.get("version_table")
+    constants = module_constants(tree)
+    value = constants.get(table.id) if isinstance(table, ast.Name) else None
+    if isinstance(table, ast.Constant):
+        value = table.value
+    return EnvFile(
+        is_async=bool(names & _ASYNC_NAMES) or "asyncio.run" in names,
+        multidb="upgrade_token" in keywords or "bind_names" in names,
+        keywords=frozenset(keywords) | mapped,
+        version_table=value if isinstance(value, str) else None,
+    )
+
+
+def _is_configure(call: ast.Call) -> bool:
+    function = call.func
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr == "configure"
+        and isinstance(function.value, ast.Name)
+        and function.value.id == "context"
+    )
+
+
+def configure_keywords(path: Path) -> frozenset[str]:
+    """Keywords that ``env.py`` itself passes by name to ``context.configure``."""
+    return read_env(path).keywords
+
+
+def read_project(
+    directory: Path,
+    *,
+    app: str,
+    models: Mapping[str, tuple[str, ...]] | None = None,
+    config_problems: tuple[tuple[str, str], ...] = (),
+    git: bool = True,
+) -> ProjectState:
+    """Read what there is of the project on disk.
+
+    :param directory: the migrations folder.
+    :param app: the application's name.
+    :param models: tables that the models define per bind key; "" is the default bind. None means
+        that nobody looked.
+    :param config_problems: pairs of (kind, message), see :class:`ProjectState`.
+    :param git: whether git is asked; it takes one or two processes.
+    """
+    directory = directory.absolute()
+    locations = read_locations(directory)
+    env = read_env(directory / "env.py")
+    facts = GitFacts()
+    if git and directory.is_dir():
+        facts = read_git(directory, locations.folders, revision_files(locations))
+    return ProjectState(
+        app=app,
+        directory=str(directory),
+        directory_exists=directory.is_dir(),
+        versions_exists=any(folder.is_dir() for folder in locations.folders),
+        ini_exists=(directory / "alembic.ini").is_file(),
+        env_exists=env.exists,
+        env_problem=env.problem,
+        env_problem_line=env.line,
+        is_async=env.is_async,
+        multidb=env.multidb,
+        models=models or {},
+        config_problems=config_problems,
+        git=facts,
+        ini_problem=locations.problem,
+        locations=tuple(str(folder) for folder in locations.folders),
+        configure_keywords=env.keywords,
+        version_table=env.version_table,
+    )

@@ -1,0 +1,108 @@
+"""Asks git what it makes of the revision files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from flask_safemigrate.state import GitFacts
+
+#: Seconds that one git process may take.
+TIMEOUT = 5.0
+
+# A hook of git runs with these set to another repository or index (git-rev-parse(1),
+# --local-env-vars).
+_LOCAL = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_CONFIG",
+        "GIT_CONFIG_COUNT",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NAMESPACE",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+        "GIT_LITERAL_PATHSPECS",
+        "GIT_GLOB_PATHSPECS",
+        "GIT_NOGLOB_PATHSPECS",
+        "GIT_ICASE_PATHSPECS",
+    }
+)
+
+
+def _git(directory: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes | None:
+    """Output of one git command; None if there is no git, no repository or no answer in time."""
+    environment = {k: v for k, v in os.environ.items() if k not in _LOCAL}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", "-c", "core.fsmonitor=false", *arguments],
+            cwd=directory,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    # git check-ignore answers 1 for "none of them"; 128 is no repository, or one of another owner.
+    return done.stdout if done.returncode in (0, 1) else None
+
+
+def _split(output: bytes) -> list[str]:
+    return [os.fsdecode(part) for part in output.split(b"\0")[:-1]]
+
+
+def read_git(directory: Path, folders: Iterable[Path], files: Iterable[str]) -> GitFacts:
+    """Ask git which revision files it ignores or does not track.
+
+    :param directory: the migrations folder, which must exist.
+    :param folders: the folders of revision files; one that is missing is left out.
+    :param files: the revision files, absolute.
+    :return: facts; ``present`` is false without git, outside a repository and where git refuses
+        to look (a repository of another user).
+    """
+    there = [str(folder) for folder in folders if folder.is_dir()] or [str(directory)]
+    wanted = {os.path.realpath(path): path for path in files}
+    others = _git(directory, ["ls-files", "-z", "--others", "--exclude-standard", "--", *there])
+    if others is None:
+        return GitFacts()
+    untracked = (os.path.realpath(os.path.join(directory, name)) for name in _split(others))
+    # A folder is asked about by a file that it could hold: git ignores no folder for a pattern
+    # such as "versions/*", and yet every revision in it.
+    probes = {os.path.join(folder, "0123456789ab_.py"): folder for folder in there}
+    asked = b"".join(os.fsencode(path) + b"\0" for path in (*probes, *wanted))
+    answer = _git(directory, ["check-ignore", "-v", "-z", "--stdin"], asked)
+    fields = _split(answer or b"")
+    ignored: list[str] = []
+    ignored_by = ""
+    for i in range(0, len(fields) - 3, 4):
+        source, line, pattern, path = fields[i : i + 4]
+        if pattern.startswith("!"):
+            continue
+        ignored.append(probes.get(path) or wanted.get(path, path))
+        ignored_by = ignored_by or f"{source}:{line}: {pattern}"
+    covered = set(probes.values()) & set(ignored)
+    if wanted and covered.issuperset(ignored):
+        # Every file is tracked all the same (git add --force).
+        ignored = []
+    return GitFacts(
+        present=True,
+        ignored=tuple(
+            path for path in ignored if path in covered or os.path.dirname(path) not in covered
+        ),
+        untracked=tuple(wanted[path] for path in untracked if path in wanted),
+        ignored_by=ignored_by if ignored else "",
+    )

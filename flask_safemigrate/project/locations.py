@@ -1,0 +1,102 @@
+"""Where the revision files are, as ``alembic.ini`` says it."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
+_LEGACY_SEPARATOR = re.compile(r", *|(?: +)")
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Folders of revision files.
+
+    :param recursive: whether their sub-folders count too.
+    :param problem: why ``alembic.ini`` cannot be read, "" where it can.
+    """
+
+    folders: tuple[Path, ...]
+    recursive: bool = False
+    problem: str = ""
+
+
+def _folder(text: str) -> Path:
+    """Resolve ``package:folder`` as Alembic does, without importing the package."""
+    if os.path.isabs(text) or ":" not in text:
+        return Path(text).absolute()
+    package, _, inside = text.partition(":")
+    top, *rest = package.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        return Path(text).absolute()
+    return Path(spec.submodule_search_locations[0], *rest, inside)
+
+
+def read_locations(directory: Path) -> Locations:
+    """Read ``version_locations`` and its companions as Flask-Migrate's configuration has them.
+
+    Source of the rules: Alembic, ``Config.get_version_locations_list`` and
+    ``Script._list_py_dir``; Flask-Migrate sets ``script_location`` to the folder itself.
+
+    :param directory: the migrations folder.
+    """
+    usual = (directory.absolute() / "versions",)
+    ini = directory / "alembic.ini"
+    parser = configparser.ConfigParser({"here": directory.absolute().as_posix()})
+    try:
+        parser.read_string(ini.read_text(encoding="utf-8-sig"), str(ini))
+    except FileNotFoundError:
+        return Locations(usual)
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        return Locations(usual, problem=" ".join(str(error).split()))
+    section = "alembic"
+    if not parser.has_section(section):
+        # Alembic works without the section; logging is what the file is for then.
+        return Locations(usual)
+    parser.set(section, "script_location", str(directory).replace("%", "%%"))
+    try:
+        text = parser.get(section, "version_locations", fallback="")
+        word = parser.get(section, "path_separator", fallback=None) or parser.get(
+            section, "version_path_separator", fallback=None
+        )
+        recursive = parser.get(section, "recursive_version_locations", fallback="")
+    except configparser.Error as error:
+        return Locations(usual, problem=" ".join(str(error).split()))
+    if word is not None and word not in _SEPARATORS:
+        known = ", ".join(f"'{s}'" for s in _SEPARATORS)
+        problem = f"path_separator is '{word}', but must be one of {known}"
+        return Locations(usual, problem=problem)
+    if not text:
+        return Locations(usual, recursive == "true")
+    parts = _LEGACY_SEPARATOR.split(text) if word is None else text.split(_SEPARATORS[word])
+    folders = tuple(_folder(part.strip()) for part in parts if part.strip())
+    return Locations(folders, recursive == "true")
+
+
+def revision_files(locations: Locations) -> tuple[str, ...]:
+    """Every revision file, in the order in which Alembic loads them, each once."""
+    found: dict[str, str] = {}
+    for folder in locations.folders:
+        for root, folders, names in os.walk(folder):
+            if os.path.basename(root).endswith("__pycache__"):
+                continue
+            real_root = os.path.realpath(root)
+            for name in sorted(names):
+                if name.endswith(".py") and not name.startswith((".#", "__init__")):
+                    path = os.path.join(root, name)
+                    linked = os.path.islink(path)
+                    real = os.path.realpath(path) if linked else os.path.join(real_root, name)
+                    found.setdefault(real, path)
+            if not locations.recursive:
+                break
+            folders.sort()
+    return tuple(found.values())

@@ -1,0 +1,92 @@
+"""Where output goes: how wide it is, whether it has colours, and how text gets there."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+import click
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+_NARROWEST = 40
+_USUAL = 80
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A stream that a person or a log reads.
+
+    :param width: cells in a line.
+    :param terminal: whether somebody watches, so that what was written can be written over.
+    :param unicode: whether the stream takes more than ASCII.
+    :param wording: what every text becomes at last.
+    """
+
+    stream: TextIO
+    width: int
+    color: bool
+    terminal: bool
+    unicode: bool
+    wording: Callable[[str], str] = str
+
+
+def screen(stream: TextIO, environ: Mapping[str, str] = os.environ) -> Screen:
+    """Look at a stream and the environment.
+
+    ``NO_COLOR`` (no-color.org) goes before ``FORCE_COLOR``; both count when not empty.
+    ``COLUMNS`` goes before the width of the terminal; without either it is 80.
+    """
+    isatty = bool(getattr(stream, "isatty", lambda: False)())
+    terminal = isatty and environ.get("TERM") != "dumb"
+    color = not environ.get("NO_COLOR") and (terminal or bool(environ.get("FORCE_COLOR")))
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
+    return Screen(
+        stream, _width(stream, isatty, environ), color, terminal, encoding.startswith("utf")
+    )
+
+
+def _width(stream: TextIO, isatty: bool, environ: Mapping[str, str]) -> int:
+    columns = environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return max(int(columns), _NARROWEST)
+    if isatty:
+        try:
+            return max(os.get_terminal_size(stream.fileno()).columns, _NARROWEST)
+        except (OSError, ValueError):
+            return _USUAL
+    return _USUAL
+
+
+def render(blocks: Iterable[RenderableType], *, width: int = _USUAL, color: bool = False) -> str:
+    """Return blocks as text; lines of :class:`rich.text.Text` are never broken."""
+    file = io.StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        _environ={},
+    )
+    for block in blocks:
+        console.print(block, soft_wrap=isinstance(block, Text))
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().split("\n")[:-1])
+
+
+def show(target: Screen, blocks: Iterable[RenderableType]) -> None:
+    """Write blocks to a stream at once and flush it."""
+    write(target, render(blocks, width=target.width, color=target.color))
+
+
+def write(target: Screen, text: str) -> None:
+    """Write text; what the stream's encoding cannot say is written as an escape."""
+    encoding = getattr(target.stream, "encoding", None) or "utf-8"
+    text = target.wording(text).encode(encoding, "backslashreplace").decode(encoding)
+    click.echo(text, file=target.stream, nl=False, color=target.color)

@@ -1,0 +1,1 @@
+"""Where an application, its history and its databases are joined to the workflows."""

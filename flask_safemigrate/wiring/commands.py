@@ -1,0 +1,84 @@
+"""The command group of an application, and what the stock commands must not see."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+
+from flask_safemigrate import cli
+from flask_safemigrate.backends.own_tables import OWN_TABLES
+from flask_safemigrate.errors import UsageError
+from flask_safemigrate.project.environment import configure_keywords
+from flask_safemigrate.settings import read_settings
+
+
+def _is_hidden(name: str | None) -> bool:
+    if name is None or name in OWN_TABLES:
+        return name is not None
+    excluded = read_settings(current_app.config).exclude_tables
+    return any(fnmatch(name, each) for each in excluded)
+
+
+def hide_journal(arguments: dict[str, Any], directory: str) -> dict[str, Any]:
+    """Add a filter to Alembic's arguments that keeps our own tables out of autogenerate.
+
+    Those that the setting ``SAFEMIGRATE_EXCLUDE_TABLES`` gives to others stay out too.
+
+    An ``env.py`` that passes the same filter itself would fail over the double keyword; there
+    the other filter is used.
+    """
+    taken = configure_keywords(Path(directory) / "env.py")
+    if "include_name" not in taken:
+        theirs = arguments.get("include_name")
+
+        def include_name(name: str | None, kind: str, parents: Any) -> bool:
+            if kind == "table" and _is_hidden(name):
+                return False
+            return bool(theirs(name, kind, parents)) if theirs is not None else True
+
+        arguments["include_name"] = include_name
+    elif "include_object" not in taken:
+        their_object = arguments.get("include_object")
+
+        def include_object(
+            item: Any, name: str | None, kind: str, reflected: bool, other: Any
+        ) -> bool:
+            if kind == "table" and _is_hidden(name):
+                return False
+            if their_object is None:
+                return True
+            return bool(their_object(item, name, kind, reflected, other))
+
+        arguments["include_object"] = include_object
+    return arguments
+
+
+def command_group(name: str, guarded: Callable[[], bool]) -> click.Group:
+    """Copy Flask-Migrate's group and add our commands to the copy.
+
+    The original is one object for every application of the process, so it stays as it is.
+
+    :param guarded: whether ``upgrade`` is to do what ``safe-upgrade`` does.
+    """
+    from flask_migrate.cli import db as stock
+
+    group: click.Group = copy.copy(stock)
+    group.name = name
+    group.commands = dict(stock.commands)
+    for command in cli.commands():
+        assert command.name is not None
+        group.commands[command.name] = command
+    try:
+        wanted = guarded()
+    except UsageError:
+        # The setting itself may be the one that is misspelt; the guarded command says so.
+        wanted = True
+    if wanted:
+        group.commands["upgrade"] = cli.guarded_upgrade(stock.commands["upgrade"])
+    return group

@@ -1,0 +1,217 @@
+"""Gathering the three schemas: of the database, of the history and of the models."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.config import Config
+from sqlalchemy import Connection
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from flask_safemigrate.alembic_bridge.replay import replay
+from flask_safemigrate.alembic_bridge.sqlite import EngineOptions
+from flask_safemigrate.backends import backend_for, private
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.own_tables import OWN_TABLES
+from flask_safemigrate.comparison.compare import compare
+from flask_safemigrate.comparison.facts import Known, facts_of
+from flask_safemigrate.errors import SafeMigrateError
+from flask_safemigrate.evidence import Evidence, Facts, Replay
+from flask_safemigrate.plan import Plan
+from flask_safemigrate.planning import plan_upgrade
+from flask_safemigrate.project.history import checksum
+from flask_safemigrate.state import DatabaseState, History, State
+from flask_safemigrate.wiring.replay_cache import ReplayCache, key_of
+
+_EMPTY = DatabaseState("", "", "", "")
+
+
+@dataclass
+class _Known:
+    """What was read and said of a scratch database before."""
+
+    schema: dict[Any, Any] = field(default_factory=dict)
+    facts: Known = field(default_factory=dict)
+
+
+@dataclass
+class Gathering:
+    """What it takes to compare the schemas of one application.
+
+    :param folder: the migrations folder.
+    :param metadatas: the models' tables by bind key.
+    :param exclude: tables that do not count, names or patterns.
+    """
+
+    folder: Path
+    targets: Mapping[str, Target]
+    metadatas: Mapping[str, sa.MetaData]
+    config: Callable[[], Config]
+    bind_of: Callable[[Connection], str]
+    options: EngineOptions
+    exclude: tuple[str, ...] = ()
+    x_arg: tuple[str, ...] = ()
+
+    @cached_property
+    def cache(self) -> ReplayCache:
+        """Beside the migrations folder, where the project is."""
+        return ReplayCache(self.folder.parent / private.FOLDER_NAME)
+
+    def gather(self, state: State) -> Mapping[str, Evidence]:
+        """Compare the schemas of every database that could be read."""
+        databases = {d.bind: d for d in state.databases if d.unreachable is None}
+        order = _order(state)
+        # env.py connects to every database, so it fails where one of them cannot be reached.
+        if len(databases) < len(state.databases) or not order:
+            return {}
+        try:
+            replays = self._replays(state, order, databases)
+        except Exception as error:
+            why = error.message if isinstance(error, SafeMigrateError) else _first_line(error)
+            return {bind: Evidence(refused=why) for bind in databases}
+        return {
+            bind: compare(
+                state.history,
+                replays.get(bind),
+                self._database(bind, found),
+                self._models(bind, found),
+                at=found.version_rows or (),
+                applied=[
+                    row.subject
+                    for row in found.journal
+                    if row.kind == "revision" and row.direction == "upgrade" and row.finished
+                ],
+            )
+            for bind, found in databases.items()
+        }
+
+    def _without(self, target: Target) -> tuple[str, ...]:
+        # What failed batch migrations left is reported by itself.
+        own = sorted(OWN_TABLES)
+        return (target.version_table, *own, "_alembic_tmp_*", *self.exclude)
+
+    def _facts_on(self, bind: str, connection: Connection, known: _Known) -> Facts:
+        target = self.targets[bind]
+        schema = backend_for(target.engine).schema_on(connection, known.schema)
+        return facts_of(schema, self._without(target), known.facts)
+
+    def _database(self, bind: str, found: DatabaseState) -> Facts | None:
+        target = self.targets[bind]
+        if not found.exists:
+            return None
+        schema = backend_for(target.engine).read_schema(target)
+        return facts_of(schema, self._without(target))
+
+    def _tools(self, bind: str, found: DatabaseState) -> tuple[str, ...]:
+        names = ("flask-safemigrate", "alembic", "sqlalchemy")
+        return (
+            *(version(name) for name in names),
+            bind,
+            found.dialect,
+            found.server,
+            repr(self._without(self.targets[bind])),
+        )
+
+    def _replays(
+        self, state: State, order: list[str], databases: Mapping[str, DatabaseState]
+    ) -> Mapping[str, Replay]:
+        paths = state.history.by_id
+        sources = [f"{id} {checksum(paths[id].path)}" for id in order]
+        around = [checksum(str(self.folder / name)) for name in ("env.py", "alembic.ini")]
+        keys = {
+            bind: key_of(
+                (
+                    *self._tools(bind, found),
+                    repr(self.x_arg),
+                    repr(dict(self.metadatas[bind].naming_convention))
+                    if bind in self.metadatas
+                    else "",
+                    *around,
+                    *sources,
+                )
+            )
+            for bind, found in databases.items()
+        }
+        cached = {bind: self.cache.replay(key) for bind, key in keys.items()}
+        ready = {bind: found for bind, found in cached.items() if found is not None}
+        if len(ready) == len(keys):
+            return ready
+        known = {bind: _Known() for bind in keys}
+        fresh = replay(
+            self.config(),
+            order,
+            bind_of=self.bind_of,
+            scratch=lambda bind: backend_for(self.targets[bind].engine).scratch(
+                self.targets[bind]
+            ),
+            binds=list(keys),
+            read=lambda bind, connection: self._facts_on(bind, connection, known[bind]),
+            options=self.options,
+        )
+        for bind, found in fresh.items():
+            # What stopped one may lie outside the revision files.
+            if not found.stopped_at:
+                self.cache.save_replay(keys[bind], found)
+        return fresh
+
+    def _models(self, bind: str, found: DatabaseState) -> Facts | None:
+        metadata = self.metadatas.get(bind)
+        if metadata is None or not metadata.tables:
+            return None
+        target = self.targets[bind]
+        backend = backend_for(target.engine)
+        dialect = target.engine.dialect
+        try:
+            script = [
+                text
+                for table in metadata.sorted_tables
+                for text in (
+                    str(CreateTable(table).compile(dialect=dialect)),
+                    *(str(CreateIndex(i).compile(dialect=dialect)) for i in _by_name(table)),
+                )
+            ]
+        except Exception:
+            return None
+        key = key_of((*self._tools(bind, found), *script))
+        facts = self.cache.facts(key) if found.dialect != "sqlite" else None
+        if facts is None:
+            # Models that their own dialect refuses are for autogenerate to tell.
+            with contextlib.suppress(Exception), backend.scratch(target) as connection:
+                metadata.create_all(connection)
+                facts = self._facts_on(bind, connection, _Known())
+            if facts is not None and found.dialect != "sqlite":
+                self.cache.save_facts(key, facts)
+        return facts
+
+
+def _by_name(table: sa.Table) -> list[sa.Index]:
+    return sorted(table.indexes, key=lambda index: str(index.name))
+
+
+def _order(state: State) -> list[str]:
+    """Every revision in an order in which they can run; none where the history is broken."""
+    project, history = state.project, state.history
+    usable = project.env_exists and not project.env_problem and not project.is_async
+    if not usable or not project.ini_exists or project.ini_problem or _broken(history):
+        return []
+    try:
+        plan: Plan = plan_upgrade(history, _EMPTY, "heads")
+    except SafeMigrateError:
+        return []
+    return [revision.id for revision in plan.steps]
+
+
+def _broken(history: History) -> bool:
+    return bool(history.broken) or len(history.by_id) != len(history.revisions)
+
+
+def _first_line(error: BaseException) -> str:
+    said = str(getattr(error, "orig", error)).strip() or type(error).__name__
+    return said.splitlines()[0]

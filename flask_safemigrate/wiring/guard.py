@@ -1,0 +1,89 @@
+"""What surrounds the revisions of one database."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from flask_safemigrate.backends.contract import Backend, Held, Say, SessionOptions, Target
+from flask_safemigrate.backends.watching import Watcher
+from flask_safemigrate.errors import Blocked
+from flask_safemigrate.outcome import Snapshot
+
+
+@dataclass
+class Guard:
+    """The snapshot, the session's limits, the lock and the proof of one run.
+
+    :param take: takes the snapshot, None where none is wanted.
+    :param held: the lock, None for a rehearsal.
+    """
+
+    backend: Backend
+    target: Target
+    connection: Connection
+    options: SessionOptions
+    say: Say
+    take: Callable[[], Snapshot] | None
+    held: Held | None
+    baseline: Any = None
+    watcher: Watcher | None = None
+    undo: Callable[[], None] = field(default=lambda: None)
+
+    @property
+    def transactional_ddl(self) -> bool:
+        """Whether a failure leaves nothing behind."""
+        return self.backend.transactional_ddl
+
+    def begin(self) -> Snapshot | None:
+        """Before the first statement: take the snapshot, note what is there."""
+        snapshot = self.take() if self.take is not None else None
+        backend, connection = self.backend, self.connection
+        if connection.dialect.name != "sqlite":
+            session = backend.session_of(connection)
+            self.watcher = Watcher(self.target, session, backend.blockers)
+        self.undo = backend.prepare(connection, self.target, self.options, self.say)
+        self.baseline = backend.begin_watch(connection)
+        return snapshot
+
+    def next(self, revision: str) -> None:
+        """Before each revision.
+
+        :raises LockLost: somebody else has the lock now, as far as is known here.
+        """
+        if self.held is not None:
+            self.held.check()
+            self.held.note(revision)
+
+    def outside(self) -> contextlib.AbstractContextManager[None]:
+        """Surround what a revision runs outside of the transaction."""
+        return self.backend.outside(self.connection, self.target, self.options, self.say)
+
+    def finish(self, written: frozenset[str]) -> tuple[str, ...]:
+        """After the last statement: prove that nothing else changed, and that the lock is ours."""
+        proven = self.backend.finish_watch(self.connection, self.baseline, written)
+        if self.held is not None:
+            self.held.prove(self.connection)
+        return proven
+
+    def end(self) -> None:
+        """Leave the connection as it was; safe to call again."""
+        if self.watcher is not None:
+            self.watcher.stop()
+        self.undo()
+        self.undo = lambda: None
+
+    def blocked(self, error: BaseException, revision: str) -> Blocked | None:
+        """Say who had a lock for too long, None where the error means something else."""
+        if not self.backend.busy(error):
+            return None
+        who = self.watcher.latest if self.watcher is not None else ""
+        return Blocked(
+            f"Revision '{revision}' did not get a lock in {self.options.lock_timeout:g} s: "
+            f"{who or 'another session had it'}.",
+            hint="end that session or its transaction, or wait longer with --lock-wait SECONDS",
+        )

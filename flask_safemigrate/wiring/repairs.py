@@ -1,0 +1,109 @@
+"""Doing what the repair of a finding says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+
+from flask_safemigrate.alembic_bridge.merge import merge_heads
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.postgresql.read import read as read_postgresql
+from flask_safemigrate.backends.statements import plain
+from flask_safemigrate.errors import Refused
+from flask_safemigrate.findings import Finding
+from flask_safemigrate.project.locations import read_locations
+
+_ORIGINAL = "_alembic_tmp_"
+#: Repairs that write another revision into the version table.
+STAMPING = ("SM301", "SM302", "SM303", "SM406", "SM410")
+
+
+def _make_versions(directory: Path) -> str:
+    folder = next(iter(read_locations(directory).folders), directory / "versions")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitkeep").touch()
+    return f'Made "{folder}" with a file that git keeps.'
+
+
+def _drop_leftover(target: Target, table: str) -> str:
+    quote = target.engine.dialect.identifier_preparer.quote_identifier
+    with target.engine.begin() as connection:
+        # Whatever was read before may have changed; only an empty table may go.
+        rows = connection.exec_driver_sql(f"SELECT count(*) FROM {quote(table)}").scalar()
+        if rows:
+            raise Refused(f'Table "{table}" holds {rows:,} rows now; it was not dropped.')
+        connection.exec_driver_sql(f"DROP TABLE {quote(table)}")
+    return f'Dropped the empty table "{table}".'
+
+
+def _rename_leftover(target: Target, table: str) -> str:
+    original = table.removeprefix(_ORIGINAL)
+    quote = target.engine.dialect.identifier_preparer.quote_identifier
+    with target.engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {quote(table)} RENAME TO {quote(original)}")
+    return f'Renamed "{table}" to "{original}".'
+
+
+def _remove_version(target: Target, revision: str) -> str:
+    table = sa.table(target.version_table, sa.column("version_num"), schema=target.version_schema)
+    with target.engine.begin() as connection:
+        connection.execute(sa.delete(table).where(table.c.version_num == revision))
+    return f"Removed the row '{revision}' from \"{target.version_table}\"."
+
+
+def _stamp(target: Target, revisions: tuple[str, ...]) -> str:
+    with target.engine.begin() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": target.version_table,
+                "version_table_schema": target.version_schema,
+            },
+        )
+        # As alembic.command.stamp does, which cannot leave a revision that no file has.
+        context._ensure_version_table(purge=True)
+        for revision in revisions:
+            connection.execute(context._version.insert().values(version_num=revision))
+    named = " and ".join(f"'{revision}'" for revision in revisions) or "base"
+    return f'Stamped {named} in "{target.version_table}" of {target.engine.url.database}.'
+
+
+def _drop_index(target: Target, index: str) -> str:
+    # Whatever was read before may have changed; only an invalid index may go.
+    invalid = {i.name: i for i in read_postgresql(target).invalid_indexes}
+    if index not in invalid:
+        raise Refused(f"Index {index} is not invalid any more; it was not dropped.")
+    with target.engine.connect() as connection:
+        outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+        outside.execute(plain(f"DROP INDEX CONCURRENTLY IF EXISTS {index}"))
+    return f"Dropped the invalid index {index}. It was: {invalid[index].definition}"
+
+
+def repair(
+    finding: Finding, directory: Path, target: Target | None, config: Callable[[], Config]
+) -> str:
+    """Repair one finding and say what was done.
+
+    :param directory: the migrations folder.
+    :param target: the database that the finding is about.
+    :raises Refused: there is no repair for it.
+    """
+    if finding.code == "SM107":
+        return _make_versions(directory)
+    if finding.code == "SM209":
+        return merge_heads(config())
+    if target is not None and finding.code == "SM305":
+        return _remove_version(target, finding.subject)
+    if target is not None and finding.code in STAMPING:
+        return _stamp(target, tuple(finding.subject.split()))
+    if target is not None and finding.code == "SM524":
+        return _drop_index(target, finding.subject)
+    if target is not None and finding.code == "SM401":
+        return _drop_leftover(target, finding.subject)
+    if target is not None and finding.code == "SM403":
+        return _rename_leftover(target, finding.subject)
+    raise Refused(f"{finding.code} has no repair.", hint=finding.hint)

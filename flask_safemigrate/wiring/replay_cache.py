@@ -1,0 +1,97 @@
+"""What replays found, kept on disk by what they depend on."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flask_safemigrate.backends import private
+from flask_safemigrate.evidence import Fact, Facts, Replay
+
+#: Files of the cache that are kept; the oldest go.
+KEEP = 12
+_FORMAT = 1
+
+
+def key_of(parts: Iterable[str]) -> str:
+    """Return a name for everything that a result depends on."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(hashlib.sha256(part.encode("utf-8", "surrogateescape")).digest())
+    return total.hexdigest()[:32]
+
+
+class ReplayCache:
+    """A folder of results; one that cannot be read or written is none.
+
+    :param folder: ``.safemigrate`` of the project; git ignores it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, key: str) -> Path:
+        return self.folder / "replay" / f"{key}.json"
+
+    def _load(self, key: str) -> Any:
+        try:
+            content = json.loads(self._path(key).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) and content.get("format") == _FORMAT else None
+
+    def _save(self, key: str, content: Mapping[str, object]) -> None:
+        path = self._path(key)
+        with contextlib.suppress(OSError):
+            private.make_folder(self.folder)
+            private.make_folder(path.parent)
+            private.write(path, json.dumps({"format": _FORMAT, **content}).encode())
+            others = sorted(path.parent.glob("*.json"), key=lambda p: p.stat().st_mtime)
+            for old in others[:-KEEP]:
+                old.unlink()
+
+    def replay(self, key: str) -> Replay | None:
+        """The replay of that key, None where there is none."""
+        content = self._load(key)
+        try:
+            return content and Replay(
+                {
+                    id: {Fact(*row[:3]): (row[3], row[4]) for row in rows}
+                    for id, rows in content["changes"]
+                },
+                _facts(content["names"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def save_replay(self, key: str, replay: Replay) -> None:
+        """Keep a replay that went through."""
+        changes = [
+            [id, [[*fact, *values] for fact, values in facts.items()]]
+            for id, facts in replay.changes.items()
+        ]
+        self._save(key, {"changes": changes, "names": _rows(replay.names)})
+
+    def facts(self, key: str) -> Facts | None:
+        """The schema of that key, None where there is none."""
+        content = self._load(key)
+        try:
+            return content and Facts(_facts(content["values"]), _facts(content["names"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def save_facts(self, key: str, facts: Facts) -> None:
+        """Keep a schema."""
+        self._save(key, {"values": _rows(facts.values), "names": _rows(facts.names)})
+
+
+def _rows(values: Mapping[Fact, str]) -> list[list[str]]:
+    return [[*fact, value] for fact, value in values.items()]
+
+
+def _facts(rows: Iterable[list[str]]) -> dict[Fact, str]:
+    return {Fact(*row[:3]): row[3] for row in rows}

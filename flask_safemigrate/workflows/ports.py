@@ -1,0 +1,118 @@
+"""What the workflows need from the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from flask_safemigrate.findings import Finding
+from flask_safemigrate.outcome import Applied, HookRun, Outcome, Progress, Snapshot
+from flask_safemigrate.plan import Plan
+from flask_safemigrate.settings import Settings
+from flask_safemigrate.state import State, Table
+
+Say = Callable[[Progress], None]
+Confirm = Callable[[Outcome], bool]
+Direction = Literal["upgrade", "downgrade"]
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A function of the application that runs after a deploy or a reset.
+
+    :param once: only until it has succeeded once on the first database, by the journal there.
+    """
+
+    name: str
+    call: Callable[[], object]
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, the same for every workflow that changes something.
+
+    :param dry_run: change nothing; try it on a copy where there can be one.
+    :param locked: the caller holds the lock already.
+    :param allow: codes of findings that may stand.
+    :param phase: ``before`` or ``after`` the new code is live, or ``all``.
+    :param snapshot: take a snapshot; None means as the settings say.
+    :param lock_wait: seconds to wait for other processes; None means as the settings say.
+    :param confirm: asked with the plan before anything is changed; None means yes.
+    """
+
+    command: str
+    revision: str = "heads"
+    direction: Direction = "upgrade"
+    dry_run: bool = False
+    locked: bool = False
+    allow: Sequence[str] = ()
+    phase: str = "all"
+    snapshot: bool | None = None
+    lock_wait: float | None = None
+    wait: float | None = None
+    confirm: Confirm | None = None
+    say: Say = field(default=lambda progress: None)
+
+
+class Ports(Protocol):
+    """The project and its databases."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the application. :raises UsageError: one is wrong."""
+
+    def read(self, *, thorough: bool = False, compare: bool = False) -> State:
+        """Read everything; ``thorough`` also compiles every file and asks git, ``compare`` also
+        replays the history in a scratch database and compares the schemas."""
+
+    def count_rows(self, bind: str) -> tuple[Table, ...]:
+        """Every table of a database with its exact number of rows."""
+
+    def lock(self, binds: Sequence[str], wait: float, say: Say) -> AbstractContextManager[None]:
+        """Keep every other process of ours away from these databases."""
+
+    def apply(self, plans: Sequence[Plan], request: Request) -> tuple[Applied, ...]:
+        """Run the plans, each in one transaction that is proven before it is committed."""
+
+    def rehearse(self, plans: Sequence[Plan], request: Request) -> tuple[Applied, ...]:
+        """Run the plans on copies of the databases that are thrown away."""
+
+    def take_snapshot(self, bind: str, why: str, say: Say) -> Snapshot:
+        """Copy a database."""
+
+    def snapshots(self, bind: str) -> tuple[Snapshot, ...]:
+        """The snapshots of a database, newest first."""
+
+    def find_snapshot(self, bind: str, name: str | None) -> Snapshot:
+        """One snapshot by id or unique beginning, the newest for None; proven to be whole."""
+
+    def put_back(self, snapshot: Snapshot, say: Say) -> tuple[str, ...]:
+        """Replace the content of a database by that of a snapshot; says what was proven."""
+
+    def drop_everything(self, bind: str) -> None:
+        """Remove every object of a database."""
+
+    def reset_allowed(self) -> bool:
+        """Whether the application is in a mode in which a reset is harmless."""
+
+    def note_deploy(self, binds: Sequence[str], started: str) -> None:
+        """Write the deploy and the environment's name down in the databases."""
+
+    @property
+    def keeps_journal(self) -> bool:
+        """Whether what is noted will be found again."""
+
+    def check_lock(self) -> None:
+        """See whether the lock is still held, as far as is known here. :raises LockLost: no."""
+
+    def note_hook(self, run: HookRun, started: str) -> None:
+        """Write down in the first database that a hook has run, and how that ended."""
+
+    def hooks(self, kind: Literal["deploy", "seed"]) -> tuple[Hook, ...]:
+        """The hooks of the application, in order."""
+
+    def repair(self, finding: Finding) -> str:
+        """Do what the finding's repair says; returns what was done, in words."""

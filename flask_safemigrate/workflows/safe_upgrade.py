@@ -1,0 +1,199 @@
+"""The guarded way up or down."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.errors import Blocked, SafeMigrateError
+from flask_safemigrate.findings import Finding
+from flask_safemigrate.outcome import Outcome, Progress, Status, status_of
+from flask_safemigrate.plan import Plan
+from flask_safemigrate.planning import plan_downgrade, plan_upgrade, why_not
+from flask_safemigrate.planning.phases import left_over
+from flask_safemigrate.state import State
+from flask_safemigrate.workflows.ports import Ports, Request
+
+_FIRST_PAUSE = 0.5  # seconds
+_LONGEST_PAUSE = 5.0
+
+
+def told(command: str, work: Callable[[], Outcome]) -> Outcome:
+    """Run the work; an error that is meant for a person becomes an outcome."""
+    started = time.perf_counter()
+    try:
+        outcome = work()
+    except SafeMigrateError as error:
+        outcome = Outcome(command, status_of(error), error=error.message, hint=error.hint or "")
+    return replace(outcome, seconds=time.perf_counter() - started)
+
+
+def plans_for(state: State, request: Request) -> tuple[Plan, ...]:
+    """One plan a database, empty ones included."""
+    history, databases = state.history, state.databases
+    if request.direction == "downgrade":
+        return tuple(plan_downgrade(history, d, request.revision) for d in databases)
+    return tuple(plan_upgrade(history, d, request.revision, request.phase) for d in databases)
+
+
+def blocked(state: State, findings: Sequence[Finding], request: Request) -> Outcome | None:
+    """The outcome of a run that must not start, None where it may."""
+    reasons = why_not(findings, request.allow)
+    if not reasons:
+        return None
+    away = [d.unreachable for d in state.databases if d.unreachable is not None]
+    return Outcome(
+        request.command,
+        Status.UNAVAILABLE if away else Status.REFUSED,
+        databases=state.databases,
+        state=state,
+        findings=tuple(reasons),
+        error=f"{request.command} was not started because of {_first(reasons)}.",
+    )
+
+
+def _first(reasons: Sequence[Finding]) -> str:
+    codes = list(dict.fromkeys(finding.code for finding in reasons))
+    return codes[0] + (f" and {len(codes) - 1} more" if len(codes) > 1 else "")
+
+
+def safe_upgrade(ports: Ports, request: Request) -> Outcome:
+    """Read, check, plan, stop if blocked or empty, lock, read again, apply, report.
+
+    The snapshot, the revisions and the proof are one step, because they share a transaction.
+    """
+    outcome = told(request.command, lambda: _line(ports, request))
+    return replace(outcome, dry_run=request.dry_run)
+
+
+def _line(ports: Ports, request: Request) -> Outcome:
+    first = look(ports, request)
+    if request.dry_run:
+        return _rehearse(ports, request, first) if first.status is Status.DONE else first
+    if first.status is not Status.DONE and not may_be_passing(first):
+        return first
+    if first.status is Status.DONE and not agreed(request, first):
+        return replace(first, status=Status.FAILED, error="Nothing was changed.")
+    with nullcontext() if request.locked else locked(ports, request, first):
+        second = look(ports, request)
+        if second.status is not Status.DONE:
+            return second
+        if first.status is not Status.DONE and not agreed(request, second):
+            return replace(second, status=Status.FAILED, error="Nothing was changed.")
+        return _apply(ports, request, second)
+
+
+def _apply(ports: Ports, request: Request, looked: Outcome) -> Outcome:
+    """Run the plans; a failure still says what was planned and which snapshot was taken."""
+    taken: list[str] = []
+
+    def say(news: Progress) -> None:
+        if news.stage == "snapshot":
+            taken.append(news.subject)
+        request.say(news)
+
+    try:
+        return _until_unblocked(ports, replace(request, say=say), looked)
+    except SafeMigrateError as error:
+        notes = tuple(
+            f"Taken before: snapshot {name} (flask db restore {name})." for name in taken
+        )
+        return replace(
+            looked,
+            status=status_of(error),
+            error=error.message,
+            hint=error.hint or "",
+            notes=(*looked.notes, *notes),
+        )
+
+
+def _until_unblocked(ports: Ports, request: Request, looked: Outcome) -> Outcome:
+    """Run the plans; where another session has a table's lock for too long, make way and begin
+    again, with plans made anew, until the wait for locks is over.
+
+    :raises Blocked: it is over.
+    """
+    wait = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
+    started = time.monotonic()
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return replace(looked, applied=ports.apply(looked.plans, request))
+        except Blocked as error:
+            waited = time.monotonic() - started
+            if waited >= wait:
+                raise
+            text = f"{error.message} Trying again ({waited:.0f} of {wait:.0f} s)"
+            request.say(Progress("waiting", "lock", text, waited))
+            # Those who queued up behind the lock that we waited for have their turn meanwhile.
+            time.sleep(min(pause * random.uniform(0.5, 1.5), wait - waited))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        looked = look(ports, request)
+        if looked.status is not Status.DONE:
+            return looked
+
+
+def agreed(request: Request, looked: Outcome) -> bool:
+    """Whether whoever may be asked lets the plan go on."""
+    return request.confirm is None or request.confirm(looked)
+
+
+def locked(ports: Ports, request: Request, looked: Outcome) -> AbstractContextManager[None]:
+    """The lock on every database that the plans change, or on all where there is no plan."""
+    binds = [p.bind for p in looked.plans if not p.empty] or [d.bind for d in looked.databases]
+    wait = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
+    return ports.lock(binds, wait, request.say)
+
+
+def may_be_passing(looked: Outcome) -> bool:
+    """Whether what stopped the run may be the middle of another process's run.
+
+    Servers that commit every DDL statement show tables before the version table names a
+    revision, and an SQLite file is locked while a transaction is written to it. Under the lock
+    it shows whether it passes.
+    """
+    if looked.status is Status.UNAVAILABLE:
+        away = [d.unreachable for d in looked.databases if d.unreachable is not None]
+        return all(reason.kind == "locked" for reason in away)
+    codes = [finding.code for finding in looked.findings]
+    return looked.status is Status.REFUSED and all(c.startswith(("SM3", "SM4")) for c in codes)
+
+
+def look(ports: Ports, request: Request) -> Outcome:
+    """Read, check and plan; the status is DONE where there is work that may start."""
+    state = ports.read(thorough=request.command == "deploy")
+    findings = run_checks(state, command=request.command)
+    stopped = blocked(state, findings, request)
+    if stopped is not None:
+        return stopped
+    plans = plans_for(state, request)
+    empty = all(plan.empty for plan in plans)
+    return Outcome(
+        request.command,
+        Status.NOTHING_TO_DO if empty else Status.DONE,
+        databases=state.databases,
+        state=state,
+        findings=findings,
+        plans=plans,
+        notes=_left(state, plans, request),
+    )
+
+
+def _left(state: State, plans: Sequence[Plan], request: Request) -> tuple[str, ...]:
+    told = (left_over(state.history, p.location, p.left, request.phase) for p in plans)
+    return tuple(filter(None, told))
+
+
+def _rehearse(ports: Ports, request: Request, looked: Outcome) -> Outcome:
+    servers = sorted({d.dialect for d in looked.databases if d.dialect != "sqlite"})
+    if servers:
+        note = (
+            f"A rehearsal on a copy is for SQLite; on {', '.join(servers)} only the plan is shown."
+        )
+        return replace(looked, notes=(*looked.notes, note))
+    applied = ports.rehearse(looked.plans, request)
+    return replace(looked, applied=applied, notes=(*looked.notes, "Nothing was changed."))

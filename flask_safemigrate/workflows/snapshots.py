@@ -1,0 +1,112 @@
+"""Taking, listing and putting back snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flask_safemigrate.errors import UsageError
+from flask_safemigrate.outcome import Outcome, Progress, Status
+from flask_safemigrate.state import DatabaseState, State
+from flask_safemigrate.workflows.ports import Ports, Request, Say
+from flask_safemigrate.workflows.safe_upgrade import told
+
+
+def _chosen(state: State, bind: str | None) -> tuple[DatabaseState, ...]:
+    if bind is None:
+        return state.databases
+    found = tuple(d for d in state.databases if d.bind == bind)
+    if not found:
+        names = ", ".join(f"'{d.bind}'" for d in state.databases)
+        raise UsageError(f"There is no bind '{bind}'.", hint=f"use one of {names}")
+    return found
+
+
+def _there(database: DatabaseState) -> DatabaseState:
+    if database.unreachable is not None:
+        raise UsageError(database.unreachable.message, hint=database.unreachable.hint)
+    return database
+
+
+def take(ports: Ports, bind: str | None, why: str, say: Say) -> Outcome:
+    """Copy one database, or all."""
+
+    def work() -> Outcome:
+        state = ports.read()
+        chosen = [_there(d) for d in _chosen(state, bind)]
+        empty = [d.location for d in chosen if not d.exists]
+        if empty:
+            raise UsageError(
+                f"There is no database at {empty[0]} yet.", hint="flask db safe-upgrade"
+            )
+        taken = tuple(ports.take_snapshot(d.bind, why, say) for d in chosen)
+        return Outcome("snapshot", Status.DONE, databases=tuple(chosen), snapshots=taken)
+
+    return told("snapshot", work)
+
+
+def listed(ports: Ports, bind: str | None) -> Outcome:
+    """The snapshots that are there, newest first."""
+
+    def work() -> Outcome:
+        state = ports.read()
+        chosen = _chosen(state, bind)
+        found = tuple(s for d in chosen for s in ports.snapshots(d.bind))
+        return Outcome("snapshots", Status.DONE, databases=chosen, snapshots=found)
+
+    return told("snapshots", work)
+
+
+def restore(ports: Ports, name: str | None, bind: str | None, request: Request) -> Outcome:
+    """Prove the snapshot, keep the present state, put the snapshot back, look at the result."""
+
+    def work() -> Outcome:
+        state = ports.read()
+        chosen = _chosen(state, bind)
+        if len(chosen) > 1:
+            names = ", ".join(f"'{d.bind}'" for d in chosen)
+            raise UsageError(
+                f"There are several databases: {names}.", hint="flask db restore --bind NAME"
+            )
+        database = chosen[0]
+        snapshot = ports.find_snapshot(database.bind, name)
+        shown = Outcome(
+            "restore", Status.DONE, databases=(database,), snapshots=(snapshot,), state=state
+        )
+        if request.confirm is not None and not request.confirm(shown):
+            return replace(shown, status=Status.FAILED, error="Nothing was changed.")
+        patience = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
+        kept = None
+        with ports.lock([database.bind], patience, request.say):
+            if database.exists and database.unreachable is None:
+                kept = ports.take_snapshot(database.bind, "restore", request.say)
+            request.say(Progress("restoring", snapshot.id, snapshot.path, bind=database.bind))
+            proven = ports.put_back(snapshot, request.say)
+        after = ports.read()
+        now = _chosen(after, database.bind)[0]
+        notes = [f"Put back snapshot {snapshot.id}."]
+        notes.extend(f"Verified: {sentence}." for sentence in proven)
+        if kept is not None:
+            notes.append(f"What was there before is snapshot {kept.id}.")
+        wrong = set(now.version_rows or ()) != set(snapshot.revisions)
+        if wrong:
+            notes.append(
+                f"The database names {', '.join(now.version_rows or ()) or 'no revision'}, the "
+                f"snapshot {', '.join(snapshot.revisions) or 'none'}."
+            )
+        heads = set(after.history.heads)
+        if set(snapshot.revisions) != heads:
+            notes.append(
+                "The restored database is not at head; the code may expect a newer schema. "
+                "To go there: flask db safe-upgrade"
+            )
+        taken = (snapshot,) if kept is None else (snapshot, kept)
+        return Outcome(
+            "restore",
+            Status.FAILED if wrong else Status.DONE,
+            databases=(now,),
+            state=after,
+            snapshots=taken,
+            notes=tuple(notes),
+        )
+
+    return told("restore", work)

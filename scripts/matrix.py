@@ -1,0 +1,189 @@
+"""Run the test-suite over Python versions and both ends of what the dependencies may be.
+
+    python scripts/matrix.py            every Python found, every end
+    python scripts/matrix.py --ends     oldest Python, lowest versions; newest Python, newest ones
+    python scripts/matrix.py --short    without what no dependency can change, and what lasts long
+    python scripts/matrix.py --parallel two at a time
+    python scripts/matrix.py -- -k cli  what stands after -- goes to pytest
+
+Environments are kept in build/matrix and made anew when pyproject.toml changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "build" / "matrix"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+# What the lowest versions need beside themselves: Flask 2.3 tests ask Werkzeug for a version
+# attribute that Werkzeug 3.1 no longer has.
+LOWEST_COMPANIONS = ("werkzeug<3",)
+# What touches Flask-Migrate, Alembic, SQLAlchemy and Flask; the rest is pure or looks at servers.
+SHORT = (
+    "tests/alembic_bridge",
+    "tests/cli",
+    "tests/test_example_app.py",
+    *(f"tests/end_to_end/test_{name}.py" for name in ("straight_line", "swap", "sql")),
+    "--ignore=tests/alembic_bridge/test_replay.py",
+)
+ENDS = ("lowest", "sqlalchemy-2.0", "newest")
+
+
+@dataclass(frozen=True)
+class Cell:
+    python: str
+    interpreter: str
+    end: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.python}-{self.end}"
+
+
+def find_python(version: str) -> str | None:
+    """A working interpreter of `version`: on PATH, in pyenv, or the one that runs this."""
+    on_path = shutil.which(f"python{version}")
+    pyenv = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
+    in_pyenv = sorted(glob.glob(f"{pyenv}/versions/{version}.*/bin/python"))
+    for candidate in [on_path, *reversed(in_pyenv), sys.executable]:
+        # A pyenv shim is on PATH for versions that are not switched on, and fails.
+        if candidate and _version_of(candidate) == version:
+            return candidate
+    return None
+
+
+def lowest_versions(pyproject: str) -> list[str]:
+    """`name==bound` for every `name>=bound` of the project's dependencies."""
+    block = re.search(r"^dependencies = \[(.*?)^\]", pyproject, re.S | re.M)
+    assert block is not None, "pyproject.toml has no dependencies"
+    bounds = re.findall(r'"([\w-]+)>=([\d.]+)"', block[1])
+    return [f"{name}=={bound}" for name, bound in bounds]
+
+
+def requirements(end: str, pyproject: str) -> list[str]:
+    if end == "lowest":
+        return [*lowest_versions(pyproject), *LOWEST_COMPANIONS]
+    return ["sqlalchemy<2.1"] if end == "sqlalchemy-2.0" else []
+
+
+def choose(ends_only: bool) -> list[Cell]:
+    found = {version: path for version in PYTHONS if (path := find_python(version))}
+    if not found:
+        sys.exit("No Python from 3.10 to 3.13 was found on PATH or in pyenv.")
+    missing = [version for version in PYTHONS if version not in found]
+    if missing:
+        print(f"Not on this machine, left out: Python {', '.join(missing)}")
+    oldest, newest = min(found, key=_key), max(found, key=_key)
+    if ends_only:
+        return [Cell(oldest, found[oldest], "lowest"), Cell(newest, found[newest], "newest")]
+    # SQLAlchemy 2.0.0 knows nothing of the Pythons that came after it; the lowest versions are
+    # promised together with the Pythons of their time.
+    return [
+        Cell(version, path, end)
+        for version, path in found.items()
+        for end in ENDS
+        if end != "lowest" or _key(version) <= (3, 11)
+    ]
+
+
+def prepare(cell: Cell) -> Path:
+    """Make the cell's environment, or take the one that is there; return its interpreter."""
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    wanted = requirements(cell.end, pyproject)
+    venv = FOLDER / cell.name
+    stamp = venv / ".made-for"
+    digest = hashlib.sha256("\n".join([pyproject, cell.interpreter, *wanted]).encode())
+    python = venv / "bin" / "python"
+    if not stamp.exists() or stamp.read_text() != digest.hexdigest():
+        shutil.rmtree(venv, ignore_errors=True)
+        _run([cell.interpreter, "-m", "venv", str(venv)])
+        pip = [str(python), "-m", "pip", "install", "-qq"]
+        _run([*pip, "pip>=25.1"])
+        _run([*pip, "-e", str(ROOT), "--group", f"{ROOT}/pyproject.toml:test", *wanted])
+        stamp.write_text(digest.hexdigest())
+    return python
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--ends", action="store_true", help="only the two ends")
+    parser.add_argument("--short", action="store_true", help="leave the longest tests out")
+    parser.add_argument("--parallel", action="store_true", help="run two cells at a time")
+    parser.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
+    options = parser.parse_args()
+    arguments = [*(SHORT if options.short else ()), *options.pytest]
+    cells = choose(options.ends)
+    # Two at a time at most: the tests measure waits and race against each other on purpose.
+    with ThreadPoolExecutor(2 if options.parallel else 1) as pool:
+        results = list(pool.map(lambda cell: run_tests(cell, arguments), cells))
+    print("\n=== matrix")
+    for name, verdict, seconds in results:
+        print(f"{name:<22} {verdict:<12} {seconds:6.0f} s")
+    return int(any(verdict != "passed" for _, verdict, _ in results))
+
+
+def run_tests(cell: Cell, arguments: list[str]) -> tuple[str, str, float]:
+    """Run pytest in the cell's environment, show its output, return name, verdict and seconds."""
+    python = prepare(cell)
+    log = FOLDER / f"{cell.name}.log"
+    start = time.monotonic()
+    # A pipe would stay open for as long as a process lives that a failing test left behind.
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(
+            [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    seconds = time.monotonic() - start
+    title = f"\n=== Python {cell.python}, {cell.end} versions: {_versions(python)}"
+    print(f"{title}\n{log.read_text(encoding='utf-8')}", flush=True)
+    verdict = "passed" if done.returncode == 0 else f"FAILED ({done.returncode})"
+    return cell.name, verdict, seconds
+
+
+def _versions(python: Path) -> str:
+    names = ("flask", "flask-migrate", "flask-sqlalchemy", "alembic", "sqlalchemy")
+    code = (
+        "import importlib.metadata as m, sqlite3, sys;"
+        f"print(*(f'{{n}} {{m.version(n)}}' for n in {names}),"
+        " f'SQLite {sqlite3.sqlite_version}', sep=', ')"
+    )
+    done = subprocess.run([str(python), "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def _version_of(interpreter: str) -> str:
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        done = subprocess.run([interpreter, "-c", code], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, check=False)
+    if done.returncode:
+        sys.exit(f"Failed: {' '.join(command)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

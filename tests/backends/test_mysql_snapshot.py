@@ -1,0 +1,307 @@
+"""Dumps of MariaDB and MySQL: equality, the rehearsal, credentials, tools."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import secrets
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import URL
+
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.mysql import BACKEND
+from flask_safemigrate.errors import HalfApplied, SnapshotFailed
+from flask_safemigrate.outcome import Progress
+from tests.support.sql import run, script, value
+
+RICH = (
+    "CREATE TABLE person (id INTEGER PRIMARY KEY AUTO_INCREMENT, name VARCHAR(50) "
+    "CHARACTER SET latin1 COLLATE latin1_german2_ci NOT NULL, feeling ENUM('sad', 'ok') "
+    "DEFAULT 'ok', upper_name VARCHAR(60) GENERATED ALWAYS AS (upper(name)) STORED, "
+    "data LONGBLOB, emoji VARCHAR(20) CHARACTER SET utf8mb4, seen TIMESTAMP NULL, "
+    "amount DECIMAL(20, 6), CONSTRAINT named CHECK (length(name) > 1), UNIQUE (name)) "
+    "AUTO_INCREMENT = 1000 COMMENT = 'it''s; a comment'",
+    "CREATE TABLE pet (id BIGINT PRIMARY KEY, owner INTEGER NOT NULL, "
+    "FOREIGN KEY (owner) REFERENCES person (id) ON DELETE CASCADE)",
+    "CREATE TABLE `odd %s: name` (`a ``b` INTEGER)",
+    "CREATE FUNCTION shout(t TEXT) RETURNS TEXT DETERMINISTIC RETURN concat(upper(t), '!')",
+    "CREATE PROCEDURE nothing(IN a INTEGER)\r\nBEGIN\r\n  SELECT 1;\r\n  SELECT 2;\r\nEND",
+    "CREATE TRIGGER stamp BEFORE INSERT ON person FOR EACH ROW "
+    "BEGIN SET NEW.name = concat(NEW.name, '+'); END",
+    "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DISABLE DO DELETE FROM pet",
+    "CREATE VIEW loud AS SELECT id, shout(name) AS name FROM person",
+    "INSERT INTO person (name, data, emoji, seen, amount) VALUES "
+    "('Ümläut', 0x00FF270A5C1A0D0A, '🦆', '2024-03-31 01:30:00', 1.5), "
+    "('zwei', NULL, NULL, NULL, NULL)",
+    "INSERT INTO pet VALUES (1, 1000), (2, 1001)",
+)
+MARIADB_ONLY = (
+    "CREATE SEQUENCE numbers START 50 INCREMENT 7 NOCACHE",
+    "DO nextval(numbers)",
+    "CREATE TABLE tracked (id INTEGER PRIMARY KEY, n INTEGER) WITH SYSTEM VERSIONING",
+    "INSERT INTO tracked VALUES (1, 1)",
+    "UPDATE tracked SET n = 2",
+)
+
+
+def quiet(progress: Progress) -> None:
+    assert progress.stage in ("dumping", "restoring")
+
+
+def dumped(url: URL, *, history: bool = False) -> str:
+    """The whole database as SQL, without what differs from one call to the next."""
+    tool = shutil.which("mariadb-dump") or shutil.which("mysqldump")
+    assert tool
+    done = subprocess.run(
+        [
+            *(tool, "-h", str(url.host), "-P", str(url.port), f"-u{url.username}"),
+            *("--routines", "--events", "--hex-blob", "--single-transaction"),
+            *(["--dump-history"] if history else []),
+            str(url.database),
+        ],
+        env={**os.environ, "MYSQL_PWD": url.password or ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return re.sub(r"^-- (Dump completed on|Host:).*$", "", done.stdout, flags=re.MULTILINE)
+
+
+@pytest.fixture
+def target(mysql_url: str) -> Iterator[Target]:
+    engine = create_engine(mysql_url)
+    yield Target("", engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def mariadb(target: Target) -> bool:
+    return "mariadb" in str(value(target.engine.url, "SELECT version()")).lower()
+
+
+def test_restored_database_equals_the_original(
+    target: Target, tmp_path: Path, mariadb: bool
+) -> None:
+    url = target.engine.url
+    run(url, *RICH, *(MARIADB_ONLY if mariadb else ()))
+    before = dumped(url, history=mariadb)
+    assert "CREATE DEFINER" in before
+    path = tmp_path / "x.sql.gz"
+    BACKEND.take(target, path, quiet)
+    run(
+        url,
+        "DROP VIEW loud",
+        "DROP TABLE pet",
+        "DELETE FROM person WHERE id = 1000",
+        "DROP TRIGGER stamp",
+        "DROP FUNCTION shout",
+        "CREATE TABLE newer (id INTEGER, p INTEGER, FOREIGN KEY (p) REFERENCES person (id))",
+        "CREATE VIEW newer_view AS SELECT * FROM newer",
+        "CREATE PROCEDURE newer_routine() SELECT 1",
+        "CREATE EVENT newer_event ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1",
+        *(["DO nextval(numbers)"] if mariadb else []),
+    )
+    assert dumped(url, history=mariadb) != before
+    BACKEND.put_back(target, path, quiet)
+    assert dumped(url, history=mariadb) == before
+    run(url, "INSERT INTO person (name) VALUES ('drei')")
+    assert value(url, "SELECT max(id) FROM person") == 1002
+    assert value(url, "SELECT name FROM loud WHERE id = 1002") == "DREI+!"
+    if mariadb:
+        assert value(url, "SELECT nextval(numbers)") == 57
+        assert value(url, "SELECT count(*) FROM tracked FOR SYSTEM_TIME ALL") == 2
+    assert scratches(url) == []
+
+
+def scratches(url: URL) -> list[str]:
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            names = connection.execute(text("SHOW DATABASES")).scalars()
+            return [n for n in names if n.startswith(f"{url.database}_safemigrate")]
+    finally:
+        engine.dispose()
+
+
+def test_tables_without_transactions_are_locked(target: Target, tmp_path: Path) -> None:
+    url = target.engine.url
+    run(url, "CREATE TABLE old (id INTEGER) ENGINE = MyISAM", "INSERT INTO old VALUES (1), (2)")
+    path = tmp_path / "x.sql.gz"
+    BACKEND.take(target, path, quiet)
+    run(url, "DELETE FROM old")
+    BACKEND.put_back(target, path, quiet)
+    assert value(url, "SELECT count(*) FROM old") == 2
+
+
+def test_dump_that_cannot_be_loaded_changes_nothing(target: Target, tmp_path: Path) -> None:
+    url = target.engine.url
+    run(url, "CREATE TABLE a (id INTEGER PRIMARY KEY)", "INSERT INTO a VALUES (1)")
+    path = tmp_path / "x.sql.gz"
+    BACKEND.take(target, path, quiet)
+    content = gzip.decompress(path.read_bytes()).replace(b"(1);", b"(1),(1);")
+    path.write_bytes(gzip.compress(content))
+    BACKEND.check(path)
+    run(url, "CREATE TABLE b (id INTEGER)", "INSERT INTO b VALUES (7)")
+    before = dumped(url)
+    with pytest.raises(SnapshotFailed, match=r"ERROR \d+"):
+        BACKEND.put_back(target, path, quiet)
+    assert dumped(url) == before
+    assert scratches(url) == []
+
+
+def test_lock_of_another_session_changes_nothing(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_safemigrate.backends.mysql.wipe.LOCK_SECONDS", 1)
+    url = target.engine.url
+    run(url, "CREATE TABLE a (id INTEGER PRIMARY KEY)", "CREATE TABLE b (id INTEGER)")
+    path = tmp_path / "x.sql.gz"
+    BACKEND.take(target, path, quiet)
+    run(url, "INSERT INTO a VALUES (7)")
+    before = dumped(url)
+    with target.engine.begin() as connection:
+        connection.execute(text("SELECT * FROM a"))
+        with pytest.raises(SnapshotFailed, match="Another session locks"):
+            BACKEND.put_back(target, path, quiet)
+    assert dumped(url) == before
+
+
+@pytest.fixture
+def narrow(target: Target) -> Iterator[Target]:
+    """The usual case in production: a user with all rights in one database and no others."""
+    admin = target.engine.url
+    user, password = f"u{secrets.token_hex(6)}", "p\"a s\\s#w'%3;rd"
+    quoted = password.replace("\\", "\\\\").replace("'", "\\'")
+    run(
+        admin,
+        f"CREATE USER '{user}'@'%' IDENTIFIED BY '{quoted}'",
+        f"GRANT ALL ON `{admin.database}`.* TO '{user}'@'%'",
+    )
+    engine = create_engine(admin.set(username=user, password=password))
+    yield Target("", engine)
+    engine.dispose()
+    run(admin, f"DROP USER '{user}'@'%'")
+
+
+def test_user_of_one_database_can_do_it(
+    narrow: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the password, which has every character that option files give a meaning to."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".my.cnf").write_text("[client]\npassword=wrong\nuser=nobody\n")
+    url = narrow.engine.url
+    run(url, "CREATE TABLE a (id INTEGER PRIMARY KEY)", "INSERT INTO a VALUES (1)")
+    path = tmp_path / "x.sql.gz"
+    BACKEND.take(narrow, path, quiet)
+    run(url, "DROP TABLE a", "CREATE TABLE b (id INTEGER)")
+    told: list[Progress] = []
+    BACKEND.put_back(narrow, path, told.append)
+    assert value(url, "SELECT id FROM a") == 1
+    assert [t.name for t in BACKEND.read(narrow).tables] == ["a"]
+    assert any("not rehearsed" in p.text for p in told)
+
+
+def test_failure_without_a_rehearsal_needs_a_person(narrow: Target, tmp_path: Path) -> None:
+    url = narrow.engine.url
+    run(url, "CREATE TABLE a (id INTEGER PRIMARY KEY)", "INSERT INTO a VALUES (1)")
+    path = tmp_path / "x.sql.gz"
+    BACKEND.take(narrow, path, quiet)
+    content = gzip.decompress(path.read_bytes()).replace(b"(1);", b"(1),(1);")
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(HalfApplied, match="only in part") as caught:
+        BACKEND.put_back(narrow, path, quiet)
+    assert str(path) in str(caught.value.hint)
+    assert str(url.password) not in f"{caught.value}{caught.value.hint}"
+
+
+def test_missing_tool_names_its_package(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SnapshotFailed, match="dump") as caught:
+        BACKEND.take(target, tmp_path / "x.sql.gz", quiet)
+    assert "-client" in str(caught.value.hint)
+    assert not (tmp_path / "x.sql.gz").exists()
+
+
+def test_password_travels_in_a_private_file_only(
+    narrow: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for the program writes down how it was called, then fails with the password."""
+    password = str(narrow.engine.url.password)
+    (tmp_path / "password").write_text(password)
+    body = (
+        f'[ "$1" = --version ] && exec echo MariaDB; echo "$@" > {tmp_path}/arguments; '
+        f"env > {tmp_path}/environment; stat -c %a ${{1#--defaults-file=}} > {tmp_path}/mode; "
+        f"cat ${{1#--defaults-file=}} > {tmp_path}/options; "
+        f'echo "using password $(cat {tmp_path}/password)" >&2; exit 2'
+    )
+    for name in ("mariadb-dump", "mysqldump"):
+        script(tmp_path / "bin", name, body)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    path = tmp_path / "x.sql.gz"
+    with pytest.raises(SnapshotFailed, match=r"using password \*\*\*") as caught:
+        BACKEND.take(narrow, path, quiet)
+    assert password not in caught.value.message
+    assert password not in (tmp_path / "arguments").read_text()
+    assert password not in (tmp_path / "environment").read_text()
+    assert (tmp_path / "mode").read_text().strip() == "600"
+    assert 'password="' in (tmp_path / "options").read_text()
+    assert not path.exists()
+    option_file = (tmp_path / "arguments").read_text().split()[0].partition("=")[2]
+    assert option_file
+    assert not Path(option_file).exists()
+
+
+def test_program_that_ends_early_is_found_out(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mariadb-dump", "mysqldump"):
+        script(tmp_path / "bin", name, "echo 'CREATE TABLE a (id INTEGER);'")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    path = tmp_path / "x.sql.gz"
+    with pytest.raises(SnapshotFailed, match="ended early"):
+        BACKEND.take(target, path, quiet)
+    assert not path.exists()
+
+
+def test_file_is_the_owners_only_whatever_the_umask(target: Target, tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        BACKEND.take(target, tmp_path / "x.sql.gz", quiet)
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "x.sql.gz").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("damage", ["flip", "empty", "not gzip", "no trailer"])
+def test_damage_is_found(target: Target, tmp_path: Path, damage: str) -> None:
+    values = ", ".join(f"({n}, md5({n}))" for n in range(3000))
+    run(
+        target.engine.url,
+        "CREATE TABLE a (id INTEGER, t VARCHAR(50))",
+        f"INSERT INTO a VALUES {values}",
+    )
+    path = tmp_path / "x.sql.gz"
+    BACKEND.take(target, path, quiet)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+    path.write_bytes(
+        {
+            "flip": flipped,
+            "empty": b"",
+            "not gzip": b"SELECT 1;\n-- Dump completed\n",
+            "no trailer": gzip.compress(gzip.decompress(content)[:-200]),
+        }[damage]
+    )
+    with pytest.raises(SnapshotFailed, match="damaged"):
+        BACKEND.check(path)

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.state import BrokenFile, History, JournalRow, State
+from tests.checks.states import (
+    LINE,
+    assert_finds,
+    at,
+    database,
+    findings,
+    history,
+    revision,
+    state,
+)
+
+WIDE = "2024_01_31_add_the_column_title_to_posts"
+DONE = JournalRow(
+    "revision",
+    "d4",
+    "upgrade",
+    "2024-02-03T10:00:00+00:00",
+    "2024-02-03T10:00:05+00:00",
+    checksum="11",
+    host="web1",
+)
+OPEN = replace(DONE, subject="c3", finished="")
+B2 = (replace(DONE, subject="b2"),)
+
+FINDS = [
+    (
+        "SM301",
+        state(at("d4")),
+        ["\"app.db\" is at revision 'd4', which no file in migrations/versions has", "'*d4*'"],
+    ),
+    (
+        "SM302",
+        state(database("users:37", "orders:1200")),
+        [
+            "has 2 tables with 1,237 rows, but no table 'alembic_version'",
+            "all 2 of the models among them, as db.create_all() makes them",
+            "flask db stamp head",
+        ],
+    ),
+    (
+        "SM302",
+        state(database("users", "old")),
+        ["2 tables, but", "1 of the 2 tables of the models"],
+    ),
+    ("SM302", state(database("users"), models={}), ["1 table, but", "'users'", "flask db stamp"]),
+    (
+        "SM302",
+        state(database("spatial", "other")),
+        ["none of them is a model's: 'spatial' and 'other'", "nothing is in the way"],
+    ),
+    (
+        "SM303",
+        state(at()),
+        ["2 tables with 1,237 rows, but 'alembic_version' is empty", "flask db stamp REVISION"],
+    ),
+    (
+        "SM304",
+        state(at("d4", journal=(DONE,))),
+        [
+            "newer than this code: revision 'd4'",
+            "2024-02-03 10:00 UTC from host 'web1'",
+            "flask db restore ID",
+        ],
+    ),
+    (
+        "SM305",
+        state(at("a1", "c3")),
+        ["'a1' (make a1) beside 'c3' (make c3), which comes after it", "flask db doctor --fix"],
+    ),
+    ("SM305", state(at("c3", "c3")), ["names revision 'c3' 2 times", "delete all but one"]),
+    (
+        "SM306",
+        state(at("a1")),
+        ["at 'a1' (make a1), 2 revisions behind: 'b2' (make b2), 'c3'", "flask db safe-upgrade"],
+    ),
+    ("SM306", state(database()), ["\"app.db\" is empty, 3 revisions behind: 'a1'"]),
+    (
+        "SM306",
+        state(
+            at("r0"),
+            found=history(revision("r0"), *(revision(f"r{n}", f"r{n - 1}") for n in range(1, 8))),
+        ),
+        ["7 revisions behind: 'r1' (make r1)", "'r5' (make r5) and 2 more."],
+    ),
+    (
+        "SM307",
+        replace(state(at("c3", journal=B2)), checksums={"b2": "22"}),
+        [
+            "\"b2_make.py\" was changed after revision 'b2' (make b2)",
+            "2024-02-03",
+            "undo the edit",
+        ],
+    ),
+    (
+        "SM308",
+        state(at("b2", journal=(OPEN,))),
+        ["upgrade of revision 'c3'", "2024-02-03 10:00 UTC on host 'web1'", "safe-upgrade"],
+    ),
+    (
+        "SM308",
+        state(at("c3", journal=(JournalRow("hook", "add_roles", "", "2024-02-03T10", ""),))),
+        ["hook 'add_roles'", "did not finish", "flask db deploy"],
+    ),
+    (
+        "SM309",
+        state(at(WIDE[:32]), found=history(revision(WIDE))),
+        [f"'{WIDE[:32]}', which is cut off: the id is '{WIDE}'", f"SET version_num = '{WIDE}'"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "of", "parts"), FINDS)
+def test_finds(code: str, of: State, parts: list[str]) -> None:
+    assert_finds(code, of, *parts)
+
+
+FORK = history(revision("a1"), revision("b2", "a1"), revision("c3", "a1"))
+
+
+def broken(path: str, id: str = "") -> History:
+    return replace(LINE, broken=(BrokenFile(path, "syntax", "bad", 1, id),))
+
+
+SILENT = [
+    ("SM301", state(at("c3"))),
+    ("SM301", state(at("d4", journal=(DONE,)))),
+    ("SM301", state(at("d4"), found=History())),
+    ("SM301", state(at("d4"), found=broken("/v/x.py", "d4"))),
+    ("SM301", state(at("d4"), found=broken("/v/d4_x.py"))),
+    ("SM301", state(at(WIDE[:32]), found=history(revision(WIDE)))),
+    ("SM302", state(database())),
+    ("SM302", state(database(exists=False))),
+    ("SM302", state(at())),
+    ("SM303", state(database(version_rows=()))),
+    ("SM303", state(at("a1"))),
+    ("SM304", state(at("d4", journal=(replace(DONE, direction="downgrade"),)))),
+    ("SM304", state(at("d4", journal=(replace(DONE, subject="c3"),)))),
+    ("SM305", state(at("c3"))),
+    ("SM305", state(at("b2", "c3"), found=FORK)),
+    ("SM306", state(at("c3"))),
+    ("SM306", state(database(exists=False))),
+    ("SM306", state(database("users"))),
+    ("SM307", replace(state(at("c3", journal=B2)), checksums={"b2": "11"})),
+    ("SM307", replace(state(at("a1", journal=B2)), checksums={"b2": "22"})),
+    ("SM307", state(at("c3", journal=B2))),
+    ("SM308", state(at("c3", journal=(OPEN, replace(OPEN, finished="2024-02-03"))))),
+    ("SM308", state(at("c3", journal=(replace(OPEN, kind="deploy"),)))),
+    ("SM309", state(at("2024"), found=history(revision(WIDE)))),
+]
+
+
+@pytest.mark.parametrize(("code", "of"), SILENT)
+def test_silent(code: str, of: State) -> None:
+    assert findings(code, of) == []
+
+
+def test_databases_are_judged_one_by_one() -> None:
+    of = state(at("c3"), at("a1", bind="stats"), multidb=True)
+    (finding,) = run_checks(of)
+    assert (finding.code, finding.bind) == ("SM306", "stats")
+    assert '"stats.db (bind stats)" is at' in finding.message
+
+
+@pytest.mark.parametrize(
+    ("of", "codes"),
+    [
+        (state(at("d4")), ["SM301"]),
+        (state(at("d4", journal=(DONE,))), ["SM304"]),
+        (state(database("users")), ["SM302"]),
+        (state(at()), ["SM303"]),
+        (state(at("a1", "b2")), ["SM305"]),
+        (state(at("d4", "e5")), ["SM301", "SM301"]),
+    ],
+)
+def test_one_cause_gives_one_finding(of: State, codes: list[str]) -> None:
+    assert [f.code for f in run_checks(of)] == codes
+
+
+def test_the_ancestor_row_is_repaired() -> None:
+    finding = assert_finds("SM305", state(at("a1", "c3")))
+    assert finding.subject == "a1"
+    assert finding.repair == "removes the row 'a1' from 'alembic_version'"
+    assert assert_finds("SM305", state(at("c3", "c3"))).repair is None
+
+
+def test_tables_of_others_do_not_block() -> None:
+    for here in (database("spatial"), database("spatial", version_rows=())):
+        findings_found = run_checks(state(here), command="deploy")
+        assert [(f.severity, f.blocks) for f in findings_found] == [(Severity.WARNING, False)]
+    assert [f.blocks for f in run_checks(state(database("users")), command="deploy")] == [True]
+
+
+def test_being_behind_is_for_doctor_and_status() -> None:
+    assert [f.severity for f in run_checks(state(at("a1")))] == [Severity.WARNING]
+    assert [f.severity for f in run_checks(state(database()))] == [Severity.INFO]
+    assert [f.code for f in run_checks(state(at("a1")), command="status")] == ["SM306"]
+    assert run_checks(state(at("a1")), command="safe-upgrade") == ()
+
+
+def test_half_a_revision_is_an_error_where_ddl_is_committed() -> None:
+    for dialect, severity in [
+        ("sqlite", Severity.WARNING),
+        ("postgresql", Severity.WARNING),
+        ("mysql", Severity.ERROR),
+        ("mariadb", Severity.ERROR),
+    ]:
+        of = state(at("c3", journal=(OPEN,), dialect=dialect))
+        finding = assert_finds("SM308", of)
+        assert finding.severity is severity
+        assert not finding.blocks

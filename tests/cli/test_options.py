@@ -1,0 +1,202 @@
+"""What every command's options become when the service is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import pytest
+from flask_migrate.cli import db
+
+from flask_safemigrate.cli import commands, guarded_upgrade
+from tests.cli.conftest import Run
+from tests.cli.fake import PLAN, FakeService, looked, make_app
+
+UPGRADE = {
+    "directory": None,
+    "x_arg": (),
+    "dry_run": False,
+    "allow": (),
+    "snapshot": None,
+    "lock_wait": None,
+}
+DOCTOR = {
+    "directory": None,
+    "select": (),
+    "ignore": (),
+    "fix": None,
+    "strict": False,
+    "fast": False,
+}
+DEPLOY = {
+    "directory": None,
+    "x_arg": (),
+    "dry_run": False,
+    "allow": (),
+    "wait": None,
+    "snapshot": None,
+    "lock_wait": None,
+    "phase": "all",
+}
+RESET = {"directory": None, "x_arg": (), "snapshot": None, "lock_wait": None}
+
+CASES: list[tuple[str, str, dict[Any, Any]]] = [
+    ("status", "status", {"directory": None}),
+    ("status -d m", "status", {"directory": "m"}),
+    ("doctor", "doctor", DOCTOR),
+    ("doctor --fix", "doctor", {**DOCTOR, "fix": ()}),
+    ("doctor --fix --yes", "doctor", {**DOCTOR, "fix": ()}),
+    ("doctor --fix sm301 -y", "doctor", {**DOCTOR, "fix": ("SM301",)}),
+    ("doctor --fix=SM301,SM302", "doctor", {**DOCTOR, "fix": ("SM301", "SM302")}),
+    ("doctor --fix SM301 --fix SM302", "doctor", {**DOCTOR, "fix": ("SM301", "SM302")}),
+    (
+        "doctor --select SM3 --select sm1,SM2",
+        "doctor",
+        {**DOCTOR, "select": ("SM3", "SM1", "SM2")},
+    ),
+    ("doctor --fast", "doctor", {**DOCTOR, "fast": True}),
+    ("doctor --ignore SM3 --strict", "doctor", {**DOCTOR, "ignore": ("SM3",), "strict": True}),
+    ("safe-upgrade", "upgrade", {0: "heads", **UPGRADE}),
+    ("safe-upgrade a1 --yes", "upgrade", {0: "a1", **UPGRADE}),
+    ("safe-upgrade +1", "upgrade", {0: "+1", **UPGRADE}),
+    ("safe-upgrade --dry-run", "upgrade", {0: "heads", **UPGRADE, "dry_run": True}),
+    ("safe-upgrade --sql", "upgrade", {0: "heads", **UPGRADE, "dry_run": True}),
+    ("safe-upgrade --no-snapshot", "upgrade", {0: "heads", **UPGRADE, "snapshot": False}),
+    ("safe-upgrade --snapshot", "upgrade", {0: "heads", **UPGRADE, "snapshot": True}),
+    ("safe-upgrade --lock-wait 1.5", "upgrade", {0: "heads", **UPGRADE, "lock_wait": 1.5}),
+    (
+        "safe-upgrade --allow sm601 --allow SM602",
+        "upgrade",
+        {0: "heads", **UPGRADE, "allow": ("SM601", "SM602")},
+    ),
+    (
+        "safe-upgrade -d m -x a=1 -x b=2",
+        "upgrade",
+        {0: "heads", **UPGRADE, "directory": "m", "x_arg": ("a=1", "b=2")},
+    ),
+    ("safe-downgrade -1 --yes", "downgrade", {0: "-1", **UPGRADE}),
+    ("safe-downgrade base", "downgrade", {0: "base", **UPGRADE}),
+    ("safe-downgrade a1 --dry-run", "downgrade", {0: "a1", **UPGRADE, "dry_run": True}),
+    ("deploy", "deploy", DEPLOY),
+    ("deploy --yes", "deploy", DEPLOY),
+    ("deploy --dry-run", "deploy", {**DEPLOY, "dry_run": True}),
+    ("deploy --phase after", "deploy", {**DEPLOY, "phase": "after"}),
+    (
+        "deploy --wait 30 --lock-wait 0 --snapshot --allow SM601",
+        "deploy",
+        {**DEPLOY, "wait": 30.0, "lock_wait": 0.0, "snapshot": True, "allow": ("SM601",)},
+    ),
+    ("reset", "reset", RESET),
+    ("reset --no-snapshot --lock-wait 5", "reset", {**RESET, "snapshot": False, "lock_wait": 5.0}),
+    ("snapshot", "take_snapshot", {"bind": None}),
+    ("snapshot --bind audit", "take_snapshot", {"bind": "audit"}),
+    ("snapshots --bind audit", "snapshots", {"bind": "audit"}),
+    ("restore", "restore", {0: None, "bind": None, "lock_wait": None}),
+    ("restore x --bind a --yes", "restore", {0: "x", "bind": "a", "lock_wait": None}),
+]
+
+
+@pytest.mark.parametrize(("line", "method", "arguments"), CASES, ids=[case[0] for case in CASES])
+def test_options_reach_the_service(
+    run: Run, line: str, method: str, arguments: dict[Any, Any]
+) -> None:
+    service = FakeService()
+    result = run(service, *line.split())
+    assert result.exit_code == 0, result.output
+    assert service.calls == [(method, arguments)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "directory", "x_arg"),
+    [
+        ("-d group -x g=1", "", "group", ("g=1",)),
+        ("-d group -x g=1", "-d own", "own", ("g=1",)),
+        ("-d group -x g=1", "-x o=1", "group", ("o=1",)),
+    ],
+)
+def test_own_options_go_before_the_groups(
+    run: Run, before: str, after: str, directory: str, x_arg: tuple[str, ...]
+) -> None:
+    service = FakeService()
+    run(service, *before.split(), "deploy", *after.split())
+    assert service.calls[0][1]["directory"] == directory
+    assert service.calls[0][1]["x_arg"] == x_arg
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "safe-upgrade --lock-wait nan",
+        "safe-upgrade --lock-wait -3",
+        "deploy --wait inf",
+        "deploy --wait soon",
+        "deploy --phase later",
+        "safe-downgrade",
+        "safe-downgrade --dryrun",
+        "safe-upgrade --dryrun",
+        "safe-upgrade -q",
+        "status --format yaml",
+        "snapshots x",
+    ],
+)
+def test_wrong_options_are_usage_errors(run: Run, line: str) -> None:
+    service = FakeService()
+    result = run(service, *line.split())
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert result.stdout == ""
+    assert service.calls == []
+
+
+def test_a_mistyped_option_names_the_near_one(run: Run) -> None:
+    assert "--dry-run" in run(FakeService(), "safe-upgrade", "--dryrun").stderr
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda c: c.name)
+def test_every_command_takes_directory_x_and_format(run: Run, command: Any) -> None:
+    names = {name for p in command.params for name in p.opts}
+    assert {"-d", "--directory", "-x", "--x-arg", "--format"} <= names
+    shown = run(FakeService(), command.name, "--help")
+    assert shown.exit_code == 0
+    assert all(len(line) <= 80 for line in shown.output.splitlines())
+
+
+def test_what_changes_something_takes_yes() -> None:
+    taking = {c.name for c in commands() if any("--yes" in p.opts for p in c.params)}
+    assert taking == {"doctor", "safe-upgrade", "safe-downgrade", "deploy", "reset", "restore"}
+
+
+def test_the_guarded_upgrade_upgrades_by_the_service_without_asking() -> None:
+    service = FakeService(asks=looked("safe-upgrade", plans=(PLAN,)))
+    app = make_app(service)
+    group = app.cli.commands["db"]
+    group.add_command(guarded_upgrade(db.commands["upgrade"]))  # type: ignore[attr-defined]
+    result = app.test_cli_runner().invoke(args=["db", "upgrade", "-d", "m", "a1"])
+    assert result.exit_code == 0, result.output
+    assert service.calls == [("upgrade", {0: "a1", "directory": "m", "x_arg": ()})]
+
+
+def test_the_guarded_upgrade_leaves_sql_to_the_stock_command() -> None:
+    seen: dict[str, Any] = {}
+
+    @click.command()
+    @click.option("-d", "--directory")
+    @click.option("--sql", is_flag=True)
+    @click.option("--tag")
+    @click.option("-x", "--x-arg", multiple=True)
+    @click.argument("revision", default="head")
+    def stock(**options: Any) -> None:
+        seen.update(options)
+
+    service = FakeService()
+    app = make_app(service)
+    app.cli.commands["db"].add_command(guarded_upgrade(stock))  # type: ignore[attr-defined]
+    app.test_cli_runner().invoke(args=["db", "upgrade", "--sql", "-x", "a", "a1:b2"])
+    assert seen == {
+        "directory": None,
+        "sql": True,
+        "tag": None,
+        "x_arg": ("a",),
+        "revision": "a1:b2",
+    }
+    assert service.calls == []

@@ -1,0 +1,92 @@
+"""Several databases: all are checked before any is touched, and a failure says where each is."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.projects import Project, ProjectFactory
+from tests.support.servers import Databases
+
+FIRST = (
+    "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True),"
+    " sa.Column('n', sa.Integer))"
+)
+SECOND = (
+    "op.add_column('t', sa.Column('m', sa.Integer))\nop.execute('INSERT INTO t (n) VALUES (1)')"
+)
+STOP = "\nraise RuntimeError('stop here')"
+
+
+@pytest.fixture(params=["sqlite and sqlite", "sqlite and mysql", "mysql and sqlite"])
+def two(request: pytest.FixtureRequest, project: ProjectFactory, databases: Databases) -> Project:
+    """A project with a default database and the bind ``audit``, both at r1."""
+    default, _, audit = request.param.split()
+    p = project(
+        url=databases.create("mysql") if default == "mysql" else None,
+        binds={"audit": databases.create("mysql") if audit == "mysql" else None},
+    )
+    p.revision("r1", {"": FIRST, "audit": FIRST}, {"": "op.drop_table('t')", "audit": "pass"})
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    return p
+
+
+def urls(p: Project) -> tuple[str, str]:
+    return p.url, p.binds["audit"]
+
+
+def assert_both(p: Project, revision: str, rows: int) -> None:
+    for url in urls(p):
+        assert p.heads(url) == {revision}
+        assert p.rows("SELECT count(*) FROM t", url) == [(rows,)]
+
+
+def test_one_that_cannot_be_migrated_keeps_the_other_as_it_is(two: Project) -> None:
+    p = two
+    p.revision("r2", {"": SECOND, "audit": SECOND})
+    for bad, good in (urls(p), urls(p)[::-1]):
+        p.execute("UPDATE alembic_version SET version_num = 'gone'", url=bad)
+        refused = p.invoke("db", "safe-upgrade", "--yes")
+        assert refused.exit_code == 3, refused.output
+        assert "gone" in refused.output
+        assert p.heads(good) == {"r1"}
+        assert p.rows("SELECT count(*) FROM t", good) == [(0,)]
+        p.execute("UPDATE alembic_version SET version_num = 'r1'", url=bad)
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    assert_both(p, "r2", 1)
+
+
+@pytest.mark.parametrize("which", ["", "audit"])
+def test_a_failure_says_where_each_is_and_the_next_run_finishes(two: Project, which: str) -> None:
+    p = two
+    body = {"": SECOND, "audit": SECOND}
+    file = p.revision("r2", {**body, which: SECOND + STOP})
+    failed = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(failed.output.split())
+    assert "stop here" in said
+    kept = 0
+    for bind, url in zip(("", "audit"), urls(p), strict=True):
+        name = url.rpartition("/")[2]
+        assert name in said
+        if url.startswith("sqlite"):
+            # env.py ends the transactions of all databases together.
+            assert p.heads(url) == {"r1"}
+            assert p.rows("SELECT count(*) FROM t", url) == [(0,)]
+            assert "is as it was" in said
+        elif bind == which:
+            assert p.heads(url) == {"r1"}
+            assert f"{name} commits every DDL statement, and revision 'r2' is half applied" in said
+            kept += 1
+        elif p.heads(url) == {"r2"}:
+            assert f"{name} was finished before that and is at r2" in said
+            kept += 1
+        else:
+            assert p.rows("SELECT count(*) FROM t", url) == [(0,)]
+            assert f"{name} is as it was" in said
+    assert failed.exit_code == (5 if kept else 1), failed.output
+    file.unlink()
+    p.revisions.remove("r2")
+    p.revision("r2", body)
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    assert_both(p, "r2", 1)

@@ -1,0 +1,291 @@
+"""What stops a run, what it says about it, and what it leaves behind: nothing."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.projects import Project, ProjectFactory
+from tests.support.servers import Databases
+
+FIRST = (
+    "a1",
+    "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True),"
+    " sa.Column('x', sa.String(9)))\n"
+    "op.execute(\"INSERT INTO t (id, x) VALUES (1, 'row')\")",
+    "op.drop_table('t')",
+)
+
+
+def content(p: Project) -> object:
+    return (
+        p.heads(),
+        p.rows("SELECT type, name, sql FROM sqlite_master ORDER BY name"),
+        p.rows("SELECT * FROM t"),
+    )
+
+
+@pytest.fixture
+def started(project: ProjectFactory) -> Project:
+    p = project(revisions=[FIRST])
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    return p
+
+
+#: What a revision does after it has dropped the table, and what is said.
+STOPS = {
+    "raise ValueError('no')": "ValueError: no",
+    "raise Exception()": ": Exception",
+    "import sys; sys.exit(3)": "sys.exit(3)",
+    "raise SystemExit": "sys.exit()",
+    "raise KeyboardInterrupt": "Stopped by Ctrl-C",
+    "raise GeneratorExit": "GeneratorExit",
+    "op.execute('SELECT nope FROM sqlite_master')": "no such column: nope",
+    "op.execute('VACUUM')": "VACUUM",
+    "op.drop_column('nosuch', 'x')": 'no table "nosuch"',
+    "op.execute('COMMIT')": "calls for COMMIT",
+    "op.execute('/* a */ END')": "END",
+    "op.get_bind().commit()": "calls for COMMIT",
+    "op.get_bind().rollback()\nop.create_table('u', sa.Column('x', sa.Integer))": "ROLLBACK",
+    "op.execute('ROLLBACK')": "calls for ROLLBACK",
+    "with op.get_context().autocommit_block():\n"
+    "    op.create_table('u', sa.Column('x', sa.Integer))\nraise ValueError('late')": "late",
+}
+
+
+@pytest.mark.parametrize("body", STOPS)
+def test_a_revision_that_stops(started: Project, body: str) -> None:
+    p = started
+    before = content(p)
+    p.revision("a2", f"op.drop_table('t')\n{body}")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert STOPS[body] in said
+    assert "Everything was undone" in said
+    assert "app.db is as it was" in said
+    assert "Taken before: snapshot" in said
+    assert content(p) == before
+
+
+def test_savepoints_are_a_revision_s_own(started: Project) -> None:
+    p = started
+    p.revision(
+        "a2",
+        "with op.get_bind().begin_nested() as nested:\n"
+        "    op.execute('DELETE FROM t')\n    nested.rollback()\n"
+        "op.execute('SAVEPOINT s')\nop.execute(\"INSERT INTO t VALUES (2, 'two')\")\n"
+        "op.execute('ROLLBACK TO s')\nop.execute('RELEASE s')",
+    )
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    assert p.rows("SELECT * FROM t") == [(1, "row")]
+
+
+def test_a_transaction_ended_behind_our_back_is_told(started: Project) -> None:
+    p = started
+    p.revision(
+        "a2", "op.get_bind().connection.executescript('CREATE TABLE u (x); CREATE TABLE v (x);')"
+    )
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1, done.output
+    assert "ended the transaction" in said
+    assert "was undone" not in said
+    assert "flask db restore" in said
+    assert f"is at {p.heads().pop()}" in said
+
+
+@pytest.mark.parametrize(
+    "header", ["import nosuchmodule", "1 / 0", "import sys; sys.exit(4)"], ids=["a", "b", "c"]
+)
+def test_a_revision_that_cannot_be_imported(started: Project, header: str) -> None:
+    p = started
+    before = content(p)
+    p.revision("a2", "pass", header=header)
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 3, done.output
+    assert '"migrations/versions/a2_revision_a2.py", line' in " ".join(done.output.split())
+    assert content(p) == before
+    assert not (p.path / ".safemigrate").exists() or not list(
+        (p.path / ".safemigrate").glob("*.db")
+    )
+
+
+def test_a_downgrade_that_fails(started: Project) -> None:
+    p = started
+    p.revision(
+        "a2", "op.create_table('u', sa.Column('id', sa.Integer))", "op.drop_table('u')\n1/0"
+    )
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    before = content(p)
+    done = p.invoke("db", "safe-downgrade", "a1", "--yes")
+    assert done.exit_code == 1, done.output
+    assert "ZeroDivisionError" in done.output
+    assert content(p) == before
+
+
+@pytest.mark.parametrize(
+    ("theirs", "state"), [("BEGIN IMMEDIATE", "begin"), ("BEGIN; SELECT * FROM t", "commit")]
+)
+def test_another_connection_is_in_the_way(started: Project, theirs: str, state: str) -> None:
+    """A writer keeps the run from beginning, a reader (without WAL) from committing."""
+    p = started
+    p.revision("a2", "op.create_table('u', sa.Column('id', sa.Integer))")
+    before = content(p)
+    app = p.app()
+    other = sqlite3.connect(p.database, isolation_level=None)
+    try:
+        for statement in theirs.split("; "):
+            other.execute(statement).fetchall()
+        done = p.invoke("db", "safe-upgrade", "--yes", "--lock-wait", "0.5", app=app)
+        assert done.exit_code == 4, done.output
+        assert "is locked by" in " ".join(done.output.split())
+        assert "Hint: " in done.output
+    finally:
+        other.close()
+    assert content(p) == before
+    assert p.invoke("db", "safe-upgrade", "--yes", app=app).exit_code == 0
+
+
+def test_an_environment_that_fails_after_the_commit(started: Project) -> None:
+    """The truth then is that the upgrade is done."""
+    p = started
+    p.revision("a2", "op.create_table('u', sa.Column('id', sa.Integer))")
+    env = p.path / "migrations" / "env.py"
+    env.write_text(env.read_text() + "\nraise RuntimeError('too late')\n")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1, done.output
+    assert "too late" in said
+    assert "undone" not in said
+    assert "was finished before that and is at a2" in said
+    assert p.heads() == {"a2"}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("import sys; sys.exit(0)", "sys.exit(0)"),
+        ("raise KeyError('role')", "KeyError"),
+        ("raise KeyboardInterrupt", "Stopped by Ctrl-C"),
+    ],
+)
+def test_a_hook_that_stops(project: ProjectFactory, body: str, says: str) -> None:
+    p = project(
+        revisions=[FIRST],
+        after=f"""
+        @migrate.on_deploy
+        def first():
+            pass
+        @migrate.on_deploy
+        def second():
+            {body}
+        """,
+    )
+    done = p.invoke("db", "deploy")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1, done.output
+    assert 'hook "second"' in said or 'Hook "second"' in said
+    assert says in said
+    assert "The databases are at head; 1 of 2 hooks have run." in said
+    assert p.heads() == {"a1"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_waits_or_runs_hooks(
+    project: ProjectFactory, number: signal.Signals
+) -> None:
+    p = project(
+        revisions=[FIRST],
+        after="""
+        @migrate.on_deploy
+        def long():
+            import time
+            print("hook begins", flush=True)
+            time.sleep(60)
+        """,
+    )
+    runs = p.start("db", "deploy")
+    assert runs.stdout is not None
+    while "hook begins" not in runs.stdout.readline():
+        assert runs.poll() is None
+    waits = p.start("db", "deploy", "--lock-wait", "60")
+    assert waits.stderr is not None
+    while "waiting" not in waits.stderr.readline():
+        assert waits.poll() is None
+    waits.send_signal(number)
+    said = " ".join(waits.communicate(timeout=20)[1].split())
+    assert waits.returncode == 1
+    assert "while waiting; nothing was changed" in said
+    assert "Traceback" not in said
+    runs.send_signal(number)
+    said = " ".join(runs.communicate(timeout=20)[1].split())
+    assert runs.returncode == 1
+    assert 'in hook "long"' in said
+    assert "The databases are at head" in said
+    assert p.heads() == {"a1"}
+
+
+def test_standard_output_that_is_closed(project: ProjectFactory) -> None:
+    p = project(revisions=[FIRST])
+    command = [sys.executable, "-m", "flask", "db", "safe-upgrade", "--yes"]
+    with subprocess.Popen(
+        command,
+        cwd=p.path,
+        env=p._environment(None),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert "Traceback" not in said
+    # Whether the plan could be shown decides whether the run began; half of it there is never.
+    if p.database.exists():
+        assert p.heads() == {"a1"}
+
+
+def test_a_data_migration_with_parameters_on_servers(
+    project: ProjectFactory, databases: Databases
+) -> None:
+    """What a statement of a server's own grammar writes to is seen."""
+    p = project(url=databases.create("postgresql"), revisions=[FIRST])
+    app = p.app()
+    assert p.invoke("db", "safe-upgrade", "--yes", app=app).exit_code == 0
+    p.revision(
+        "a2",
+        "bind = op.get_bind()\n"
+        "bind.execute(sa.text('INSERT INTO t (id, x) VALUES (:i, CAST(:x AS text))'),"
+        " [{'i': n, 'x': str(n)} for n in range(2, 9)])\n"
+        'op.execute("WITH gone AS (DELETE FROM t WHERE id = 8 RETURNING id) SELECT * FROM gone")\n'
+        'op.execute("DO $$ BEGIN DELETE FROM t WHERE id = 7; END $$")\n'
+        "op.execute(\"UPDATE t SET x = x || E'\\\\\\\\n' || '{}'::jsonb::text\")",
+    )
+    done = p.invoke("db", "safe-upgrade", "--yes", app=app)
+    assert done.exit_code == 0, done.output
+    assert p.rows("SELECT count(*) FROM t") == [(6,)]
+
+
+def test_an_engine_in_autocommit_is_taken_back_to_transactions(
+    project: ProjectFactory, databases: Databases
+) -> None:
+    p = project(
+        url=databases.create("postgresql"),
+        revisions=[FIRST],
+        config={"SQLALCHEMY_ENGINE_OPTIONS": {"isolation_level": "AUTOCOMMIT"}},
+    )
+    app = p.app()
+    assert p.invoke("db", "safe-upgrade", "--yes", app=app).exit_code == 0
+    p.revision("a2", "op.execute('DELETE FROM t')\nraise ValueError('no')")
+    done = p.invoke("db", "safe-upgrade", "--yes", app=app)
+    assert done.exit_code == 1, done.output
+    assert p.rows("SELECT count(*) FROM t") == [(1,)]

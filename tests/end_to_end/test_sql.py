@@ -1,0 +1,32 @@
+"""``safe-upgrade --sql`` prints what can be run by the sqlite3 shell, to the same end."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+
+import pytest
+
+from tests.end_to_end.story import HEAD, tell
+from tests.end_to_end.test_kill import content
+from tests.support.projects import ProjectFactory
+
+
+@pytest.mark.parametrize("start", ["base", "r05"])
+def test_the_script_does_what_the_upgrade_does(project: ProjectFactory, start: str) -> None:
+    p = tell(project(config={"SAFEMIGRATE_JOURNAL": False}))
+    if start != "base":
+        assert p.db("safe-upgrade", start, "--yes").returncode == 0
+    existed = p.database.exists()
+    printed = p.db("safe-upgrade", "--sql")
+    assert printed.returncode == 0, printed.stderr
+    assert p.database.exists() == existed
+    by_script = p.path / "by_script.db"
+    if existed:
+        shutil.copyfile(p.database, by_script)
+    connection = sqlite3.connect(by_script, isolation_level=None)
+    connection.executescript(printed.stdout)
+    connection.close()
+    assert p.db("safe-upgrade", "--yes").returncode == 0
+    assert p.heads() == {HEAD}
+    assert content(by_script) == content(p.database)

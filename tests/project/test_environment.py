@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import flask_migrate
+import pytest
+
+from flask_safemigrate.project.environment import configure_keywords, read_env, read_project
+from flask_safemigrate.state import GitFacts
+
+TEMPLATES = Path(flask_migrate.__file__).parent / "templates"
+ENV = "from alembic import context\n{}\ncontext.run_migrations()\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "is_async", "multidb"),
+    [
+        ("flask", False, False),
+        ("flask-multidb", False, True),
+        ("aioflask", True, False),
+        ("aioflask-multidb", True, True),
+    ],
+)
+def test_templates_of_flask_migrate(template: str, is_async: bool, multidb: bool) -> None:
+    env = read_env(TEMPLATES / template / "env.py")
+    assert (env.exists, env.problem) == (True, "")
+    assert (env.is_async, env.multidb) == (is_async, multidb)
+    assert env.version_table is None
+    assert "target_metadata" in env.keywords
+    assert "include_object" not in env.keywords
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import asyncio\nasyncio.run(main())",
+        "from sqlalchemy.ext.asyncio import async_engine_from_config",
+        "from sqlalchemy.ext.asyncio import AsyncEngine",
+        "async def main():\n    await connection.run_sync(f)",
+    ],
+)
+def test_async_is_seen(code: str, tmp_path: Path) -> None:
+    (tmp_path / "env.py").write_text(ENV.format(code))
+    assert read_env(tmp_path / "env.py").is_async
+
+
+@pytest.mark.parametrize(
+    ("code", "table"),
+    [
+        ('context.configure(version_table="my_version")', "my_version"),
+        ('NAME = "my_version"\ncontext.configure(version_table=NAME)', "my_version"),
+        ("context.configure(version_table=f())", None),
+        ("context.configure(connection=c)", None),
+        ('other.configure(version_table="my_version")', None),
+    ],
+)
+def test_version_table(code: str, table: str | None, tmp_path: Path) -> None:
+    (tmp_path / "env.py").write_text(ENV.format(code))
+    assert read_env(tmp_path / "env.py").version_table == table
+
+
+def test_keywords_of_every_call(tmp_path: Path) -> None:
+    path = tmp_path / "env.py"
+    path.write_text(
+        ENV.format("context.configure(url=u)\ncontext.configure(include_object=f, **more)")
+    )
+    assert configure_keywords(path) == {"url", "include_object", "**"}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "line"),
+    [
+        ("def f(:\n    pass\n", "it does not compile: ", 1),
+        ("x = 1\n<<<<<<< HEAD\ny = 2\n", "it holds an unresolved merge conflict", 2),
+        ("", "it never calls context.run_migrations()", None),
+        ("# empty\nX = 1\n", "it never calls context.run_migrations()", None),
+    ],
+)
+def test_env_that_cannot_work(text: str, problem: str, line: int | None, tmp_path: Path) -> None:
+    (tmp_path / "env.py").write_text(text)
+    env = read_env(tmp_path / "env.py")
+    assert env.problem.startswith(problem)
+    assert env.line == line
+
+
+def test_no_env(tmp_path: Path) -> None:
+    assert not read_env(tmp_path / "env.py").exists
+
+
+def test_env_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "env.py").mkdir()
+    assert read_env(tmp_path / "env.py").problem.startswith("it cannot be read: ")
+
+
+def test_project_of_the_template(tmp_path: Path) -> None:
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    (folder / "alembic.ini").write_text("[alembic]\n")
+    (folder / "env.py").write_bytes((TEMPLATES / "flask" / "env.py").read_bytes())
+    state = read_project(folder, app="shop", models={"": ("users",)}, git=False)
+    assert state.directory == str(folder)
+    assert state.directory_exists
+    assert state.versions_exists
+    assert state.ini_exists
+    assert state.env_exists
+    assert (state.env_problem, state.ini_problem) == ("", "")
+    assert state.locations == (str(folder / "versions"),)
+    assert (state.app, state.models) == ("shop", {"": ("users",)})
+    assert state.git == GitFacts()
+
+
+def test_project_that_is_not_there(tmp_path: Path) -> None:
+    state = read_project(tmp_path / "migrations", app="shop")
+    assert not state.directory_exists
+    assert not state.versions_exists
+    assert not state.ini_exists
+    assert not state.env_exists
+
+
+@pytest.mark.parametrize(
+    ("ini", "problem"),
+    [
+        ("nonsense\n", "File contains no section headers"),
+        ("[alembic]\n<<<<<<< HEAD\n", "Source contains parsing errors"),
+        ("[alembic]\na = 1\na = 2\n", "already exists"),
+        ("[alembic]\nversion_locations = 100%\n", "'%' must be followed by"),
+        ("[alembic]\nversion_locations = a b\npath_separator = comma\n", "'comma'"),
+    ],
+)
+def test_broken_ini(ini: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "alembic.ini").write_text(ini)
+    found = read_project(tmp_path, app="shop", git=False).ini_problem
+    assert problem in found
+    assert "\n" not in found

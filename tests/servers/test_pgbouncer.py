@@ -1,0 +1,72 @@
+"""Deploys through a pooler that hands out connections by transaction."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.engine import URL
+
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.postgresql import BACKEND
+from flask_safemigrate.backends.postgresql.lock import not_ours_alone
+from flask_safemigrate.errors import LockTimeout
+from flask_safemigrate.outcome import Progress
+from tests.end_to_end.story import assert_told, tell
+from tests.support.pgbouncer import pooler
+from tests.support.projects import ProjectFactory
+
+CROWD = 8
+
+
+@pytest.fixture
+def pooled(postgresql_url: str) -> Iterator[URL]:
+    """The test's database, through the pooler."""
+    if shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin") is None:
+        pytest.skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
+    with pooler(make_url(postgresql_url)) as url:
+        yield url
+
+
+def test_a_pooler_is_noticed_and_a_server_is_not_taken_for_one(
+    pooled: URL, postgresql_url: str
+) -> None:
+    for url, words in ((pooled, "a pooler stands before the server"), (postgresql_url, "")):
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            assert not_ours_alone(connection).startswith(words)
+            assert bool(not_ours_alone(connection)) is bool(words)
+        engine.dispose()
+
+
+def test_a_row_keeps_others_out_where_a_session_lock_does_not(pooled: URL) -> None:
+    engine = create_engine(pooled, connect_args={"prepare_threshold": None})
+    target = Target("", engine)
+    told: list[Progress] = []
+    with (
+        BACKEND.lock(target, 0, told.append),
+        pytest.raises(LockTimeout),
+        BACKEND.lock(target, 1, told.append),
+    ):
+        pytest.fail("two held the lock")
+    assert "a pooler stands before the server" in told[0].text
+    engine.dispose()
+
+
+def test_deploys_at_once_through_a_pooler(project: ProjectFactory, pooled: URL) -> None:
+    url = pooled.render_as_string(hide_password=False)
+    options = {"SQLALCHEMY_ENGINE_OPTIONS": {"connect_args": {"prepare_threshold": None}}}
+    p = tell(project(url=url, config=options))
+    crowd = [p.start("db", "deploy", "--lock-wait", "120") for _ in range(CROWD)]
+    said = [process.communicate(timeout=240) for process in crowd]
+    assert [process.returncode for process in crowd] == [0] * CROWD, "\n".join(
+        out + err for out, err in said
+    )
+    assert_told(p)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        left = connection.execute(text("SELECT expires FROM safemigrate_lock")).scalars().all()
+    assert left == [0]
+    engine.dispose()

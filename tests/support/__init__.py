@@ -1,0 +1,1 @@
+"""What the tests share: real database servers and real Flask projects on disk."""

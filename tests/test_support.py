@@ -1,0 +1,78 @@
+"""The shared fixtures do what their users rely on."""
+
+from __future__ import annotations
+
+from tests.support.projects import ProjectFactory
+from tests.support.servers import Databases, Server
+
+TABLE = "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True))"
+
+
+def test_a_project_runs_plain_flask_migrate_on_every_dialect(
+    project: ProjectFactory, database_url: str
+) -> None:
+    p = project(url=database_url, safe=False, revisions=[("a1", TABLE, "op.drop_table('t')")])
+    p.revision("b2", "op.add_column('t', sa.Column('n', sa.Integer))")
+
+    result = p.db("upgrade")
+
+    assert result.returncode == 0, result.stderr
+    assert p.heads() == {"b2"}
+    p.execute("INSERT INTO t (id, n) VALUES (1, 2)")
+    assert p.rows("SELECT id, n FROM t") == [(1, 2)]
+
+
+def test_a_project_runs_in_this_process(project: ProjectFactory) -> None:
+    p = project(safe=False, revisions=[("a1", TABLE)])
+
+    result = p.invoke("db", "upgrade")
+
+    assert result.exit_code == 0, result.output
+    assert p.heads() == {"a1"}
+
+
+def test_a_project_with_binds_upgrades_each_of_them(project: ProjectFactory) -> None:
+    p = project(safe=False, binds={"other": None})
+    p.revision("a1", {"": TABLE, "other": TABLE.replace("'t'", "'u'")})
+
+    result = p.db("upgrade")
+
+    assert result.returncode == 0, result.stderr
+    assert p.heads() == p.heads(p.binds["other"]) == {"a1"}
+    assert p.rows("SELECT name FROM sqlite_master WHERE name = 'u'", p.binds["other"]) == [("u",)]
+
+
+def test_foreign_keys_are_enforced_when_asked(project: ProjectFactory) -> None:
+    p = project(
+        safe=False,
+        foreign_keys=True,
+        after="""
+            @app.cli.command()
+            def pragma():
+                print(db.session.execute(sa.text("PRAGMA foreign_keys")).scalar())
+        """,
+    )
+    assert p.flask("pragma").stdout == "1\n"
+
+
+def test_databases_are_dropped_also_with_open_sessions(
+    require_server: object, postgresql_url: str
+) -> None:
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import make_url
+
+    server = require_server("postgresql")  # type: ignore[operator]
+    assert isinstance(server, Server)
+    databases = Databases(lambda dialect: server)
+    url = databases.create("postgresql")
+    holder = create_engine(url)
+    connection = holder.connect()
+    databases.close()
+    connection.invalidate()
+    connection.close()
+    holder.dispose()
+    look = create_engine(postgresql_url)
+    with look.connect() as open_connection:
+        names = open_connection.exec_driver_sql("SELECT datname FROM pg_database").scalars().all()
+    look.dispose()
+    assert make_url(url).database not in names
