@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Most tests wait for processes and disks.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs matrix picture wheel clean
@@ -14,7 +16,7 @@ demo: $(VENV)/.run  ## upgrade a populated database, and see what plain upgrade 
 	@$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.test  ## run all tests; ARGS="-k deploy" for some
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.test $(VENV)/.lint  ## style, types and import layers
 	$(BIN)/ruff check .

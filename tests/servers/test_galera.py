@@ -16,6 +16,9 @@ from tests.end_to_end.story import assert_told, tell
 from tests.support.galera import cluster, missing
 from tests.support.projects import Project, ProjectFactory
 
+# One cluster for all of them.
+pytestmark = pytest.mark.xdist_group("galera")
+
 CROWD = 8
 
 HOOKS = """
