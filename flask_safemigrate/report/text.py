@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from rich.console import RenderableType
 from rich.text import Text
 
+from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.report.databases import databases
 from flask_safemigrate.report.findings import findings, repairs, verdict
@@ -27,7 +28,7 @@ def before(outcome: Outcome, width: int) -> Blocks:
     """Return what a person must know to answer whether to go on."""
     sections: list[Iterable[RenderableType]] = [
         databases(outcome, width),
-        findings(outcome.findings, width),
+        findings(_worth_saying(outcome), width),
         plans(outcome, width),
         *(doomed(one, width) for one in outcome.doomed),
         _notes(outcome, width),
@@ -56,7 +57,7 @@ def report(
     if not known.databases:
         sections.append(databases(outcome, width))
     if outcome.command == "doctor" or not known.findings:
-        sections.append(findings(outcome.findings, width))
+        sections.append(findings(_worth_saying(outcome), width))
     if with_graph and outcome.state:
         sections.append(graph(outcome.state.history, outcome.databases, width))
     elif not known.plans and (outcome.dry_run or not outcome.applied):
@@ -105,6 +106,12 @@ def statements(outcome: Outcome) -> str:
 
 def _comment(text: str) -> str:
     return f"-- {clean(text)}".replace("\n", " ")
+
+
+def _worth_saying(outcome: Outcome) -> list[Finding]:
+    # Who asks for an upgrade did not ask what else there is to know.
+    everything = outcome.command == "doctor"
+    return [f for f in outcome.findings if everything or f.severity > Severity.INFO]
 
 
 def _notes(outcome: Outcome, width: int) -> Blocks:

@@ -153,6 +153,20 @@ def test_findings_come_worst_first() -> None:
     assert findings.verdict(found).plain == "2 errors, 1 warning, 1 info."
 
 
+@pytest.mark.parametrize("command", ["status", "safe-upgrade", "deploy", "doctor"])
+def test_only_the_doctor_says_what_is_merely_good_to_know(command: str) -> None:
+    found = tuple(
+        Finding(f"SM90{n}", severity, f"this is {severity.word}.")
+        for n, severity in enumerate(Severity)
+    )
+    outcome = Outcome(command=command, status=Status.DONE, findings=found)
+    for blocks in (text.before(outcome, 80), text.report(outcome, 80)):
+        shown = render(blocks, width=80, color=False)
+        assert "this is error." in shown
+        assert "this is warning." in shown
+        assert ("this is info." in shown) == (command == "doctor")
+
+
 def test_an_explanation_says_what_it_forbids_and_has_its_sections() -> None:
     (check,) = checks_of("SM115")
     blocking = replace(check, blocks=("upgrade", "deploy", "status"))
