@@ -9,7 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from flask_safemigrate.checks import database, drift, history, project, schema, version_table
+from flask_safemigrate.checks import (
+    configuration,
+    database,
+    drift,
+    environment,
+    folders,
+    history,
+    models,
+    revision_files,
+    schema,
+    version_table,
+)
 from flask_safemigrate.checks.found import ALL, CHANGING, UPWARD, Found
 from flask_safemigrate.errors import UsageError
 from flask_safemigrate.findings import Finding, Severity
@@ -84,35 +95,37 @@ _BAD_VERSION = ("SM301", "SM302", "SM303", "SM304", "SM305", "SM309")
 _WRONG_PLACE = ("SM406", "SM410", "SM411")
 
 CATALOGUE: tuple[Check, ...] = (
-    Check("SM101", "no-database-url", ERROR, project.no_database_url, ALL),
-    Check("SM102", "database-url-unusable", ERROR, project.database_url_unusable, ALL),
-    Check("SM103", "driver-missing", ERROR, project.driver_missing, ALL),
-    Check("SM104", "engine-not-served", ERROR, project.engine_not_served, ALL),
-    Check("SM105", "async-environment", ERROR, project.async_environment, CHANGING),
-    Check("SM106", "migrations-folder-missing", ERROR, project.migrations_folder_missing, ALL),
-    Check("SM107", "versions-folder-missing", ERROR, project.versions_folder_missing, UPWARD),
-    Check("SM108", "history-empty", ERROR, project.history_empty, UPWARD),
-    Check("SM109", "ini-missing", ERROR, project.ini_missing, CHANGING),
-    Check("SM110", "ini-broken", ERROR, project.ini_broken, CHANGING),
-    Check("SM111", "env-missing", ERROR, project.env_missing, CHANGING),
-    Check("SM112", "env-broken", ERROR, project.env_broken, CHANGING),
-    Check("SM113", "no-models", ERROR, project.no_models),
-    Check("SM114", "bind-not-migrated", WARNING, project.bind_not_migrated, unless=("SM106",)),
-    Check("SM115", "revisions-ignored", ERROR, project.revisions_ignored),
-    Check("SM116", "revisions-untracked", WARNING, project.revisions_untracked),
+    Check("SM101", "no-database-url", ERROR, configuration.no_database_url, ALL),
+    Check("SM102", "database-url-unusable", ERROR, configuration.database_url_unusable, ALL),
+    Check("SM103", "driver-missing", ERROR, configuration.driver_missing, ALL),
+    Check("SM104", "engine-not-served", ERROR, configuration.engine_not_served, ALL),
+    Check("SM105", "async-environment", ERROR, environment.async_environment, CHANGING),
+    Check("SM106", "migrations-folder-missing", ERROR, folders.migrations_folder_missing, ALL),
+    Check("SM107", "versions-folder-missing", ERROR, folders.versions_folder_missing, UPWARD),
+    Check("SM108", "history-empty", ERROR, folders.history_empty, UPWARD),
+    Check("SM109", "ini-missing", ERROR, environment.ini_missing, CHANGING),
+    Check("SM110", "ini-broken", ERROR, environment.ini_broken, CHANGING),
+    Check("SM111", "env-missing", ERROR, environment.env_missing, CHANGING),
+    Check("SM112", "env-broken", ERROR, environment.env_broken, CHANGING),
+    Check("SM113", "no-models", ERROR, models.no_models),
+    Check("SM114", "bind-not-migrated", WARNING, models.bind_not_migrated, unless=("SM106",)),
+    Check("SM115", "revisions-ignored", ERROR, folders.revisions_ignored),
+    Check("SM116", "revisions-untracked", WARNING, folders.revisions_untracked),
     Check(
         "SM117",
         "ignore-without-reason",
         WARNING,
-        project.ignore_without_reason,
+        configuration.ignore_without_reason,
         after_all=True,
     ),
-    Check("SM118", "ignore-unused", INFO, project.ignore_unused, after_all=True),
-    Check("SM201", "revision-syntax", ERROR, history.revision_syntax, ALL),
-    Check("SM202", "revision-merge-conflict", ERROR, history.revision_merge_conflict, ALL),
-    Check("SM203", "revision-without-id", ERROR, history.revision_without_id, ALL),
-    Check("SM204", "revision-unreadable", ERROR, history.revision_unreadable, ALL),
-    Check("SM205", "revision-computed-header", ERROR, history.revision_computed_header, ALL),
+    Check("SM118", "ignore-unused", INFO, configuration.ignore_unused, after_all=True),
+    Check("SM201", "revision-syntax", ERROR, revision_files.revision_syntax, ALL),
+    Check("SM202", "revision-merge-conflict", ERROR, revision_files.revision_merge_conflict, ALL),
+    Check("SM203", "revision-without-id", ERROR, revision_files.revision_without_id, ALL),
+    Check("SM204", "revision-unreadable", ERROR, revision_files.revision_unreadable, ALL),
+    Check(
+        "SM205", "revision-computed-header", ERROR, revision_files.revision_computed_header, ALL
+    ),
     Check("SM206", "parent-missing", ERROR, history.parent_missing, ALL),
     Check("SM207", "dependency-missing", ERROR, history.dependency_missing, ALL),
     Check("SM208", "history-cycle", ERROR, history.history_cycle, ALL),
@@ -306,6 +319,7 @@ def _finding(check: Check, found: Found, command: str, override: Severity | None
         subject=found.subject,
         file=found.file,
         line=found.line,
+        steps=found.steps,
     )
 
 

@@ -6,7 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from flask_safemigrate.checks import database, drift, history, project, schema, version_table
+from flask_safemigrate.checks import (
+    configuration,
+    database,
+    drift,
+    environment,
+    folders,
+    history,
+    models,
+    revision_files,
+    schema,
+    version_table,
+)
 from flask_safemigrate.checks.catalogue import (
     CATALOGUE,
     FAMILIES,
@@ -35,8 +46,8 @@ from flask_safemigrate.state import (
 )
 
 FILES = {
-    "SM1": (project,),
-    "SM2": (history,),
+    "SM1": (configuration, environment, folders, models),
+    "SM2": (revision_files, history),
     "SM3": (version_table,),
     "SM4": (schema, drift),
     "SM5": (database,),
