@@ -56,8 +56,8 @@ class MigrationConfig:
 class CommandGroup(click.Group):
     """``flask db``, made when it is used.
 
-    Flask-Migrate's command line and Alembic take longer to import than most applications, and
-    a server never needs them.
+    Flask-Migrate's command line and Alembic take longer to import than most applications; a
+    server never needs them, and of our own commands only those that run revisions do.
     """
 
     def __init__(self, name: str, load: Callable[[], click.Group]) -> None:
@@ -68,11 +68,22 @@ class CommandGroup(click.Group):
     def _group(self) -> click.Group:
         return self._load()
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        return self._group.make_context(*args, **kwargs)
+    @cached_property
+    def _ours(self) -> dict[str | None, click.Command]:
+        from flask_safemigrate import cli
+
+        return {command.name: command for command in cli.commands()}
+
+    def make_context(
+        self, info_name: str | None, args: list[str], *more: Any, **kwargs: Any
+    ) -> click.Context:
+        # What stands before the command is for Flask-Migrate's group to read.
+        if args and args[0] in self._ours:
+            return super().make_context(info_name, args, *more, **kwargs)
+        return self._group.make_context(info_name, args, *more, **kwargs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return self._group.get_command(ctx, cmd_name)
+        return self._ours.get(cmd_name) or self._group.get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return self._group.list_commands(ctx)

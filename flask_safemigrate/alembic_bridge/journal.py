@@ -13,6 +13,9 @@ from sqlalchemy import Connection
 
 NAME = "safemigrate_journal"
 
+#: The table of :mod:`~flask_safemigrate.alembic_bridge.progress`, which only some servers need.
+PROGRESS = "safemigrate_progress"
+
 _TABLE = sa.Table(
     NAME,
     sa.MetaData(),

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.mysql import LONGTEXT
 
-from flask_safemigrate.alembic_bridge.journal import now
+from flask_safemigrate.alembic_bridge.journal import PROGRESS, now
 
-NAME = "safemigrate_progress"
+NAME = PROGRESS
 
 _LONG = sa.Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 

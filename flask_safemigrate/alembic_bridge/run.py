@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationStep
@@ -18,10 +18,9 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, event
 
-from flask_safemigrate.alembic_bridge import journal, progress, sqlite
+from flask_safemigrate.alembic_bridge import journal, sqlite
 from flask_safemigrate.alembic_bridge.environment import Block, Stage, run_environment
 from flask_safemigrate.alembic_bridge.failure import half_applied, migration_failed
-from flask_safemigrate.alembic_bridge.resume import Catalogue, Recorder
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import (
     Blocked,
@@ -39,6 +38,9 @@ from flask_safemigrate.errors import (
 from flask_safemigrate.outcome import Applied, AppliedRevision, Progress, Snapshot, TableWork
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.state import ProgressRow, Revision
+
+if TYPE_CHECKING:
+    from flask_safemigrate.alembic_bridge.resume import Catalogue, Recorder
 
 Say = Callable[[Progress], None]
 
@@ -162,7 +164,7 @@ def _listening(connection: Connection, position: _Position, written: set[str]) -
             )
 
     def on_statement(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if progress.NAME in statement:
+        if journal.PROGRESS in statement:
             return
         if ending := _ENDS.match(statement):
             ends(ending[1].upper())
@@ -170,7 +172,7 @@ def _listening(connection: Connection, position: _Position, written: set[str]) -
 
     def after_statement(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         # What asks first whether it is done already can be run again.
-        if progress.NAME in statement:
+        if journal.PROGRESS in statement:
             return
         if position.running and not (_READS.match(statement) or _ASKS_FIRST.search(statement)):
             position.statements.append(statement)
@@ -304,6 +306,8 @@ def _recording(run: Run, stage: Stage) -> Iterator[Recorder | None]:
     if catalogue is None:
         yield None
         return
+    from flask_safemigrate.alembic_bridge.resume import Recorder
+
     # Nothing needs a block without transaction there, and the record needs one.
     setattr(stage.context, "autocommit_block", contextlib.nullcontext)  # noqa: B010
     recorder = Recorder(

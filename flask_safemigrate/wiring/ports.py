@@ -12,17 +12,13 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 import sqlalchemy.exc
-from alembic.config import Config
 from flask import Flask
 from sqlalchemy import Connection
 
-from flask_safemigrate.alembic_bridge import journal
-from flask_safemigrate.alembic_bridge.run import Run, run_plans
-from flask_safemigrate.alembic_bridge.sqlite import EngineOptions
 from flask_safemigrate.backends import backend_for, is_served, snapshots
 from flask_safemigrate.backends.contract import Backend, Held, SessionOptions, Target
 from flask_safemigrate.errors import (
@@ -50,10 +46,14 @@ from flask_safemigrate.state import (
     State,
     Table,
 )
-from flask_safemigrate.wiring import repairs
-from flask_safemigrate.wiring.evidence import Gathering
-from flask_safemigrate.wiring.guard import Guard
 from flask_safemigrate.workflows.ports import Direction, Hook, Request, Say
+
+# Alembic and what stands on it is imported where it is used: reading needs none of it.
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+    from flask_safemigrate.alembic_bridge.run import Run
+    from flask_safemigrate.wiring.guard import Guard
 
 _MEMORY = ":memory:"
 _MOST_SHOWN = 50  # pending revisions whose files are read for the tables they touch
@@ -211,6 +211,9 @@ class Wiring:
 
     def _compare(self, state: State) -> Mapping[str, Evidence]:
         """Replay the history in scratch databases and compare the schemas."""
+        from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+        from flask_safemigrate.wiring.evidence import Gathering
+
         gathering = Gathering(
             folder=self._folder,
             targets=self._targets,
@@ -289,6 +292,10 @@ class Wiring:
         return config
 
     def _run(self, plans: Sequence[Plan], request: Request, **other: Any) -> Run:
+        from flask_safemigrate.alembic_bridge.run import Run
+        from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+        from flask_safemigrate.wiring.guard import Guard
+
         history = read_history(self._folder)
         # A database in memory has one connection, which must not be asked once a transaction is
         # open on it.
@@ -384,10 +391,14 @@ class Wiring:
         return self.backend(self._targets[bind]).read(self._targets[bind]).progress
 
     def apply(self, plans: Sequence[Plan], request: Request) -> tuple[Applied, ...]:
+        from flask_safemigrate.alembic_bridge.run import run_plans
+
         with _signals_raise(), self._no_empty_files():
             return run_plans(self._run(plans, request))
 
     def rehearse(self, plans: Sequence[Plan], request: Request) -> tuple[Applied, ...]:
+        from flask_safemigrate.alembic_bridge.run import run_plans
+
         with (
             self._no_empty_files(),
             tempfile.TemporaryDirectory(prefix="safemigrate-") as folder,
@@ -497,6 +508,8 @@ class Wiring:
         seconds: float | None = None,
         **more: str | None,
     ) -> None:
+        from flask_safemigrate.alembic_bridge import journal
+
         if not self._hides_tables or not (self.settings.journal or environment):
             return
         row = {
@@ -526,6 +539,8 @@ class Wiring:
         return f"Finished the {direction} of revision '{revision}'."
 
     def repair(self, finding: Finding) -> str:
+        from flask_safemigrate.wiring import repairs
+
         target = self._targets.get(finding.bind or "")
         if target is not None and finding.code == "SM308":
             return self._finish(target.bind, finding.subject)

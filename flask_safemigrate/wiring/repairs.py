@@ -10,8 +10,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from flask_safemigrate.alembic_bridge.merge import merge_heads
+from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.backends.postgresql.read import read as read_postgresql
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import Refused
 from flask_safemigrate.findings import Finding
@@ -74,7 +74,7 @@ def _stamp(target: Target, revisions: tuple[str, ...]) -> str:
 
 def _drop_index(target: Target, index: str) -> str:
     # Whatever was read before may have changed; only an invalid index may go.
-    invalid = {i.name: i for i in read_postgresql(target).invalid_indexes}
+    invalid = {i.name: i for i in backend_for(target.engine).read(target).invalid_indexes}
     if index not in invalid:
         raise Refused(f"Index {index} is not invalid any more; it was not dropped.")
     with target.engine.connect() as connection:
