@@ -1,47 +1,33 @@
-"""Eight deploys at once: every revision runs once, everybody exits 0.
+"""Eight deploys at once: every revision and every hook's effect exactly once, everybody exits 0.
 
 SAFEMIGRATE_TEST_CROWD sets how many processes start together (8 where it is not set).
+``python -m bench.survival crowds`` does the same beside plain Flask-Migrate.
 """
 
 from __future__ import annotations
 
 import os
 
-from tests.end_to_end.story import assert_told, tell
+import pytest
+
+from tests.support import forked
+from tests.support.ledger import MIDDLE, audit, keep_ledger
 from tests.support.projects import ProjectFactory
 
 CROWD = int(os.environ.get("SAFEMIGRATE_TEST_CROWD", "8"))
 
 
-def test_deploys_at_once_on_a_fresh_database(project: ProjectFactory, database_url: str) -> None:
-    p = tell(project(url=database_url))
-    crowd = [p.start("db", "deploy", "--lock-wait", "120") for _ in range(CROWD)]
-    said = [process.communicate(timeout=240) for process in crowd]
-    codes = [process.returncode for process in crowd]
-    assert codes == [0] * CROWD, "\n".join(out + err for out, err in said)
-    assert_told(p)
-
-
-def test_deploys_at_once_in_the_middle_of_the_history(
-    project: ProjectFactory, database_url: str
-) -> None:
-    p = project(
-        url=database_url,
-        after="""
-        @migrate.on_deploy
-        def count():
-            with db.engine.begin() as connection:
-                connection.execute(sa.text("INSERT INTO visits (n) VALUES (1)"))
-        """,
-    )
-    tell(p)
-    p.revision("r11", "op.create_table('visits', sa.Column('n', sa.Integer))")
-    p.revisions.remove("r11")
-    assert p.db("safe-upgrade", "r06", "--yes").returncode == 0
-    crowd = [p.start("db", "deploy", "--lock-wait", "120") for _ in range(CROWD)]
-    said = [process.communicate(timeout=240) for process in crowd]
-    codes = [process.returncode for process in crowd]
-    assert codes == [0] * CROWD, "\n".join(out + err for out, err in said)
-    assert p.heads() == {"r11"}
-    assert p.rows("SELECT count(*) FROM pet") == [(400,)]
-    assert p.rows("SELECT count(*) FROM visits") == [(CROWD,)]
+@pytest.mark.parametrize("start", ["base", MIDDLE])
+def test_deploys_at_once(project: ProjectFactory, database_url: str, start: str) -> None:
+    p = keep_ledger(project, database_url)
+    if start != "base":
+        copy = forked.flask(p, "db", "upgrade", start)
+        assert copy.wait() == 0, copy.said
+    together = forked.crowd_of(CROWD)
+    crowd = [
+        forked.flask(p, "db", "deploy", "--lock-wait", "120", together=together)
+        for _ in range(CROWD)
+    ]
+    codes = [copy.wait() for copy in crowd]
+    assert codes == [0] * CROWD, "\n".join(copy.said for copy in crowd)
+    assert audit(p.url, deploys=CROWD) == []

@@ -1,102 +1,103 @@
-"""Whatever stops an SQLite upgrade, the database is at one revision and the next run finishes it.
+"""Whatever stops an upgrade, another run finishes it: nothing is lost and nothing runs twice.
 
-SAFEMIGRATE_TEST_KILLS sets how many random points are tried (30 where it is not set).
+SAFEMIGRATE_TEST_KILLS sets how many random moments are tried a signal and server (3 where it is
+not set). ``python -m bench.survival kills`` does the same beside plain Flask-Migrate.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
-import sqlite3
 import time
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 
 import pytest
 
-from tests.end_to_end.story import assert_told, tell
+from tests.support import forked
+from tests.support.kept import Kept
+from tests.support.ledger import MIDDLE, audit, content, keep_ledger
 from tests.support.projects import Project, ProjectFactory
 
-KILLS = int(os.environ.get("SAFEMIGRATE_TEST_KILLS", "30"))
-START = "r04"
+KILLS = int(os.environ.get("SAFEMIGRATE_TEST_KILLS", "3"))
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
+UPGRADE = ("db", "safe-upgrade", "--yes", "--no-snapshot")
 
 
-def content(database: Path) -> tuple[object, ...]:
-    """Schema, rows and version, as the next reader sees them."""
-    connection = sqlite3.connect(database)
-    try:
-        schema = connection.execute(
-            "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2"
-        ).fetchall()
-        rows = [
-            connection.execute(f'SELECT rowid, * FROM "{name}" ORDER BY 1').fetchall()
-            for kind, name, _, _ in schema
-            if kind == "table"
-        ]
-        whole = connection.execute("PRAGMA integrity_check").fetchall()
-        return (schema, rows, whole)
-    finally:
-        connection.close()
+@dataclass
+class Started:
+    """A database in the middle of its history."""
+
+    project: Project
+    kept: Kept
+    before: object
+
+    @property
+    def commits_ddl(self) -> bool:
+        return self.project.url.startswith("mysql")
 
 
 @pytest.fixture
-def started(project: ProjectFactory) -> Project:
-    p = tell(project(foreign_keys=True))
-    assert p.db("safe-upgrade", START, "--yes").returncode == 0
-    return p
+def started(project: ProjectFactory, database_url: str) -> Iterator[Started]:
+    p = keep_ledger(project, database_url, foreign_keys=True)
+    copy = forked.flask(p, "db", "upgrade", MIDDLE)
+    assert copy.wait() == 0, copy.said
+    with closing(Kept(p.url, p.path.parent)) as kept:
+        yield Started(p, kept, content(p.url))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_at_any_moment_leaves_before_or_head(
-    started: Project, number: signal.Signals
+def until(condition: Callable[[], object], copy: forked.Copy) -> None:
+    """Wait until it is true or the process has ended."""
+    deadline = time.monotonic() + 60
+    while not condition() and copy.code is None:
+        assert time.monotonic() < deadline, copy.said
+        time.sleep(0.001)
+
+
+def finish(s: Started) -> None:
+    """Run the upgrade to its end, and see that every revision ran once."""
+    again = forked.flask(s.project, *UPGRADE)
+    assert again.wait() == 0, again.said
+    assert audit(s.project.url) == []
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_a_revision_undoes_or_names_what_is_in(
+    started: Started, number: signal.Signals
 ) -> None:
-    p = started
-    kept = p.path / "kept.db"
-    shutil.copyfile(p.database, kept)
-    before = content(kept)
-    clock = time.perf_counter()
-    assert p.db("safe-upgrade", "--yes", "--no-snapshot").returncode == 0
-    whole_run = time.perf_counter() - clock
-    assert_told(p)
+    s = started
+    copy = forked.flask(s.project, *UPGRADE, env={"FAULT": "stay"})
+    until(lambda: "staying" in copy.said, copy)
+    copy.send(number)
+    code, said = copy.wait(30), " ".join(copy.said.split())
+    assert "Traceback" not in said
+    if not s.commits_ddl:
+        assert content(s.project.url) == s.before
+    if number == signal.SIGKILL:
+        assert code == -signal.SIGKILL
+    elif s.commits_ddl:
+        assert code == 5, said
+        assert "'r08' is half applied" in said
+    else:
+        assert code == 1, said
+        assert "Everything was undone" in said
+    finish(s)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_at_any_moment(started: Started, number: signal.Signals) -> None:
+    s = started
     chance = random.Random(number)
-    undone = finished = 0
-    for _ in range(KILLS // 3):
-        for ending in ("-journal", "-wal", "-shm"):
-            Path(f"{p.database}{ending}").unlink(missing_ok=True)
-        shutil.copyfile(kept, p.database)
-        process = p.start("db", "safe-upgrade", "--yes", "--no-snapshot")
-        # Most of a run is imports; aim at the part where the database is at work.
-        time.sleep(whole_run * chance.uniform(0.4, 1.05))
-        process.send_signal(number)
-        process.communicate()
-        now = content(p.database)
-        if p.heads() == {START}:
-            assert now == before
-            undone += 1
-        else:
-            assert now[2] == [("ok",)]
-            finished += 1
-        again = p.db("safe-upgrade", "--yes", "--no-snapshot")
-        assert again.returncode == 0, again.stdout + again.stderr
-        assert_told(p)
-    assert undone + finished == KILLS // 3
-    assert undone > 0
-
-
-def test_ctrl_c_is_told_in_a_line(started: Project) -> None:
-    p = started
-    p.revision(
-        "r11", "import time\nop.drop_table('pet')\nprint('now', flush=True)\ntime.sleep(30)"
-    )
-    before = content(p.database)
-    process = p.start("db", "safe-upgrade", "--yes", "--no-snapshot")
-    assert process.stdout is not None
-    while "now" not in process.stdout.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
-    assert process.returncode == 1
-    assert "is as it was" in " ".join((out + err).split())
-    assert "Traceback" not in out + err
-    assert content(p.database) == before
+    for _ in range(KILLS):
+        s.kept.put_back()
+        copy = forked.flask(s.project, *UPGRADE)
+        until(lambda copy=copy: "applied" in copy.said, copy)
+        time.sleep(chance.uniform(0, 0.1))
+        copy.send(number)
+        copy.wait(30)
+        assert "Traceback" not in copy.said
+        if not s.commits_ddl and s.project.heads() == {MIDDLE}:
+            assert content(s.project.url) == s.before
+        finish(s)
