@@ -29,6 +29,7 @@ class Column:
 class Index:
     """An index or a UNIQUE constraint; not that of the primary key.
 
+    :param name: "" for a UNIQUE constraint of SQLite.
     :param columns: columns, with what follows the name where that is not the default, such as
         ``DESC``; expressions as text.
     :param where: the condition of a partial index, "" for any other.

@@ -180,6 +180,8 @@ def _column(row: Any, text: CreateTable | None) -> Column:
 
 def _index(name: str, rows: list[Any], sql: str) -> Index:
     unique, origin, partial = rows[0][:3]
+    # The name SQLite gives to the index of a UNIQUE constraint says nothing to anyone.
+    name = "" if origin == "u" else name
     columns = tuple(
         (part[3] or "")
         + (" DESC" if part[4] else "")
