@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from flask_safemigrate.ddl.cursor import can_be_type_word, can_name
 from flask_safemigrate.ddl.tokens import ImpossibleEdit, Token, fold, same_name, unquote
+
+
+class Insert(NamedTuple):
+    """An INSERT that lists no columns.
+
+    :ivar at: where its list of columns would stand in the text.
+    :ivar shows_all: whether it reads "*" of something.
+    """
+
+    table: str
+    at: int
+    shows_all: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +31,7 @@ class Query:
     :ivar aliases: aliases (folded) with their tokens.
     :ivar alias_of: alias (folded) to table; a subquery's alias is to None.
     :ivar common_tables: the names that WITH introduces.
-    :ivar inserts_by_position: the table of an INSERT that lists no columns.
+    :ivar by_position: the INSERT, if it is one that lists no columns.
     """
 
     tokens: tuple[Token, ...]
@@ -25,7 +39,7 @@ class Query:
     aliases: dict[str, Token]
     alias_of: dict[str, str | None]
     common_tables: tuple[Token, ...]
-    inserts_by_position: str | None
+    by_position: Insert | None
 
     def is_qualifier(self, at: int) -> bool:
         """Whether a dot follows the token."""
@@ -135,7 +149,7 @@ class _Reader:
 
 def _read_query(row: list[Token], *, header: bool) -> Query:
     reader = _Reader(row)
-    by_position = None
+    by_position: Insert | None = None
     target: str | None = None
     stack: list[tuple[bool, bool]] = []
     in_from = expects = False
@@ -170,7 +184,7 @@ def _read_query(row: list[Token], *, header: bool) -> Query:
             at = reader.table(at + 1)
             target = unquote(reader.tables[-1].text)
             if not (reader.is_op(at, "(") or reader.word(at) == "DEFAULT"):
-                by_position = target
+                by_position = Insert(target, row[at - 1].end, _shows_all(row[at:]))
             continue
         elif word == "UPDATE" and reader.word(at - 1) not in ("DO", "ON"):
             skip = 3 if reader.word(at + 1) == "OR" else 1
@@ -193,7 +207,16 @@ def _read_query(row: list[Token], *, header: bool) -> Query:
         aliases=reader.aliases,
         alias_of=reader.alias_of,
         common_tables=tuple(_common_tables(reader)),
-        inserts_by_position=by_position,
+        by_position=by_position,
+    )
+
+
+def _shows_all(row: list[Token]) -> bool:
+    """Whether a star stands where a column of a result may."""
+    return any(
+        token.is_op("*")
+        and (before.word in ("SELECT", "DISTINCT", "ALL") or before.text in (",", "."))
+        for before, token in itertools.pairwise(row)
     )
 
 

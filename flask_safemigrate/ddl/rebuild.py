@@ -387,6 +387,9 @@ def plain_table(
     parts = []
     for column in shape.columns:
         declared = column.type if shape.strict else column.affinity
+        if shape.without_rowid and ascii_upper(declared) == "INTEGER":
+            # A lone INTEGER key may get its index, and number, after all the others.
+            declared = "INT"
         text = f"{quote(column.name)} {declared}".rstrip()
         if shape.rowid_alias is not None and fold(shape.rowid_alias) == fold(column.name):
             text += " PRIMARY KEY"

@@ -7,13 +7,14 @@ of tokens; these functions are for the cases where it cannot be used.)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.cursor import Cursor, KeyPart, Name
 from flask_safemigrate.ddl.edits import set_references, spelled
 from flask_safemigrate.ddl.expressions import column_tokens
-from flask_safemigrate.ddl.queries import Query, queries_of
+from flask_safemigrate.ddl.queries import Insert, Query, queries_of
 from flask_safemigrate.ddl.questions import foreign_keys_to
 from flask_safemigrate.ddl.splice import Change, splice
 from flask_safemigrate.ddl.statements import (
@@ -42,6 +43,7 @@ __all__ = [
     "inserts_by_position",
     "mentions_column",
     "mentions_table",
+    "name_inserted_columns",
     "quote_strings_in_index",
     "read_index",
     "read_trigger",
@@ -370,9 +372,27 @@ def _index_columns(index: CreateIndex) -> list[tuple[str, Span]]:
 def inserts_by_position(sql: str, table: str) -> bool:
     """Whether a trigger inserts into the table without naming columns: such a trigger breaks when
     a column comes, goes or moves."""
-    return any(
-        query.inserts_by_position is not None and same_name(query.inserts_by_position, table)
-        for query in queries_of(read_trigger(sql).tokens)
+    return bool(_by_position(sql, table))
+
+
+def _by_position(sql: str, table: str) -> list[Insert]:
+    found = [query.by_position for query in queries_of(read_trigger(sql).tokens)]
+    return [each for each in found if each is not None and same_name(each.table, table)]
+
+
+def name_inserted_columns(sql: str, table: str, columns: Iterable[str]) -> str:
+    """Write the columns into the INSERTs of a trigger that name none.
+
+    Those that read "*" stay: how many columns that gives may change too.
+    """
+    listed = f"({', '.join(map(quote, columns))})"
+    return splice(
+        sql,
+        [
+            Change(each.at, each.at, f" {listed}")
+            for each in _by_position(sql, table)
+            if not each.shows_all
+        ],
     )
 
 

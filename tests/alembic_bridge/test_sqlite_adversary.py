@@ -135,6 +135,57 @@ CASES = {
         REBUILD,
         ((("UPDATE t SET name = 'a'",), INTEGRITY),),
     ),
+    "strings in double quotes of an index over another column": Case(
+        TABLE + 'CREATE UNIQUE INDEX ux ON t (name) WHERE name <> "word";',
+        "op.drop_column('t', 'n')",
+        (
+            (("UPDATE t SET name = 'a'",), INTEGRITY),
+            (("UPDATE t SET name = 'word'", "SELECT count(*) FROM t"), [(3,)]),
+        ),
+    ),
+    "UNIQUE of a WITHOUT ROWID table with a descending integer key": Case(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY DESC, name VARCHAR(50), n TEXT UNIQUE)"
+        " WITHOUT ROWID; INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y');",
+        REBUILD,
+        (
+            (("UPDATE t SET n = 'x'",), INTEGRITY),
+            (("UPDATE t SET name = 'a'",), INTEGRITY),
+            (("SELECT id FROM t",), [(2,), (1,)]),
+        ),
+    ),
+    "trigger that inserts by position, a column added": Case(
+        TABLE + "CREATE TABLE log (w); CREATE TRIGGER tr AFTER INSERT ON log BEGIN"
+        " INSERT OR REPLACE INTO t VALUES (1, new.w, 5, 'q');"
+        " INSERT INTO t SELECT 70, w, 6, 'r' FROM log; END;",
+        "op.add_column('t', sa.Column('extra', sa.Integer(), server_default='3'))\n"
+        "op.add_column('t', sa.Column('more', sa.Integer()))",
+        (
+            (
+                ("INSERT INTO log VALUES ('w')", "SELECT * FROM t WHERE id IN (1, 70)"),
+                [(1, "w", 5, "q", 3, None), (70, "w", 6, "r", 3, None)],
+            ),
+        ),
+    ),
+    "trigger that inserts by position, the columns moved": Case(
+        TABLE + "CREATE TABLE log (w); CREATE TRIGGER tr AFTER INSERT ON log BEGIN"
+        " INSERT INTO t VALUES (70, new.w, 5, 'q'); END;",
+        "with op.batch_alter_table('t', partial_reordering=[('n', 'name')]) as b:\n"
+        "    b.add_column(sa.Column('extra', sa.Integer()), insert_after='id')",
+        (
+            (
+                ("INSERT INTO log VALUES ('w')", "SELECT name, n, junk FROM t WHERE id = 70"),
+                [("w", 5, "q")],
+            ),
+        ),
+    ),
+    "archive that is filled with all columns and widened too": Case(
+        TABLE + "CREATE TABLE old AS SELECT * FROM t WHERE 0;"
+        "CREATE TRIGGER tr BEFORE DELETE ON t BEGIN"
+        " INSERT INTO old SELECT * FROM t WHERE id = old.id; END;",
+        "op.add_column('t', sa.Column('extra', sa.Integer(), server_default='3'))\n"
+        "op.add_column('old', sa.Column('extra', sa.Integer()))",
+        ((("DELETE FROM t WHERE id = 1", "SELECT * FROM old"), [(1, "a", 10, "j", 3)]),),
+    ),
     "savepoint of the migration that is rolled back": Case(
         TABLE,
         "op.alter_column('t', 'name', type_=sa.String(200))\n"
@@ -198,6 +249,44 @@ def test_a_view_that_cannot_be_kept_refuses_the_rename(
     before = dump(path)
     with pytest.raises((OperationRefused, VerificationFailed), match=says):
         upgrade(path, RENAME)
+    assert dump(path) == before
+
+
+@pytest.mark.parametrize("schema_edits", [True, False], ids=["edits", "no edits"])
+def test_rows_that_broke_a_check_before_may_go_on(tmp_path: Path, schema_edits: bool) -> None:
+    path = tmp_path / "app.db"
+    seed(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER CHECK (n < 5 AND typeof(n) <> 'text'));"
+        "INSERT INTO t VALUES (1, 4); PRAGMA ignore_check_constraints=ON;"
+        "INSERT INTO t VALUES (2, 50);",
+    )
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    upgrade(path, "op.alter_column('t', 'n', type_=sa.REAL())", options=options)
+    assert probe(path, tmp_path / "p.db", ("SELECT n FROM t",)) == [(4.0,), (50.0,)]
+    assert probe(path, tmp_path / "p.db", ("UPDATE t SET n = 7 WHERE id = 1",)) == INTEGRITY
+    with pytest.raises(OperationRefused, match="2 of 2 rows break CHECK"):
+        upgrade(path, "op.alter_column('t', 'n', type_=sa.Text())", options=options)
+
+
+@pytest.mark.parametrize("schema_edits", [True, False], ids=["edits", "no edits"])
+def test_a_trigger_that_would_fail_when_it_fires_undoes_the_upgrade(
+    tmp_path: Path, schema_edits: bool
+) -> None:
+    path = tmp_path / "app.db"
+    seed(
+        path,
+        TABLE + "CREATE TABLE old AS SELECT * FROM t WHERE 0;"
+        "CREATE TRIGGER tr BEFORE DELETE ON t BEGIN"
+        " INSERT INTO old SELECT * FROM t WHERE id = old.id; END;",
+    )
+    before = dump(path)
+    with pytest.raises(VerificationFailed, match='trigger "tr" does not work any more'):
+        upgrade(
+            path,
+            "op.add_column('t', sa.Column('extra', sa.Integer()))",
+            options=sqlite.EngineOptions(schema_edits=schema_edits),
+        )
     assert dump(path) == before
 
 

@@ -255,6 +255,25 @@ def test_inserts_by_position() -> None:
         assert references.inserts_by_position(head + body, "T") is expected
 
 
+def test_name_inserted_columns() -> None:
+    head = "CREATE TRIGGER x AFTER INSERT ON u BEGIN SELECT 1; "
+    for body, expected in [
+        ("INSERT INTO t VALUES (1); END", 'INSERT INTO t ("a", "b b") VALUES (1); END'),
+        ("INSERT INTO t/**/VALUES(1); END", 'INSERT INTO t ("a", "b b")/**/VALUES(1); END'),
+        ("REPLACE INTO T SELECT 1; END", 'REPLACE INTO T ("a", "b b") SELECT 1; END'),
+        (
+            "INSERT INTO t SELECT a*2 FROM w; END",
+            'INSERT INTO t ("a", "b b") SELECT a*2 FROM w; END',
+        ),
+        ("INSERT INTO t SELECT * FROM w; END", None),
+        ("INSERT INTO t SELECT 1, w.* FROM w; END", None),
+        ("INSERT INTO t (a) VALUES (1); END", None),
+        ("INSERT INTO u VALUES (1); END", None),
+    ]:
+        named = references.name_inserted_columns(head + body, "T", ["a", "b b"])
+        assert named == head + (expected or body), named
+
+
 def test_strings_in_double_quotes_stay_strings() -> None:
     sql = 'CREATE INDEX i ON t(a, "b") WHERE a <> "new" OR a = "b"'
     assert references.quote_strings_in_index(sql, "New") == sql.replace('"new"', "'new'")

@@ -69,6 +69,12 @@ class Changeover:
         for job in self.jobs:
             check_values(self.database, job)
         before = orphans(self.database, self.jobs)
+        broken = [
+            rules.broken_before(self.database, job.table, job.old, job.new, job.transition)
+            if job.filled
+            else {}
+            for job in self.jobs
+        ]
         text = SchemaText(self.database, self.mirror, self.jobs, self.start, self.now, self.spare)
         triggers = self._drop_triggers()
         created = self._drop_indexes()
@@ -82,9 +88,9 @@ class Changeover:
                 self._write(job)
         text.second_edit()
         self._create(created, triggers)
-        for job in self.jobs:
+        for job, counts in zip(self.jobs, broken, strict=True):
             with self.database.logged(job.log):
-                rules.prove(self.database, job.table, job.new, job.transition, job.filled)
+                rules.prove(self.database, job.table, job.new, job.transition, job.filled, counts)
         compare_orphans(self.database, self.jobs, before)
         self.results += [self._result(job) for job in self.jobs]
         return self.results

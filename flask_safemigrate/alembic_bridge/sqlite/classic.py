@@ -126,12 +126,12 @@ class ClassicChangeover:
                     raise
 
     def _mend_triggers(self) -> None:
-        """Put right what RENAME did to "excluded" in upserts."""
+        """Give triggers the text that they got in the scratch database only."""
         for row in self.database.master():
-            entry = self.mirror.find(row.type, row.name) if row.type == "trigger" else None
-            if entry is None or entry.sql is None or "excluded" not in entry.sql.lower():
+            if row.type != "trigger" or fold(row.name) not in self.replay.mended:
                 continue
-            if row.sql != entry.sql:
+            entry = self.mirror.find("trigger", row.name)
+            if entry is not None and entry.sql is not None and entry.sql != row.sql:
                 self.database.run(f"DROP TRIGGER {quote(row.name)}")
                 self.database.run(entry.sql)
 
@@ -149,28 +149,40 @@ class ClassicChangeover:
                 'leave recreate="never" away',
             )
         new = self.mirror.shape(table.name)
+        changed = frozenset(
+            fold(each.name) for each in table.columns if each.typed_by or each.real is None
+        )
+        transition = Transition("rebuild", "", changed, same_rowids=False)
         with (
             self.database.logged(log),
             self._without_cascades(table.name, origin, True),
             self._legacy_rename(),
         ):
+            broken = self._broken_before(table, new, transition) if filled else {}
             self._copy(table, new, log)
-        changed = frozenset(
-            fold(each.name) for each in table.columns if each.typed_by or each.real is None
-        )
-        transition = Transition("rebuild", "", changed, same_rowids=False)
         with self.database.logged(log):
-            rules.prove(self.database, table, new, transition, filled)
+            rules.prove(self.database, table, new, transition, filled, broken)
         reason = "schema edits are off, and SQLite has no statement for it"
         self.results.append(report(table.name, "rebuild", reason, log, table.origins))
 
-    def _copy(self, table: TrackedTable, new: TableShape, log: Log) -> None:
-        master = self.database.master()
+    def _broken_before(
+        self, table: TrackedTable, new: TableShape, transition: Transition
+    ) -> dict[str, int]:
+        old = self._real_shape(table)
+        return rules.broken_before(self.database, table, old, new, transition, real=True)
+
+    def _real_shape(self, table: TrackedTable) -> TableShape:
+        """The table as it is after the native statements."""
         row = next(
-            each for each in master if each.type == "table" and fold(each.name) == fold(table.name)
+            each
+            for each in self.database.master()
+            if each.type == "table" and fold(each.name) == fold(table.name)
         )
         assert row.sql is not None
-        old = read_shape(row.sql, ())
+        return read_shape(row.sql, ())
+
+    def _copy(self, table: TrackedTable, new: TableShape, log: Log) -> None:
+        old = self._real_shape(table)
         self._check_values(table, old, new)
         lineage = tuple(
             Lineage(each.name, each.real, each.fill, each.constant) for each in table.columns

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flask_safemigrate.alembic_bridge.sqlite.database import Database
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror, is_virtual
 from flask_safemigrate.ddl.rebuild import same_text
-from flask_safemigrate.ddl.references import statement_targets
+from flask_safemigrate.ddl.references import read_trigger, statement_targets
 from flask_safemigrate.ddl.tokens import (
     fold,
     quote,
@@ -36,6 +36,7 @@ class Baseline:
 
     :ivar views: folded names of the views that can be read.
     :ivar broken: folded names of objects that do not work.
+    :ivar failing: folded names of triggers whose event SQLite cannot compile.
     :ivar dangling: foreign keys that lead nowhere: child and parent, folded.
     :ivar tables: folded names of all tables.
     :ivar sequences: the AUTOINCREMENT counters by table name.
@@ -43,6 +44,7 @@ class Baseline:
 
     views: frozenset[str]
     broken: frozenset[str]
+    failing: frozenset[str]
     dangling: frozenset[tuple[str, str]]
     tables: frozenset[str]
     sequences: dict[str, int]
@@ -54,6 +56,7 @@ def take(database: Database, mirror: Mirror) -> Baseline:
     return Baseline(
         views=frozenset(_working_views(database)),
         broken=frozenset(name for _, name in mirror.loaded.aside),
+        failing=frozenset(_failing_triggers(mirror)),
         dangling=frozenset(_dangling(mirror)),
         tables=frozenset(fold(each.name) for each in mirror.entries() if each.type == "table"),
         sequences=_sequences(database),
@@ -76,6 +79,37 @@ def _working_views(database: Database) -> Iterable[str]:
         with contextlib.suppress(Exception):
             database.read(f"SELECT * FROM {quote(name)} LIMIT 0")
             yield fold(name)
+
+
+def _failing_triggers(mirror: Mirror) -> dict[str, str]:
+    """Folded names of triggers whose event SQLite cannot compile, and what it says.
+
+    A trigger's statements are compiled when its event happens: only then SQLite finds that an
+    INSERT has too few values.
+    """
+    found = {}
+    events: dict[tuple[str, str], list[str]] = {}
+    for each in mirror.entries():
+        if each.type == "trigger" and each.sql is not None:
+            events.setdefault((each.table, read_trigger(each.sql).event), []).append(each.name)
+    for (table, event), names in events.items():
+        columns = [
+            quote(row[1])
+            for row in mirror.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")
+            if row[6] == 0
+        ]
+        statement = {
+            "INSERT": f"INSERT INTO {quote(table)} ({', '.join(columns)})"
+            f" VALUES ({', '.join(['NULL'] * len(columns))})",
+            "UPDATE": f"UPDATE {quote(table)} SET "
+            + ", ".join(f"{column} = NULL" for column in columns),
+            "DELETE": f"DELETE FROM {quote(table)}",
+        }[event]
+        try:
+            mirror.execute(f"EXPLAIN {statement}")
+        except Exception as error:
+            found.update({fold(name): str(error) for name in names})
+    return found
 
 
 def _dangling(mirror: Mirror) -> Iterable[tuple[str, str]]:
@@ -152,6 +186,14 @@ def nothing_broke(database: Database, mirror: Mirror, baseline: Baseline) -> Non
         if name not in baseline.broken:
             raise VerificationFailed(
                 f"{kind} {quote(name)} does not work any more: {reason}",
+                hint="change or drop it in the same migration",
+            )
+    for name, reason in _failing_triggers(mirror).items():
+        if name not in baseline.failing | baseline.broken:
+            trigger = mirror.find("trigger", name)
+            raise VerificationFailed(
+                f"trigger {quote(trigger.name if trigger else name)} does not work any more:"
+                f" {reason}",
                 hint="change or drop it in the same migration",
             )
     for (name,) in database.read("SELECT name FROM sqlite_master WHERE type = 'view'"):

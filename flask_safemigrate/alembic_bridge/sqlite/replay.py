@@ -16,6 +16,7 @@ from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.references import (
     inserts_by_position,
+    name_inserted_columns,
     quote_strings_in_index,
     rename_trigger_table,
 )
@@ -63,6 +64,8 @@ class Replay:
         self.tables: dict[str, TrackedTable] = {}
         self.dropped: list[tuple[str, Origin]] = []
         self.index_origins: dict[str, Origin] = {}
+        # Triggers, by folded names, that got another text here than SQLite gives them.
+        self.mended: set[str] = set()
         # Statements that do all of the queue, None where there are none; and those that do what
         # they can, after which only tables that are pending differ.
         self.natives: list[Native] | None = []
@@ -246,6 +249,7 @@ def _rename_table(replay: Replay, change: changes.RenameTable, origin: Origin) -
             assert trigger.sql is not None
             replay.mirror.execute(f"DROP TRIGGER {quote(trigger.name)}")
             replay.mirror.execute(rename_trigger_table(trigger.sql, table.name, step))
+            replay.mended.add(fold(trigger.name))
             replay.natives = None
         del replay.tables[fold(table.name)]
         table.name = step
@@ -263,13 +267,17 @@ def _triggers(mirror: Mirror, *words: str) -> list[Entry]:
     ]
 
 
-def _must_be_named(replay: Replay, table: TrackedTable, origin: Origin) -> None:
-    """Refuse where a trigger inserts by position, for the positions are about to change."""
-    found = [
-        each.name
+def _inserting_by_position(replay: Replay, table: TrackedTable) -> list[Entry]:
+    return [
+        each
         for each in _triggers(replay.mirror, table.name, "into")
         if each.sql is not None and inserts_by_position(each.sql, table.name)
     ]
+
+
+def _must_be_named(replay: Replay, table: TrackedTable, origin: Origin) -> None:
+    """Refuse where a trigger inserts by position, for the positions are about to change."""
+    found = [each.name for each in _inserting_by_position(replay, table)]
     if found:
         raise refused(
             origin,
@@ -277,6 +285,23 @@ def _must_be_named(replay: Replay, table: TrackedTable, origin: Origin) -> None:
             " columns, and would put values into the wrong ones",
             "write the columns into the trigger's INSERT first",
         )
+
+
+def _name_inserted(replay: Replay, table: TrackedTable) -> None:
+    """Let triggers that insert by position go on to fill the columns they fill now."""
+    for trigger in _inserting_by_position(replay, table):
+        assert trigger.sql is not None
+        columns = [
+            each.name.value
+            for each in replay.read(table).columns
+            if not questions.is_generated(each)
+        ]
+        sql = name_inserted_columns(trigger.sql, table.name, columns)
+        if sql != trigger.sql:
+            replay.mirror.execute(f"DROP TRIGGER {quote(trigger.name)}")
+            replay.mirror.execute(sql)
+            replay.mended.add(fold(trigger.name))
+            replay.natives = None
 
 
 def _protect_strings(replay: Replay, table: TrackedTable, column: str) -> None:
@@ -322,6 +347,7 @@ def _reorder(replay: Replay, change: changes.Reorder, origin: Origin) -> None:
     names = [each.name.value for each in replay.read(table).columns]
     order = _ordered(names, change.groups, origin)
     if order != names:
+        _name_inserted(replay, table)
         _must_be_named(replay, table, origin)
     replay.rewrite(table, edits.reorder_columns(replay.read(table), order), origin)
     table.columns.sort(key=lambda each: order.index(each.name))
@@ -395,7 +421,9 @@ def _add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> No
         and not column.of_kind("PRIMARY KEY")
     )
     if table.before is not None or replay.mirror.belonging(table.name, "trigger"):
-        _must_be_named(replay, table, origin)
+        _name_inserted(replay, table)
+        if change.before is not None or change.after is not None:
+            _must_be_named(replay, table, origin)
     _protect_strings(replay, table, change.column)
     new = edits.add_column(read, change.definition, before=change.before, after=change.after)
     # A comment would swallow what SQLite writes behind it.
@@ -489,14 +517,15 @@ def _used(origin: Origin, name: str, users: list[str]) -> OperationRefused:
 def _users(replay: Replay, table: TrackedTable, column: str, origin: Origin) -> list[str]:
     """The indexes over a column; refuses where something else outside the table uses it.
 
-    Found by letting SQLite rename the column: whatever text changes names it.
+    Found by letting SQLite rename the column: whatever text has the new word named it. (That a
+    text changes says nothing: SQLite also puts strings from double into single quotes.)
     """
     mirror = replay.mirror
     name = f"{quote(table.name)}.{quote(column)}"
-    spare = "safemigrate_gone"
-    while table.column(spare) is not None:
-        spare += "_"
     before = {(each.type, each.name): each for each in mirror.entries()}
+    spare = "safemigrate_gone"
+    while any(spare in fold(each.sql or "") for each in before.values()):
+        spare += "_"
     with mirror.rehearsal():
         try:
             mirror.execute(
@@ -510,7 +539,7 @@ def _users(replay: Replay, table: TrackedTable, column: str, origin: Origin) -> 
                 raise
             raise _used(origin, name, [f"{match.group(1)} {quote(match.group(2))}"]) from error
         after = {(each.type, each.name): each for each in mirror.entries()}
-    changed = [each for key, each in before.items() if after[key].sql != each.sql]
+    changed = [each for key, each in before.items() if spare in (after[key].sql or "")]
     users = [
         f"{each.type} {quote(each.name)}" for each in changed if each.type in ("view", "trigger")
     ]

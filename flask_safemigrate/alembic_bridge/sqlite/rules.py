@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from flask_safemigrate.alembic_bridge.sqlite.database import Database
@@ -26,15 +27,17 @@ def prove(
     shape: TableShape,
     transition: Transition,
     filled: bool,
+    broken: Mapping[str, int],
 ) -> None:
     """Prove every rule that is new, in one scan, and every new foreign key.
 
+    :param broken: what :func:`broken_before` said before any value was stored anew.
     :raises OperationRefused: rows break one; it says how many and which.
     """
     if not filled:
         return
     read = read_create_table(shape.sql)
-    conditions: list[tuple[str, Origin, str, str]] = []
+    conditions: list[tuple[str, Origin, str, str, int]] = []
     for column in table.columns:
         now = shape.column(column.name)
         if column.not_null_by is None or now is None or not now.not_null:
@@ -48,9 +51,10 @@ def prove(
                 f"have NULL in {name}",
                 f"""op.execute("UPDATE {shape.name} SET {column.name} = ... """
                 f"""WHERE {column.name} IS NULL") before it""",
+                0,
             )
         )
-    for constraint, origin in _new(read, table, transition):
+    for constraint, origin, known in _new(read, table, transition):
         expression = constraint.expression
         assert expression is not None
         text = " ".join(expression.of(read.sql).split())
@@ -61,26 +65,28 @@ def prove(
                 origin,
                 f"break CHECK{called} ({text})",
                 "change or delete these rows before it",
+                broken.get(text, 0) if known else 0,
             )
         )
     if conditions:
         sums = ", ".join(f"sum({condition})" for condition, *_ in conditions)
         counts = database.read(f"SELECT {sums} FROM {quote(shape.name)}")[0]
-        for count, (condition, origin, what, hint) in zip(counts, conditions, strict=False):
-            if count:
+        for count, (condition, origin, what, hint, before) in zip(counts, conditions, strict=True):
+            if (count or 0) > before:
                 refuse_rows(database, shape, condition, origin, what, hint)
     _prove_foreign_keys(database, table, shape, read)
 
 
 def _new(
     read: CreateTable, table: TrackedTable, transition: Transition
-) -> Iterable[tuple[Constraint, Origin]]:
-    """CHECKs to prove: new ones, and those over columns whose values are stored anew."""
+) -> Iterable[tuple[Constraint, Origin, bool]]:
+    """CHECKs to prove, and whether they stood before: new ones, and those over columns whose
+    values are stored anew."""
     checks = questions.constraints_of_kind(read, "CHECK")
     known = table.rules.get("CHECK") or [None] * len(checks)
     for constraint, origin in zip(checks, known, strict=False):
         if origin is not None:
-            yield constraint, origin
+            yield constraint, origin, False
             continue
         for column in table.columns:
             if (
@@ -89,8 +95,47 @@ def _new(
                 and fold(column.name) in transition.changed
                 and questions.mentions(read, constraint, column.name)
             ):
-                yield constraint, column.typed_by
+                yield constraint, column.typed_by, True
                 break
+
+
+def broken_before(
+    database: Database,
+    table: TrackedTable,
+    old: TableShape,
+    new: TableShape,
+    transition: Transition,
+    *,
+    real: bool = False,
+) -> dict[str, int]:
+    """How many rows break the old CHECKs over columns whose values will be stored anew, by text.
+
+    :param real: whether ``old`` is the table after the native statements of the queue.
+    """
+    read = read_create_table(new.sql)
+    names = {
+        fold(each.name): each.real if real else each.origin
+        for each in table.columns
+        if (each.real if real else each.origin) is not None
+    }
+    found = {}
+    for constraint, _, known in _new(read, table, transition):
+        if not known or constraint.expression is None:
+            continue
+        text = constraint.expression.of(read.sql)
+        listed = ", ".join(
+            f"{quote(name or '')} AS {quote(column.name)}"
+            for column in new.columns
+            if (name := names.get(fold(column.name))) is not None
+        )
+        # A CHECK may name the rowid, which a subquery has not.
+        with contextlib.suppress(Exception):
+            count = database.value(
+                f"SELECT sum(NOT ({text}\n)) FROM (SELECT {listed} FROM {quote(old.name)})"
+                f" AS {quote(new.name)}"
+            )
+            found[" ".join(text.split())] = int(count or 0)
+    return found
 
 
 def _prove_foreign_keys(
