@@ -20,6 +20,19 @@ class Severity(IntEnum):
 
 
 @dataclass(frozen=True)
+class Step:
+    """One thing that a repair does.
+
+    :param verb: ``restore`` (the files of revisions: their ids), ``reparent`` (id,
+        then its new parents), ``renumber`` (path, new id, parents), ``delete``
+        (path), ``merge`` (heads), ``stamp`` (revisions), ``upgrade`` (to the newest).
+    """
+
+    verb: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing that is wrong.
 
@@ -35,6 +48,7 @@ class Finding:
     :param subject: the exact name that a repair works on (a table, a revision id, a path).
     :param file: the source file that it is about, absolute; "" where it is about none.
     :param line: line of that file, 1 is the first; None where it is about no single one.
+    :param steps: what the repair does, in order; empty where its code alone says it.
     """
 
     code: str
@@ -48,3 +62,4 @@ class Finding:
     subject: str = ""
     file: str = ""
     line: int | None = None
+    steps: tuple[Step, ...] = ()

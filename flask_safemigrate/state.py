@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from flask_safemigrate.evidence import Evidence
+from flask_safemigrate.provenance import Provenance
 
 #: Why a database could not be read; every backend uses these words.
 UNREACHABLE_KINDS = (
@@ -40,6 +41,7 @@ class Revision:
     :param path: the file.
     :param tables: tables that its ``op`` calls name, as far as they are literals.
     :param phase: ``before`` the new code is live or ``after``, as ``safemigrate_phase`` says.
+    :param revises: what its docstring says after ``Revises:``, as Alembic's template writes it.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Revision:
     path: str = ""
     tables: tuple[str, ...] = ()
     phase: str = "before"
+    revises: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,17 @@ class History:
         needed = {n for i in chosen for n in self.needs(self.by_id[i])}
         return tuple(i for i in self.by_id if i in chosen and i not in needed)
 
+    def descendants(self, id: str) -> frozenset[str]:
+        """This revision and all that come after it."""
+        seen: set[str] = set()
+        todo = [id]
+        while todo:
+            current = todo.pop()
+            if current not in seen:
+                seen.add(current)
+                todo.extend(self.children.get(current, ()))
+        return frozenset(seen)
+
     def ancestors(self, ids: tuple[str, ...]) -> frozenset[str]:
         """These revisions and all that they need; unknown ids are left out."""
         seen: set[str] = set()
@@ -170,6 +184,7 @@ class JournalRow:
     :param started: UTC, ISO 8601.
     :param finished: UTC, ISO 8601; "" while it has not finished.
     :param checksum: SHA-256 of the revision file as it ran, hexadecimal.
+    :param kept: whether the journal has the text of that file.
     """
 
     kind: str
@@ -180,6 +195,7 @@ class JournalRow:
     checksum: str = ""
     environment: str = ""
     host: str = ""
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -344,6 +360,7 @@ class State:
     :param checksums: SHA-256 of the file of each revision, by revision id.
     :param evidence: what the comparison of schemas says, by bind key; empty where none was made.
     :param ignored: what ``SAFEMIGRATE_IGNORE`` did; empty until the other checks have run.
+    :param provenance: what became of lost files, and where others came from.
     """
 
     project: ProjectState
@@ -352,3 +369,4 @@ class State:
     checksums: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     ignored: tuple[Ignored, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)

@@ -19,8 +19,8 @@ def journal_query(table: str) -> str:
     :param table: its name, quoted for the dialect.
     """
     return (
-        "SELECT kind, subject, direction, started, finished, checksum, environment, host "
-        f"FROM {table} ORDER BY id"
+        "SELECT kind, subject, direction, started, finished, checksum, environment, host, "
+        f"CASE WHEN source IS NULL THEN 0 ELSE 1 END FROM {table} ORDER BY id"
     )
 
 
@@ -32,4 +32,28 @@ def _text(value: object) -> str:
 
 def journal_rows(rows: Iterable[Row[Any]]) -> tuple[JournalRow, ...]:
     """Return the lines that :func:`journal_query` answers."""
-    return tuple(JournalRow(*map(_text, row)) for row in rows)
+    return tuple(_row(*list(row)) for row in rows)
+
+
+def _row(
+    kind: object,
+    subject: object,
+    direction: object,
+    started: object,
+    finished: object,
+    checksum: object,
+    environment: object,
+    host: object,
+    kept: object,
+) -> JournalRow:
+    return JournalRow(
+        kind=_text(kind),
+        subject=_text(subject),
+        direction=_text(direction),
+        started=_text(started),
+        finished=_text(finished),
+        checksum=_text(checksum),
+        environment=_text(environment),
+        host=_text(host),
+        kept=bool(kept),
+    )

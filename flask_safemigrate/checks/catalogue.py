@@ -10,14 +10,19 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 
 from flask_safemigrate.checks import (
+    binds,
     configuration,
     database,
     drift,
     environment,
     folders,
+    heads,
     history,
+    journal,
+    lost,
     models,
     revision_files,
+    revision_ids,
     schema,
     version_table,
 )
@@ -91,7 +96,9 @@ _NO_HISTORY = ("SM106", "SM107", "SM108")
 _BAD_FILES = ("SM201", "SM202", "SM203", "SM204", "SM205")
 _BAD_GRAPH = (*_BAD_FILES, "SM206", "SM207", "SM208", "SM210", "SM211", "SM212")
 _UP = ("upgrade", "deploy")
-_BAD_VERSION = ("SM301", "SM302", "SM303", "SM304", "SM305", "SM309")
+_LOST = ("SM301", "SM304", "SM310", "SM311", "SM312")
+_BAD_VERSION = (*_LOST, "SM302", "SM303", "SM305", "SM309", "SM313", "SM314")
+_OTHERS = ("SM314",)
 _WRONG_PLACE = ("SM406", "SM410", "SM411")
 
 CATALOGUE: tuple[Check, ...] = (
@@ -129,12 +136,12 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM206", "parent-missing", ERROR, history.parent_missing, ALL),
     Check("SM207", "dependency-missing", ERROR, history.dependency_missing, ALL),
     Check("SM208", "history-cycle", ERROR, history.history_cycle, ALL),
-    Check("SM209", "several-heads", ERROR, history.several_heads, UPWARD, unless=_BAD_GRAPH),
-    Check("SM210", "duplicate-revision", ERROR, history.duplicate_revision, ALL),
-    Check("SM211", "duplicate-label", ERROR, history.duplicate_label, ALL, unless=("SM210",)),
-    Check("SM212", "revision-id-characters", ERROR, history.revision_id_characters, ALL),
-    Check("SM213", "revision-id-too-long", WARNING, history.revision_id_too_long),
-    Check("SM301", "unknown-revision", ERROR, version_table.unknown_revision, ALL, _NO_HISTORY),
+    Check("SM209", "several-heads", ERROR, heads.several_heads, UPWARD, unless=_BAD_GRAPH),
+    Check("SM210", "duplicate-revision", ERROR, revision_ids.duplicate_revision, ALL),
+    Check("SM211", "duplicate-label", ERROR, revision_ids.duplicate_label, ALL, unless=("SM210",)),
+    Check("SM212", "revision-id-characters", ERROR, revision_ids.revision_id_characters, ALL),
+    Check("SM213", "revision-id-too-long", WARNING, revision_ids.revision_id_too_long),
+    Check("SM301", "unknown-revision", ERROR, lost.unknown_revision, ALL, ("SM106",)),
     Check(
         "SM302", "no-version-table", ERROR, version_table.no_version_table, ("upgrade", "deploy")
     ),
@@ -146,7 +153,7 @@ CATALOGUE: tuple[Check, ...] = (
         ("upgrade", "deploy"),
         unless=("SM308",),
     ),
-    Check("SM304", "database-ahead", ERROR, version_table.database_ahead, ALL, _NO_HISTORY),
+    Check("SM304", "database-ahead", ERROR, lost.database_ahead, ALL, _NO_HISTORY),
     Check(
         "SM305",
         "version-rows-overlap",
@@ -163,9 +170,14 @@ CATALOGUE: tuple[Check, ...] = (
         unless=(*_BAD_GRAPH, "SM209", *_BAD_VERSION, *_WRONG_PLACE),
         cured_by=UPWARD,
     ),
-    Check("SM307", "applied-file-changed", WARNING, version_table.applied_file_changed),
-    Check("SM308", "journal-unfinished", WARNING, version_table.journal_unfinished),
+    Check("SM307", "applied-file-changed", WARNING, journal.applied_file_changed),
+    Check("SM308", "journal-unfinished", WARNING, journal.journal_unfinished),
     Check("SM309", "version-cut-off", ERROR, version_table.version_cut_off, ALL),
+    Check("SM310", "on-another-branch", ERROR, lost.on_another_branch, ALL, ("SM106",)),
+    Check("SM311", "ids-rewritten", ERROR, lost.ids_rewritten, ALL, _NO_HISTORY),
+    Check("SM312", "in-another-folder", ERROR, lost.in_another_folder, ALL, ("SM106",)),
+    Check("SM313", "version-misspelt", ERROR, version_table.version_misspelt, ALL),
+    Check("SM314", "database-of-another-bind", ERROR, binds.database_of_another_bind, UPWARD),
     Check("SM401", "leftover-empty", WARNING, schema.leftover_empty),
     Check("SM402", "leftover-copy", WARNING, schema.leftover_copy),
     Check(
@@ -176,10 +188,10 @@ CATALOGUE: tuple[Check, ...] = (
         ("upgrade", "downgrade", "deploy"),
     ),
     Check("SM404", "tables-without-model", INFO, schema.tables_without_model),
-    Check("SM405", "model-tables-missing", WARNING, schema.model_tables_missing),
-    Check("SM406", "wrong-revision", ERROR, drift.wrong_revision, CHANGING),
-    Check("SM407", "objects-missing", ERROR, drift.objects_missing, unless=("SM403",)),
-    Check("SM408", "objects-added", WARNING, drift.objects_added),
+    Check("SM405", "model-tables-missing", WARNING, schema.model_tables_missing, unless=_OTHERS),
+    Check("SM406", "wrong-revision", ERROR, drift.wrong_revision, CHANGING, unless=_OTHERS),
+    Check("SM407", "objects-missing", ERROR, drift.objects_missing, unless=("SM403", *_OTHERS)),
+    Check("SM408", "objects-added", WARNING, drift.objects_added, unless=_OTHERS),
     Check("SM409", "objects-changed", WARNING, drift.objects_changed),
     Check("SM410", "pending-already-there", ERROR, drift.pending_already_there, _UP),
     Check("SM411", "pending-half-there", ERROR, drift.pending_half_there, _UP),

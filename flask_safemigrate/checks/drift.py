@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from flask_safemigrate.checks.found import Found, at_places, named, reached, things
 from flask_safemigrate.evidence import Difference, Evidence
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import DatabaseState, State
 
 #: What ``flask db migrate`` sees; the rest of a table a person must write down.
@@ -67,6 +67,7 @@ def wrong_revision(state: State) -> Iterator[Found]:
             f"flask db doctor --fix (flask db stamp {stamp}), then flask db safe-upgrade",
             bind=database.bind,
             repair=f"stamps '{stamp}'",
+            steps=(Step("stamp", place),),
             subject=" ".join(place),
         )
 
@@ -206,6 +207,7 @@ def pending_already_there(state: State) -> Iterator[Found]:
                 "flask db safe-upgrade",
                 bind=database.bind,
                 repair=f"stamps '{' '.join(place)}'",
+                steps=(Step("stamp", place),),
                 subject=" ".join(place),
             )
         elif place is None:

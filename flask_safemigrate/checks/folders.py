@@ -54,6 +54,11 @@ def migrations_folder_missing(state: State) -> Iterator[Found]:
     )
 
 
+def _known_to_git(state: State) -> bool:
+    """Whether it is known where the files went, which is the cause and is reported."""
+    return any(lost.fate or lost.other_path for lost in state.provenance.lost.values())
+
+
 def versions_folder_missing(state: State) -> Iterator[Found]:
     """The migrations folder has no ``versions/``.
 
@@ -74,6 +79,8 @@ def versions_folder_missing(state: State) -> Iterator[Found]:
         return
     folder = project.locations[0] if project.locations else f"{project.directory}/versions"
     migrated = [d for d in reached(state) if d.version_rows]
+    if _known_to_git(state):
+        return
     used = in_use(state)
     if migrated:
         first = migrated[0]
@@ -112,6 +119,8 @@ def history_empty(state: State) -> Iterator[Found]:
     """
     project, history = state.project, state.history
     if history.revisions or history.broken or not project.versions_exists:
+        return
+    if _known_to_git(state):
         return
     migrated = [d for d in reached(state) if d.version_rows]
     if migrated:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from flask_safemigrate.evidence import Difference
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Step
+from flask_safemigrate.provenance import Commit
 from flask_safemigrate.state import DatabaseState, History, ProjectState, State
 
 #: The commands that a check can forbid.
@@ -25,6 +26,7 @@ class Found:
     :param blocks: the commands that must not start; None means as the catalogue says.
     :param file: the source file that it is about, "" for none.
     :param line: line of that file, 1 is the first.
+    :param steps: what the repair does, where the code alone does not say it.
     """
 
     message: str
@@ -37,6 +39,7 @@ class Found:
     subject: str = ""
     file: str = ""
     line: int | None = None
+    steps: tuple[Step, ...] = ()
 
 
 def listed(names: Iterable[str], limit: int = 5) -> str:
@@ -91,6 +94,14 @@ def things(differences: Iterable[Difference], limit: int = 5) -> str:
     if len(every) > limit:
         return f"{', '.join(every[:limit])} and {len(every) - limit} more"
     return " and ".join(part for part in (", ".join(every[:-1]), *every[-1:]) if part)
+
+
+def commit(made: Commit | None) -> str:
+    """``commit 9f3e1c2 ("cleanup", Ann, 2024-01-31)``."""
+    if made is None:
+        return "a change that is not committed"
+    subject = made.subject if len(made.subject) <= 60 else f"{made.subject[:57]}..."
+    return f'commit {made.id} ("{subject}", {made.author}, {made.date})'
 
 
 def file(path: str) -> str:

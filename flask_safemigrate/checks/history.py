@@ -1,18 +1,16 @@
-"""SM2xx: the revision files and the graph that they form."""
+"""SM2xx: what comes after what."""
 
 from __future__ import annotations
 
 import difflib
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from flask_safemigrate.checks.found import Found, counted, file, listed, named, reached
+from flask_safemigrate.checks.found import Found, commit, file, listed, named, reached
+from flask_safemigrate.checks.tracing import by_hand, chain, looked, restoring, went
+from flask_safemigrate.findings import Step
+from flask_safemigrate.provenance import Lost
 from flask_safemigrate.state import History, Revision, State
-
-# Alembic's own words: RevisionMap refuses these in an id, and makes the column this wide.
-_ILLEGAL = "@-+:"
-_WIDTH = 32
 
 
 def _explained(history: History, missing: str) -> bool:
@@ -20,15 +18,43 @@ def _explained(history: History, missing: str) -> bool:
     return any(b.id == missing or missing in file(b.path) for b in history.broken)
 
 
-def _nearest(history: History, revision: Revision, missing: str) -> str | None:
-    """The revision that was probably meant."""
+def _meant(state: State, child: Revision, missing: str) -> tuple[str, str] | None:
+    """The revision that a wrong ``down_revision`` means, and what proves it."""
+    history = state.history
+    after = history.descendants(child.id)
+    became = state.provenance.lost.get(missing, Lost(missing)).became
+    plain = missing.strip().removesuffix(".py")
     for other in history.by_id.values():
-        # A file name instead of an id.
-        if PurePath(other.path).stem == missing.removesuffix(".py") and other.id != revision.id:
-            return other.id
-    others = [id for id in history.by_id if id != revision.id]
-    near = difflib.get_close_matches(missing, others, n=1, cutoff=0.7)
-    return near[0] if near else None
+        if other.id in after:
+            continue
+        if other.id == became:
+            made = commit(state.provenance.lost[missing].commit)
+            return other.id, f"{made} gave '{missing}' this id"
+        if PurePath(other.path).stem == plain:
+            return other.id, "it is the name of the file and not the id"
+        if other.id.lower() == plain.lower():
+            return other.id, "only blanks or capitals differ"
+        if child.revises == (other.id,) and len(child.parents) == 1:
+            return other.id, f'the docstring of "{file(child.path)}" still says so'
+    return None
+
+
+def _nearest(history: History, child: Revision, missing: str) -> tuple[str, str]:
+    """The revision that was probably meant, and why; empty where none stands out."""
+    after = history.descendants(child.id)
+    others = [r for r in history.by_id.values() if r.id not in after]
+    near = difflib.get_close_matches(missing, [r.id for r in others], n=1, cutoff=0.7)
+    if near:
+        return near[0], ""
+    ends = [
+        r
+        for r in others
+        if r.created and r.created <= child.created and not history.children.get(r.id)
+    ]
+    if ends:
+        newest = max(ends, key=lambda r: r.created)
+        return newest.id, ", the newest that was made before it"
+    return "", ""
 
 
 def parent_missing(state: State) -> Iterator[Found]:
@@ -41,28 +67,91 @@ def parent_missing(state: State) -> Iterator[Found]:
         ``down_revision = 'a1b2'``, and no file has ``revision = 'a1b2'``. Alembic answers with
         ``KeyError: 'a1b2'``.
     Fix
-        Bring the file back: ``git log --all --diff-filter=D --name-only -- migrations/versions``
-        finds the commit that deleted it. If the id is a slip, correct it.
+        ``flask db doctor --fix`` restores the parent's file from git or from the journal of a
+        database; or corrects ``down_revision`` where it is proven what was meant: git shows that
+        the file was given another id, it holds a file's name, or the docstring still says it.
+        Otherwise bring the file back from the machine that made it.
     Prevention
         Never delete a revision that others may have applied.
     """
     history = state.history
+    children: dict[str, list[Revision]] = {}
     for revision in history.revisions:
         for parent in revision.parents:
-            if parent in history.by_id or _explained(history, parent):
-                continue
-            near = _nearest(history, revision, parent)
-            meant = f" Did you mean {named(history, near)}?" if near else ""
-            yield Found(
-                f"Revision {named(history, revision.id)} comes after '{parent}', which no "
-                f"revision file has.{meant}",
-                revision.path,
-                f"down_revision = '{near}' in {file(revision.path)}"
-                if near
-                else f"bring the file back: git log --all --oneline -- '*{parent}*'",
-                subject=revision.id,
-                file=revision.path,
-            )
+            if parent not in history.by_id and not _explained(history, parent):
+                children.setdefault(parent, []).append(revision)
+    for missing, several in children.items():
+        yield _parent(state, missing, several)
+
+
+def _parent(state: State, missing: str, children: Sequence[Revision]) -> Found:
+    history = state.history
+    child = children[0]
+    lost = state.provenance.lost.get(missing, Lost(missing))
+    who = " and ".join(named(history, r.id) for r in children[:3])
+    more = f" and {len(children) - 3} more" if len(children) > 3 else ""
+    begin = (
+        f"Revision{'s' if len(children) > 1 else ''} {who}{more} "
+        f"come{'' if len(children) > 1 else 's'} after '{missing}', which no revision file has"
+    )
+    at = [d for d in reached(state) if missing in (d.version_rows or ())]
+    here = f' Database "{at[0].label}" is at it.' if at else ""
+    ids = chain(state, missing)
+    meant = [_meant(state, r, missing) for r in children]
+    repair: str | None = None
+    steps: tuple[Step, ...] = ()
+    if ids:
+        repair, steps = restoring(state, ids)
+        message = f"{begin}: {went(lost)}.{here}"
+        hint = f"flask db doctor --fix {repair}{by_hand(lost)}"
+    elif all(meant):
+        proofs = [pair for pair in meant if pair is not None]
+        target, why = proofs[0]
+        steps = tuple(
+            Step("reparent", (r.id, *(id if p == missing else p for p in r.parents)))
+            for r, (id, _) in zip(children, proofs, strict=True)
+        )
+        repair = f"sets down_revision of '{child.id}' to '{target}': {why}"
+        message = (
+            f"{begin}. Did you mean {named(history, target)}? {why[0].upper()}{why[1:]}.{here}"
+        )
+        hint = f"flask db doctor --fix (down_revision = '{target}' in {file(child.path)})"
+    else:
+        near, why = _nearest(history, child, missing)
+        question = f" Did you mean {named(history, near)}{why}?" if near else ""
+        message = f"{begin}.{_where(state, lost) or question}{here}"
+        hint = _advice(state, lost, child, near)
+    return Found(
+        message,
+        child.path,
+        hint,
+        repair=repair,
+        steps=steps,
+        subject=child.id,
+        file=child.path,
+    )
+
+
+def _where(state: State, lost: Lost) -> str:
+    if lost.other_path:
+        return f' "{lost.other_path}" has it.'
+    if lost.fate == "elsewhere":
+        branches = f", on {listed(lost.branches)}" if lost.branches else ", which is on no branch"
+        return f" {commit(lost.commit).capitalize()} has it{branches}."
+    return ""
+
+
+def _advice(state: State, lost: Lost, child: Revision, near: str) -> str:
+    if lost.other_path:
+        return f"mv {lost.other_path} {PurePath(child.path).parent}"
+    if lost.fate == "elsewhere" and lost.commit is not None:
+        place = lost.branches[0] if lost.branches else lost.commit.id
+        return f"git checkout {place} -- ':/{lost.path}'"
+    if near:
+        return f"down_revision = '{near}' in {file(child.path)}"
+    told = looked(state, lost.id).strip()
+    search = f"bring the file back: git log --all --oneline -- '*{lost.id}*'"
+    return f"{search} on the machine that made it. {told}" if told else search
 
 
 def dependency_missing(state: State) -> Iterator[Found]:
@@ -97,19 +186,8 @@ def dependency_missing(state: State) -> Iterator[Found]:
             )
 
 
-def history_cycle(state: State) -> Iterator[Found]:
-    """Revisions come after one another in a circle.
-
-    Cause
-        ``down_revision`` or ``depends_on`` was edited so that a revision is its own ancestor.
-    Example
-        ``a1`` comes after ``b2``, and ``b2`` comes after ``a1``.
-    Fix
-        Correct the ``down_revision`` that closes the circle.
-    Prevention
-        Move a revision only onto one that does not come after it.
-    """
-    history = state.history
+def _circles(history: History) -> Iterator[tuple[str, ...]]:
+    """Circles of revisions, each of which needs the next; one that leads into each knot."""
     waiting = {
         id: {need for need in history.needs(revision) if need in history.by_id}
         for id, revision in history.by_id.items()
@@ -137,200 +215,77 @@ def history_cycle(state: State) -> Iterator[Found]:
         circle = way[way.index(place) :]
         if told.isdisjoint(circle):
             told.update(circle)
-            shown = " -> ".join(f"'{id}'" for id in (*circle, circle[0]))
-            yield Found(
-                f"Revisions need one another in a circle: {shown} (each needs the next).",
-                history.by_id[circle[0]].path,
-                "correct down_revision in one of "
-                + ", ".join(file(history.by_id[id].path) for id in circle[:5]),
-                subject=circle[0],
-                file=history.by_id[circle[0]].path,
-            )
+            yield tuple(circle)
 
 
-def _marks(history: History, head: str) -> frozenset[str]:
-    """Branch labels on the line of history that ends at this head."""
-    labels: set[str] = set()
-    seen: set[str] = set()
-    todo = [head]
-    while todo:
-        revision = history.by_id.get(todo.pop())
-        if revision and revision.id not in seen:
-            seen.add(revision.id)
-            labels.update(revision.labels)
-            todo.extend(revision.parents)
-    return frozenset(labels)
-
-
-def _described(state: State, head: str) -> str:
-    revision = state.history.by_id[head]
-    parts = [part for part in (revision.message, revision.created[:10]) if part]
-    applied = [
-        f'applied in "{d.label}"'
-        for d in reached(state)
-        if head in state.history.ancestors(d.version_rows or ())
+def _wrong_edge(
+    history: History, circle: tuple[str, ...]
+) -> tuple[str, tuple[str, ...] | None, str]:
+    """The revision whose ``down_revision`` is wrong, what it was (None where nothing proves
+    that), and what shows it."""
+    members = set(circle)
+    edited = [
+        history.by_id[id]
+        for id in circle
+        if set(history.by_id[id].revises) != set(history.by_id[id].parents)
+        and members & set(history.by_id[id].parents)
     ]
-    return f"'{head}' ({', '.join((*parts, file(revision.path), *applied))})"
-
-
-def several_heads(state: State) -> Iterator[Found]:
-    """The history has more than one head.
-
-    Cause
-        Two revisions were generated on the same parent, usually on two branches that git merged
-        without a conflict. Alembic refuses ``upgrade head``, because there is no single one.
-        Heads whose lines carry branch labels of their own are meant to be there, and are not
-        reported.
-    Example
-        ``a1`` (add users) and ``b2`` (add orders), both after ``90``.
-    Fix
-        ``flask db merge heads -m "merge"`` writes a revision that joins them;
-        ``flask db doctor --fix`` does that. Or give the one that nobody has applied the other as
-        its ``down_revision``. ``--allow SM209`` applies both as they are.
-    Prevention
-        Let ``flask db doctor`` run in CI on the merged result of every pull request.
-    """
-    history = state.history
-    heads = history.heads
-    if len(heads) < 2:
-        return
-    marks = [_marks(history, head) for head in heads]
-    if all(own - frozenset().union(*(m for m in marks if m is not own)) for own in marks):
-        return
-    touched = [frozenset(history.by_id[head].tables) for head in heads]
-    shared = sorted(t for t, n in Counter(t for ts in touched for t in ts).items() if n > 1)
-    about = f" They touch the same tables: {listed(shared)}." if shared else ""
-    yield Found(
-        f"There are {len(heads)} heads: "
-        f"{', '.join(_described(state, head) for head in heads)}.{about}",
-        history.by_id[heads[0]].path,
-        'flask db merge heads -m "merge", or flask db doctor --fix',
-        repair="writes a revision that merges the heads",
-        subject=" ".join(heads),
-        file=history.by_id[heads[0]].path,
-    )
-
-
-def duplicate_revision(state: State) -> Iterator[Found]:
-    """Two files have the same revision id.
-
-    Cause
-        A file was copied, renamed without deleting the old one, or written by hand with an id that
-        exists. Alembic only warns, and takes one of them.
-    Example
-        ``a1b2_add_users.py`` and ``a1b2_add_users_copy.py``.
-    Fix
-        Delete the copy. If both are needed, give one a new id and the other as its parent.
-    Prevention
-        Make revisions with ``flask db revision``, not by copying.
-    """
-    paths: dict[str, list[str]] = {}
-    for revision in state.history.revisions:
-        paths.setdefault(revision.id, []).append(revision.path)
-    for id, files in paths.items():
-        if len(files) > 1:
-            names = " and ".join(f'"{file(path)}"' for path in files)
-            yield Found(
-                f"{counted(len(files), 'file')} have the revision id '{id}': {names}.",
-                files[1],
-                f"delete the copy, or write a new revision id into {file(files[1])}",
-                subject=id,
-                file=files[1],
-            )
-
-
-def duplicate_label(state: State) -> Iterator[Found]:
-    """Two revisions have the same branch label.
-
-    Cause
-        A label names one branch; Alembic stops at the second revision that carries it. A label
-        must also differ from every revision id.
-    Example
-        ``branch_labels = ('accounts',)`` in two files, after one was copied.
-    Fix
-        Set ``branch_labels = None`` in one of them.
-    Prevention
-        Label only the first revision of a branch; those after it belong to it.
-    """
-    owners: dict[str, str] = {}
-    for revision in state.history.by_id.values():
-        for label in revision.labels:
-            other = (
-                label if label in state.history.by_id else owners.setdefault(label, revision.id)
-            )
-            if other != revision.id or label == revision.id:
-                yield Found(
-                    f"Branch label '{label}' of revision '{revision.id}' is "
-                    + (
-                        f"the id of revision '{label}'."
-                        if other == label
-                        else f"also that of revision '{other}'."
-                    ),
-                    revision.path,
-                    f"branch_labels = None in {file(revision.path)}",
-                    subject=revision.id,
-                    file=revision.path,
-                )
-
-
-def revision_id_characters(state: State) -> Iterator[Found]:
-    """A revision id holds characters that Alembic forbids.
-
-    Cause
-        ``@``, ``-``, ``+`` and ``:`` have a meaning in targets such as ``label@head``, ``-1`` and
-        ``a1:b2``; Alembic refuses an id that holds one.
-    Example
-        ``revision = '2024-01-31-add-users'``.
-    Fix
-        Write underscores instead, in this file and in ``down_revision`` of those that follow.
-    Prevention
-        Let ``flask db revision`` choose the id.
-    """
-    for revision in state.history.revisions:
-        bad = [character for character in _ILLEGAL if character in revision.id]
-        if bad:
-            better = revision.id
-            for character in bad:
-                better = better.replace(character, "_")
-            yield Found(
-                f"Revision id '{revision.id}' holds {listed(bad)}, which Alembic does not allow "
-                "in an id.",
-                revision.path,
-                f"revision = '{better}', and the same in down_revision of what follows it",
-                subject=revision.id,
-                file=revision.path,
-            )
-
-
-def revision_id_too_long(state: State) -> Iterator[Found]:
-    """A revision id does not fit into the version table.
-
-    Cause
-        Alembic makes the column ``version_num`` 32 characters wide. SQLite stores longer ids all
-        the same; PostgreSQL and MySQL refuse them, after the revision has run.
-    Example
-        ``revision = '2024_01_31_add_the_column_title_to_posts'``.
-    Fix
-        Shorten the id before anyone applies it, in this file and in ``down_revision`` of those
-        that follow.
-    Prevention
-        Put the words into the message (``-m``), which becomes part of the file name.
-    """
-    history = state.history
-    stored = {
+    if len(edited) == 1:
+        (revision,) = edited
+        was = revision.revises
+        whole = all(id in history.by_id and id not in members for id in was)
+        said = " and ".join(f"'{id}'" for id in was) or "nothing"
+        # An empty line means the first revision; a missing one means nothing.
+        if whole and (was or not any(not r.parents for r in history.revisions)):
+            why = f"its docstring still says that it comes after {said}"
+            return revision.id, was, why
+        return revision.id, None, f"its docstring says that it comes after {said}"
+    older = [
         id
-        for database in reached(state)
-        if any(len(row) > _WIDTH for row in database.version_rows or ())
-        for id in history.ancestors(database.version_rows or ())
-    }
-    for revision in history.revisions:
-        if len(revision.id) > _WIDTH and revision.id not in stored:
-            yield Found(
-                f"Revision id '{revision.id}' has {len(revision.id)} characters; the version "
-                f"table holds {_WIDTH}, and PostgreSQL and MySQL refuse more.",
-                revision.path,
-                f"shorten it to {_WIDTH} characters in {file(revision.path)} and in "
-                "down_revision of what follows it",
-                subject=revision.id,
-                file=revision.path,
-            )
+        for id, need in zip(circle, (*circle[1:], circle[0]), strict=True)
+        if history.by_id[id].created and history.by_id[id].created < history.by_id[need].created
+    ]
+    if len(older) == 1:
+        return older[0], None, "it was made before the one that it comes after"
+    return "", None, ""
+
+
+def history_cycle(state: State) -> Iterator[Found]:
+    """Revisions come after one another in a circle.
+
+    Cause
+        ``down_revision`` or ``depends_on`` was edited so that a revision is its own ancestor.
+    Example
+        ``a1`` comes after ``b2``, and ``b2`` comes after ``a1``.
+    Fix
+        Correct the ``down_revision`` that closes the circle. ``flask db doctor --fix`` does it
+        where the docstring of exactly one of the files (``Revises:``) still says what it was.
+    Prevention
+        Move a revision only onto one that does not come after it.
+    """
+    history = state.history
+    for circle in _circles(history):
+        shown = " -> ".join(f"'{id}'" for id in (*circle, circle[0]))
+        wrong, was, why = _wrong_edge(history, circle)
+        files = ", ".join(file(history.by_id[id].path) for id in circle[:5])
+        blame = f" The wrong one is probably {named(history, wrong)}: {why}." if wrong else ""
+        repair = None
+        steps: tuple[Step, ...] = ()
+        if was is not None:
+            steps = (Step("reparent", (wrong, *was)),)
+            after = " and ".join(f"'{id}'" for id in was) or "nothing"
+            repair = f"lets '{wrong}' come after {after} again: {why}"
+        path = history.by_id[wrong or circle[0]].path
+        yield Found(
+            f"Revisions need one another in a circle: {shown} (each needs the next).{blame}",
+            path,
+            f"flask db doctor --fix {repair}"
+            if repair
+            else f"correct down_revision in {file(path)}"
+            if wrong
+            else f"correct down_revision in one of {files}",
+            repair=repair,
+            steps=steps,
+            subject=circle[0],
+            file=path,
+        )

@@ -1,135 +1,24 @@
-"""SM3xx: what the version table and the journal of a database say."""
+"""SM3xx: what the version table of a database says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from flask_safemigrate.checks.found import (
     Found,
     at_places,
     counted,
-    file,
     listed,
     named,
     reached,
     rows,
     tables,
     things,
-    versions,
 )
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.checks.proof import proven
+from flask_safemigrate.checks.tracing import cut_from, nearly
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import DatabaseState, State
-
-# The width of Alembic's column, where servers cut or refuse what is longer.
-_WIDTH = 32
-
-
-def _unknown(state: State, database: DatabaseState) -> list[str]:
-    """Rows that no revision file explains, not even a broken one."""
-    history = state.history
-    return [
-        row
-        for row in dict.fromkeys(database.version_rows or ())
-        if row not in history.by_id
-        and not any(b.id == row or row in file(b.path) for b in history.broken)
-        and not _cut_from(state, row)
-    ]
-
-
-def _cut_from(state: State, row: str) -> list[str]:
-    if len(row) < _WIDTH or row in state.history.by_id:
-        return []
-    return [id for id in state.history.by_id if len(id) > len(row) and id.startswith(row)]
-
-
-def _applied_by_us(database: DatabaseState, id: str) -> list[tuple[str, str]]:
-    """When and where our commands applied a revision to this database."""
-    return [
-        (row.finished or row.started, row.host)
-        for row in database.journal
-        if row.kind == "revision" and row.subject == id and row.direction == "upgrade"
-    ]
-
-
-def unknown_revision(state: State) -> Iterator[Found]:
-    """The database is at a revision that no file has.
-
-    Cause
-        The file was deleted, was never committed, lives on another branch, or this is another
-        application's database. Alembic says ``Can't locate revision identified by ...``.
-    Example
-        ``alembic_version`` holds ``a1b2``; the file was removed to "start afresh".
-    Fix
-        Bring the file back: ``git log --all --oneline -- '*a1b2*'`` finds its commit, and
-        ``git checkout COMMIT -- PATH`` restores it. Do not empty ``alembic_version``: the next
-        upgrade would create every table again. If it is certain which revision the schema equals,
-        ``UPDATE alembic_version SET version_num = 'REVISION'`` says so.
-    Prevention
-        Never delete a revision that any database has applied.
-    """
-    for database in reached(state):
-        unknown = _unknown(state, database)
-        proof = (
-            _proven(state, database) if set(unknown) == set(database.version_rows or ()) else None
-        )
-        for row in unknown:
-            if not _applied_by_us(database, row):
-                find = (
-                    f"find the file: git log --all --oneline -- '*{row}*', "
-                    "then git checkout COMMIT -- PATH"
-                )
-                yield Found(
-                    f"Database \"{database.label}\" is at revision '{row}', which no file in "
-                    f"{versions(state.project)} has."
-                    + (
-                        f" Its schema equals {proof.place}: the ids were rewritten, or the file "
-                        "that is gone changed no table."
-                        if proof
-                        else ""
-                    ),
-                    database.location,
-                    f"flask db doctor --fix stamps '{proof.stamp}'; or, if the file should be "
-                    f"there, {find}"
-                    if proof
-                    else f"{find}; never delete the row",
-                    bind=database.bind,
-                    repair=f"stamps '{proof.stamp}' in place of '{row}'" if proof else None,
-                    subject=proof.stamp if proof else row,
-                )
-
-
-def database_ahead(state: State) -> Iterator[Found]:
-    """The database is newer than this code.
-
-    Cause
-        A newer version of the application applied a revision that this one does not have: an older
-        release was deployed again, or a branch without the revision is checked out. The journal
-        proves that it was applied here.
-    Example
-        Release 12 was rolled back to 11; the database stays at 12's revision.
-    Fix
-        Run the newer code. To go back, restore the snapshot that was taken before that upgrade, or
-        let the newer code downgrade first. Do not stamp: the newer schema stays.
-    Prevention
-        Before a rollback, ``flask db safe-downgrade`` with the code that is leaving.
-    """
-    for database in reached(state):
-        for row in _unknown(state, database):
-            applied = _applied_by_us(database, row)
-            if applied:
-                when, host = applied[-1]
-                by = f" from host '{host}'" if host else ""
-                yield Found(
-                    f"Database \"{database.label}\" is newer than this code: revision '{row}', "
-                    f"which {versions(state.project)} does not have, was applied "
-                    f"{when[:16].replace('T', ' ')} UTC{by}.",
-                    database.location,
-                    f"run the code that has '{row}', or go back with flask db snapshots and "
-                    "flask db restore ID; do not stamp",
-                    bind=database.bind,
-                    subject=row,
-                )
 
 
 def _unversioned(state: State, database: DatabaseState) -> tuple[str, Severity | None]:
@@ -144,38 +33,6 @@ def _unversioned(state: State, database: DatabaseState) -> tuple[str, Severity |
     if wanted:
         return f"{len(known)} of the {len(wanted)} tables of the models among them", None
     return listed(there), None
-
-
-@dataclass(frozen=True)
-class _Proof:
-    """The revision whose schema a database has.
-
-    :param place: as messages name it.
-    :param stamp: its ids, as ``flask db stamp`` takes them.
-    :param newest: whether nothing comes after it.
-    """
-
-    place: str
-    stamp: str
-    newest: bool
-
-
-def _proven(state: State, database: DatabaseState) -> _Proof | None:
-    evidence = state.evidence.get(database.bind)
-    if evidence is None or not evidence.equals or not evidence.equals[0]:
-        return None
-    first = evidence.equals[0]
-    newest = state.history.ancestors(first) == frozenset(state.history.by_id)
-    place = at_places(state.history, first) + (", the newest" if newest else "")
-    if evidence.but:
-        place += f" (but for {things(evidence.but, 3)})"
-    others = [id for ids in evidence.equals[1:] for id in ids]
-    if others:
-        place += (
-            f"; so {'does' if len(others) == 1 else 'do'} {listed(others, 3)}, which "
-            "changes rows at most"
-        )
-    return _Proof(place, " ".join(first), newest)
 
 
 def _unproven(state: State, database: DatabaseState) -> tuple[str, str]:
@@ -216,7 +73,7 @@ def _create_all(state: State) -> str:
 
 def _without_version(state: State, database: DatabaseState, lacks: str) -> Found:
     """Tables whose version nobody has written down."""
-    proof = _proven(state, database)
+    proof = proven(state, database)
     there = tables(database)
     begin = (
         f'Database "{database.label}" has {counted(len(there), "table")}{rows(database, there)}, '
@@ -224,12 +81,14 @@ def _without_version(state: State, database: DatabaseState, lacks: str) -> Found
     )
     if proof is not None:
         then = "" if proof.newest else ", then flask db safe-upgrade"
+        up = "" if proof.newest else " and upgrades to the newest"
         return Found(
             f"{begin}. The schema equals {proof.place}.{_create_all(state)}",
             database.location,
-            f"flask db doctor --fix (flask db stamp {proof.stamp}){then}",
+            f"flask db doctor --fix (flask db stamp {proof.stamp}{then})",
             bind=database.bind,
-            repair=f"stamps '{proof.stamp}'",
+            repair=f"stamps '{proof.stamp}'{up}",
+            steps=(proof.step, *(() if proof.newest else (Step("upgrade"),))),
             subject=proof.stamp,
         )
     what, severity = _unversioned(state, database)
@@ -245,8 +104,6 @@ def _without_version(state: State, database: DatabaseState, lacks: str) -> Found
         blocks=() if severity else None,
     )
 
-
-_SHOWN = 120  # characters of a statement in a finding
 
 _STAMP = (
     "if they equal the newest revision, flask db stamp head; otherwise flask db stamp REVISION, "
@@ -318,8 +175,10 @@ def version_rows_overlap(state: State) -> Iterator[Found]:
                     f"Table '{database.version_table}' of database \"{database.label}\" names "
                     f"revision '{row}' {found.count(row)} times.",
                     database.location,
-                    f"delete all but one of the rows '{row}'",
+                    "flask db doctor --fix leaves one of the rows",
                     bind=database.bind,
+                    repair=f"leaves one row '{row}' in '{database.version_table}'",
+                    steps=(Step("stamp", tuple(dict.fromkeys(found))),),
                     subject=row,
                 )
             after = [
@@ -336,6 +195,36 @@ def version_rows_overlap(state: State) -> Iterator[Found]:
                     "flask db doctor --fix removes the row of the ancestor",
                     bind=database.bind,
                     repair=f"removes the row '{row}' from '{database.version_table}'",
+                    subject=row,
+                )
+
+
+def version_misspelt(state: State) -> Iterator[Found]:
+    """The version table misspells a revision id.
+
+    Cause
+        The row was written by hand, with blanks, quotes or capitals that the id does not have.
+        Alembic says ``Can't locate revision identified by ...``.
+    Example
+        ``UPDATE alembic_version SET version_num = 'A1B2 '``.
+    Fix
+        ``flask db doctor --fix`` writes the id as the file has it.
+    Prevention
+        Correct the version with ``flask db stamp``, never by SQL.
+    """
+    for database in reached(state):
+        found = database.version_rows or ()
+        for row in dict.fromkeys(found):
+            id = nearly(state, row)
+            if id:
+                yield Found(
+                    f"Database \"{database.label}\" is at revision '{row}', which no file has; "
+                    f"the id is {named(state.history, id)}.",
+                    database.location,
+                    f"flask db doctor --fix stamps '{id}'",
+                    bind=database.bind,
+                    repair=f"stamps '{id}' in place of '{row}'",
+                    steps=(Step("stamp", tuple(id if r == row else r for r in found)),),
                     subject=row,
                 )
 
@@ -392,113 +281,6 @@ def _in_order(state: State) -> list[str]:
     return list(done)
 
 
-def applied_file_changed(state: State) -> Iterator[Found]:
-    """A revision was changed after it was applied.
-
-    Cause
-        The file was edited since our commands ran it here (the journal keeps its checksum). What
-        was added to it later never ran on this database, but runs on every new one.
-    Example
-        A column added to ``create_table`` in last month's revision.
-    Fix
-        Undo the edit, and put the change into a new revision: ``flask db revision -m "..."``.
-    Prevention
-        Treat a revision as read-only once anyone has applied it.
-    """
-    history = state.history
-    for database in reached(state):
-        have = history.ancestors(database.version_rows or ())
-        ran = {
-            row.subject: row
-            for row in database.journal
-            if row.kind == "revision" and row.direction == "upgrade" and row.checksum
-        }
-        for id, row in ran.items():
-            now = state.checksums.get(id)
-            if id in have and now and now != row.checksum:
-                yield Found(
-                    f'"{file(history.by_id[id].path)}" was changed after revision '
-                    f'{named(history, id)} was applied to database "{database.label}" '
-                    f"on {row.started[:10]}.",
-                    history.by_id[id].path,
-                    "undo the edit and put the change into a new revision: flask db revision",
-                    bind=database.bind,
-                    subject=id,
-                    file=history.by_id[id].path,
-                )
-
-
-def journal_unfinished(state: State) -> Iterator[Found]:
-    """Work on the database was begun and not finished.
-
-    Cause
-        The process was killed while a revision or a hook ran, or it is still running. MySQL and
-        MariaDB commit every statement that changes the schema, so a part of the revision may be
-        there; on SQLite and PostgreSQL the revision itself was undone.
-    Example
-        The container was stopped in the middle of a release.
-    Fix
-        If nothing runs any more, start the same command again. MariaDB and MySQL go on after the
-        last statement that is in, and run none twice; ``flask db doctor --fix`` does the same.
-    Prevention
-        Give the release phase a time limit that its migrations can keep.
-    """
-    for database in reached(state):
-        yield from _half_applied(state, database)
-        last = {(row.kind, row.subject): row for row in database.journal}
-        for (kind, subject), row in last.items():
-            if row.finished or kind not in ("revision", "hook"):
-                continue
-            half = kind == "revision" and database.dialect in ("mysql", "mariadb")
-            by = f" on host '{row.host}'" if row.host else ""
-            what = f"{row.direction} of revision" if kind == "revision" else "hook"
-            yield Found(
-                f"The {what} '{subject}' of database \"{database.label}\" was begun "
-                f"{row.started[:16].replace('T', ' ')} UTC{by} and did not finish"
-                + ("; a part of it may be there." if half else "."),
-                database.location,
-                "flask db safe-upgrade, once no other one is running"
-                if kind == "revision"
-                else "flask db deploy runs the hooks again",
-                bind=database.bind,
-                severity=Severity.ERROR if half else None,
-                subject=subject,
-            )
-
-
-def _half_applied(state: State, database: DatabaseState) -> Iterator[Found]:
-    """The revision whose statements are in only in part, and which."""
-    have = state.history.ancestors(database.version_rows or ())
-    for revision, direction in dict.fromkeys((r.revision, r.direction) for r in database.progress):
-        done = [
-            row
-            for row in database.progress
-            if (row.revision, row.direction) == (revision, direction) and row.changes
-        ]
-        finished = (revision in have) == (direction == "upgrade")
-        if finished or not done:
-            continue
-        last = " ".join(done[-1].statement.split())
-        last = last if len(last) <= _SHOWN else last[: _SHOWN - 3] + "..."
-        by = f" on host '{done[0].host}'" if done[0].host else ""
-        yield Found(
-            f"The {direction} of revision {named(state.history, revision)} is half applied to "
-            f'database "{database.label}": it was begun '
-            f"{done[0].started[:16].replace('T', ' ')} UTC{by}, "
-            f"{counted(len(done), 'statement')} that "
-            f"change{'s' if len(done) == 1 else ''} something {'is' if len(done) == 1 else 'are'} "
-            f"in, the last of them number {done[-1].position + 1}: {last}",
-            database.location,
-            "flask db safe-upgrade goes on after it"
-            if direction == "upgrade"
-            else "flask db doctor --fix goes on after it",
-            bind=database.bind,
-            severity=Severity.ERROR,
-            repair=f"runs the rest of '{revision}'" if revision in state.history.by_id else None,
-            subject=revision,
-        )
-
-
 def version_cut_off(state: State) -> Iterator[Found]:
     """The version table holds the beginning of a longer revision id.
 
@@ -516,7 +298,7 @@ def version_cut_off(state: State) -> Iterator[Found]:
     """
     for database in reached(state):
         for row in dict.fromkeys(database.version_rows or ()):
-            whole = _cut_from(state, row)
+            whole = cut_from(state, row)
             if whole:
                 yield Found(
                     f"Database \"{database.label}\" is at revision '{row}', which is cut off: "

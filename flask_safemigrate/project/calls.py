@@ -26,12 +26,16 @@ def create_all_calls(root: Path, *, without: Path) -> tuple[str, ...]:
     """
     return tuple(
         f"{path.relative_to(root).as_posix()}:{line}"
-        for path in _sources(root, without)
+        for path in sources(root, without)
         for line in _lines(path)
     )
 
 
-def _sources(root: Path, without: Path) -> Iterator[Path]:
+def sources(root: Path, without: Path | None = None) -> Iterator[Path]:
+    """Python files below a folder, without those of environments and tests.
+
+    :param without: a folder that is left out.
+    """
     left = _MOST_FILES
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(

@@ -41,7 +41,7 @@ _LOCAL = frozenset(
 )
 
 
-def _git(directory: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes | None:
+def git(directory: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes | None:
     """Output of one git command; None if there is no git, no repository or no answer in time."""
     environment = {k: v for k, v in os.environ.items() if k not in _LOCAL}
     environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
@@ -76,7 +76,7 @@ def read_git(directory: Path, folders: Iterable[Path], files: Iterable[str]) -> 
     """
     there = [str(folder) for folder in folders if folder.is_dir()] or [str(directory)]
     wanted = {os.path.realpath(path): path for path in files}
-    others = _git(directory, ["ls-files", "-z", "--others", "--exclude-standard", "--", *there])
+    others = git(directory, ["ls-files", "-z", "--others", "--exclude-standard", "--", *there])
     if others is None:
         return GitFacts()
     untracked = (os.path.realpath(os.path.join(directory, name)) for name in _split(others))
@@ -84,7 +84,7 @@ def read_git(directory: Path, folders: Iterable[Path], files: Iterable[str]) -> 
     # such as "versions/*", and yet every revision in it.
     probes = {os.path.join(folder, "0123456789ab_.py"): folder for folder in there}
     asked = b"".join(os.fsencode(path) + b"\0" for path in (*probes, *wanted))
-    answer = _git(directory, ["check-ignore", "-v", "-z", "--stdin"], asked)
+    answer = git(directory, ["check-ignore", "-v", "-z", "--stdin"], asked)
     fields = _split(answer or b"")
     ignored: list[str] = []
     ignored_by = ""

@@ -29,6 +29,7 @@ _PHASE_LINE = re.compile(
     re.MULTILINE,
 )
 _CREATED = re.compile(r"^[ \t]*Create Date:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_REVISES = re.compile(r"^[ \t]*Revises:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _MARKER = re.compile(r"^(?:<{7}|>{7}|\|{7})(?: |$)|^={7}$", re.MULTILINE)
 _GUESS = re.compile(r"^revision\b[^=\n]*=[ \t]*[\"']([^\"'\n]+)[\"']", re.MULTILINE)
 _LEGACY = re.compile(r"([a-f0-9]+)\.py$")
@@ -213,6 +214,7 @@ def read_header(text: str, path: str) -> Reading:
         message = "it assigns no 'down_revision'"
         return Reading(broken=BrokenFile(path, "no revision", message, id=id))
     created = _CREATED.search(docstring)
+    revises = _REVISES.search(docstring)
     revision = Revision(
         id=id,
         parents=tuple(dict.fromkeys(found["down_revision"])),
@@ -222,5 +224,6 @@ def read_header(text: str, path: str) -> Reading:
         created=created[1] if created else "",
         path=path,
         phase="".join(found.get(_PHASE, ("before",))),
+        revises=tuple(revises[1].replace(",", " ").split()) if revises else (),
     )
     return Reading(revision, broken)

@@ -87,6 +87,12 @@ def _text(path: str) -> str | BrokenFile:
     return text.replace("\r\n", "\n") if "\r" in text else text
 
 
+def read_text(path: str) -> str:
+    """The text of a revision file, "" where it cannot be read."""
+    text = _text(path)
+    return "" if isinstance(text, BrokenFile) else text
+
+
 def _compiled(path: str) -> bool:
     """Whether Python's cache says that this very file has compiled (PEP 552, by time)."""
     try:

@@ -46,7 +46,8 @@ from flask_safemigrate.state import (
     State,
     Table,
 )
-from flask_safemigrate.workflows.ports import Direction, Hook, Request, Say
+from flask_safemigrate.wiring.provenance import Inquiry
+from flask_safemigrate.workflows.ports import Direction, Hook, Repaired, Request, Say
 
 # Alembic and what stands on it is imported where it is used: reading needs none of it.
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Wiring:
         self._hooks = hooks
         self._swapped = swapped
         self._directory = str(directory or app.extensions["migrate"].directory)
-        self._folder = Path(self._directory).absolute()
+        self.folder = Path(self._directory).absolute()
         self._held: dict[str, Held] = {}
         self._taken: dict[str, Snapshot] = {}
 
@@ -108,7 +109,7 @@ class Wiring:
 
     @cached_property
     def _project(self) -> ProjectState:
-        return read_project(self._folder, app=self.app.name, models=self._models, git=False)
+        return read_project(self.folder, app=self.app.name, models=self._models, git=False)
 
     @cached_property
     def _engines(self) -> Mapping[str | None, sa.Engine]:
@@ -187,19 +188,24 @@ class Wiring:
     def read(self, *, thorough: bool = False, compare: bool = False) -> State:
         project = self._project
         if thorough:
-            project = read_project(self._folder, app=self.app.name, models=self._models)
+            project = read_project(self.folder, app=self.app.name, models=self._models)
         project = replace(project, config_problems=self._config_problems)
-        history = read_history(self._folder, compile=thorough)
+        history = read_history(self.folder, compile=thorough)
         databases = tuple(self._ours(self.backend(t).read(t)) for t in self._targets.values())
         noted = {row.subject for d in databases for row in d.journal if row.kind == "revision"}
         sums = {r.id: checksum(r.path) for r in history.revisions if r.id in noted}
         state = State(project, _with_pending(history, databases), databases, sums)
+        state = replace(state, provenance=self.inquiry(project).answer(state, thorough=thorough))
         if not compare:
             return state
         if any(d.tables and not d.version_rows for d in databases):
-            calls = create_all_calls(Path(self.app.root_path), without=self._folder)
+            calls = create_all_calls(Path(self.app.root_path), without=self.folder)
             state = replace(state, project=replace(project, create_all=calls))
         return replace(state, evidence=self._compare(state))
+
+    def inquiry(self, project: ProjectState) -> Inquiry:
+        """What became of files, to be asked."""
+        return Inquiry(self.folder, project.locations, self._targets)
 
     def _ours(self, database: DatabaseState) -> DatabaseState:
         """Leave out the tables that the settings say belong to others."""
@@ -215,13 +221,13 @@ class Wiring:
         from flask_safemigrate.wiring.evidence import Gathering
 
         gathering = Gathering(
-            folder=self._folder,
+            folder=self.folder,
             targets=self._targets,
             metadatas={
                 key or "": metadata
                 for key, metadata in self.app.extensions["migrate"].db.metadatas.items()
             },
-            config=self._config,
+            config=self.config,
             bind_of=self._bind_of,
             options=EngineOptions(schema_edits=self.settings.schema_edits),
             exclude=self.settings.exclude_tables,
@@ -284,7 +290,7 @@ class Wiring:
         on = state.dialect == "sqlite"
         return self.settings.snapshot if on else self.settings.snapshot_servers
 
-    def _config(self) -> Config:
+    def config(self) -> Config:
         """Alembic's configuration as Flask-Migrate makes it."""
         config: Config = self.app.extensions["migrate"].migrate.get_config(
             self._directory, x_arg=list(self.x_arg) or None
@@ -296,7 +302,7 @@ class Wiring:
         from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
         from flask_safemigrate.wiring.guard import Guard
 
-        history = read_history(self._folder)
+        history = read_history(self.folder)
         # A database in memory has one connection, which must not be asked once a transaction is
         # open on it.
         kept = {
@@ -333,7 +339,7 @@ class Wiring:
             )
 
         return Run(
-            config=self._config(),
+            config=self.config(),
             direction=request.direction,
             revision=request.revision,
             plans={plan.bind: plan for plan in plans},
@@ -529,7 +535,7 @@ class Wiring:
 
     def _finish(self, bind: str, revision: str) -> str:
         """Go on with a revision that is half applied."""
-        history = read_history(self._folder)
+        history = read_history(self.folder)
         database = self.backend(self._targets[bind]).read(self._targets[bind])
         direction = next(r.direction for r in database.progress if r.revision == revision)
         plan = plan_half_applied(history, database, revision, direction)
@@ -538,22 +544,38 @@ class Wiring:
         self.apply([plan], request)
         return f"Finished the {direction} of revision '{revision}'."
 
-    def repair(self, finding: Finding) -> str:
-        from flask_safemigrate.wiring import repairs
+    def repair(self, finding: Finding, say: Say) -> Repaired:
+        from flask_safemigrate.wiring import fixing, repairs
 
         target = self._targets.get(finding.bind or "")
-        if target is not None and finding.code == "SM308":
-            return self._finish(target.bind, finding.subject)
-        if target is not None and finding.code in repairs.STAMPING:
-            self._snapshot_for_repair(target)
-        return repairs.repair(finding, self._folder, target, self._config)
+        with self._told(target):
+            if target is not None and finding.code == "SM308":
+                return Repaired(self._finish(target.bind, finding.subject))
+            if finding.steps:
+                return fixing.take_steps(self, finding.steps, target, say)
+            if target is not None and finding.code in repairs.CHANGING:
+                self.snapshot_for_repair(target, say)
+            return Repaired(repairs.repair(finding, self.folder, target))
 
-    def _snapshot_for_repair(self, target: Target) -> None:
+    @contextlib.contextmanager
+    def _told(self, target: Target | None) -> Iterator[None]:
+        """Turn what the system or the driver raises into what a person can read."""
+        try:
+            yield
+        except OSError as error:
+            raise SafeMigrateError(f"{error.strerror or error}: {error.filename}") from error
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            known = self._explain(target.bind, error) if target is not None else None
+            first = str(getattr(error, "orig", error)).strip().splitlines()[0]
+            raise known or SafeMigrateError(first) from error
+
+    def snapshot_for_repair(self, target: Target, say: Say) -> None:
+        """Copy the database if the settings want that before it is changed."""
         state = self.backend(target).read(target)
         settings = self.settings
         wanted = settings.snapshot if state.dialect == "sqlite" else settings.snapshot_servers
         if wanted and state.location != _MEMORY:
-            self.take_snapshot(target.bind, "doctor --fix", lambda progress: None)
+            self.take_snapshot(target.bind, "doctor --fix", say)
 
 
 def _with_pending(history: History, databases: Sequence[DatabaseState]) -> History:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
-from flask_safemigrate.alembic_bridge.merge import merge_heads
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.statements import plain
@@ -18,8 +15,8 @@ from flask_safemigrate.findings import Finding
 from flask_safemigrate.project.locations import read_locations
 
 _ORIGINAL = "_alembic_tmp_"
-#: Repairs that write another revision into the version table.
-STAMPING = ("SM301", "SM302", "SM303", "SM406", "SM410")
+#: Repairs that change what a database holds.
+CHANGING = ("SM305", "SM401", "SM403")
 
 
 def _make_versions(directory: Path) -> str:
@@ -55,7 +52,8 @@ def _remove_version(target: Target, revision: str) -> str:
     return f"Removed the row '{revision}' from \"{target.version_table}\"."
 
 
-def _stamp(target: Target, revisions: tuple[str, ...]) -> str:
+def stamp(target: Target, revisions: tuple[str, ...]) -> str:
+    """Let the version table name these revisions and no other."""
     with target.engine.begin() as connection:
         context = MigrationContext.configure(
             connection,
@@ -72,6 +70,23 @@ def _stamp(target: Target, revisions: tuple[str, ...]) -> str:
     return f'Stamped {named} in "{target.version_table}" of {target.engine.url.database}.'
 
 
+def unstamp(target: Target, before: tuple[str, ...] | None, stamped: tuple[str, ...]) -> None:
+    """Take a stamp back, unless the version table names something else by now."""
+    table = sa.table(target.version_table, sa.column("version_num"), schema=target.version_schema)
+    with target.engine.begin() as connection:
+        rows = connection.execute(sa.select(table.c.version_num)).scalars().all()
+        if set(rows) != set(stamped):
+            return
+        connection.execute(sa.delete(table))
+        for revision in before or ():
+            connection.execute(table.insert().values(version_num=revision))
+        if before is None:
+            name = connection.dialect.identifier_preparer.format_table(
+                sa.Table(target.version_table, sa.MetaData(), schema=target.version_schema)
+            )
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+
+
 def _drop_index(target: Target, index: str) -> str:
     # Whatever was read before may have changed; only an invalid index may go.
     invalid = {i.name: i for i in backend_for(target.engine).read(target).invalid_indexes}
@@ -83,9 +98,7 @@ def _drop_index(target: Target, index: str) -> str:
     return f"Dropped the invalid index {index}. It was: {invalid[index].definition}"
 
 
-def repair(
-    finding: Finding, directory: Path, target: Target | None, config: Callable[[], Config]
-) -> str:
+def repair(finding: Finding, directory: Path, target: Target | None) -> str:
     """Repair one finding and say what was done.
 
     :param directory: the migrations folder.
@@ -94,12 +107,8 @@ def repair(
     """
     if finding.code == "SM107":
         return _make_versions(directory)
-    if finding.code == "SM209":
-        return merge_heads(config())
     if target is not None and finding.code == "SM305":
         return _remove_version(target, finding.subject)
-    if target is not None and finding.code in STAMPING:
-        return _stamp(target, tuple(finding.subject.split()))
     if target is not None and finding.code == "SM524":
         return _drop_index(target, finding.subject)
     if target is not None and finding.code == "SM401":

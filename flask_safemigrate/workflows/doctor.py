@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from flask_safemigrate.checks import catalogue
@@ -30,7 +30,7 @@ def doctor(
     :param fast: do not compare the schemas, for which the history is replayed.
     """
 
-    def examine(repairs: tuple[str, ...] = ()) -> Outcome:
+    def examine() -> Outcome:
         state, findings = catalogue.examine(
             ports.read(thorough=True, compare=not fast), select, ignore, settings=ports.settings
         )
@@ -40,7 +40,6 @@ def doctor(
             databases=state.databases,
             state=state,
             findings=findings,
-            repairs=repairs,
         )
 
     def work() -> Outcome:
@@ -52,23 +51,78 @@ def doctor(
             return replace(outcome, notes=("Nothing here can be repaired by this command.",))
         if confirm is not None and not confirm(replace(outcome, findings=tuple(todo))):
             return replace(outcome, notes=("Nothing was changed.",))
-        wait = ports.settings.lock_wait
         binds = sorted({f.bind for f in todo if f.bind is not None})
-        done: list[str] = []
-        with ports.lock(binds, wait, say):
+        with ports.lock(binds, ports.settings.lock_wait, say):
             # Another process may have changed something since.
-            still = {_identity(f) for f in examine().findings}
-            for finding in todo:
-                if _identity(finding) not in still:
-                    done.append(f"{finding.code} is gone; nothing was done about it.")
-                    continue
-                try:
-                    done.append(ports.repair(finding))
-                except SafeMigrateError as error:
-                    done.append(f"{finding.code} was not repaired: {error.message}")
-        return examine(tuple(done))
+            done, not_done = _repair(ports, examine().findings, todo, examine, say)
+        proven = replace(examine(), repairs=tuple(done), notes=tuple(not_done))
+        if not_done and proven.status is Status.DONE:
+            return replace(proven, status=Status.FAILED, error="Not everything was repaired.")
+        return proven
 
     return told("doctor", work)
+
+
+def _repair(
+    ports: Ports,
+    found: Sequence[Finding],
+    todo: Sequence[Finding],
+    examine: Callable[[], Outcome],
+    say: Say,
+) -> tuple[list[str], list[str]]:
+    """Repair one finding after the other, each proven by checks; what was done, and what not.
+
+    Files come first: what a database needs shows once the history is whole.
+    """
+    done: list[str] = []
+    not_done: list[str] = []
+    for finding in sorted(todo, key=lambda f: f.code[:3]):
+        if _identity(finding) not in map(_identity, found):
+            done.append(f"{finding.code} is gone; nothing was done about it.")
+            continue
+        try:
+            repaired = ports.repair(finding, say)
+        except SafeMigrateError as error:
+            hint = f" Hint: {error.hint}" if error.hint else ""
+            not_done.append(f"{finding.code} was not repaired: {error.message}{hint}")
+            continue
+        after = examine().findings
+        worse = _worse(finding, found, after)
+        if worse is not None and repaired.take_back is not None:
+            repaired.take_back()
+            not_done.append(
+                f"{finding.code} was not repaired: the repair brought {worse.code} "
+                f"({worse.message}), and was taken back."
+                if worse.code != finding.code
+                else f"{finding.code} was not repaired: the repair did not help, and was taken "
+                "back."
+            )
+            continue
+        done.append(repaired.said)
+        found = after
+    return done, not_done
+
+
+def _worse(
+    repaired: Finding, before: Sequence[Finding], after: Sequence[Finding]
+) -> Finding | None:
+    """What a repair left or brought, None where it did good.
+
+    Findings that were hidden behind it and show now are none of its doing.
+    """
+    known = set(map(_identity, before)) - {_identity(repaired)}
+    return next(
+        (
+            f
+            for f in after
+            if _identity(f) not in known
+            and (
+                _identity(f) == _identity(repaired)
+                or (f.blocks and f.code.startswith("SM2") and f.code != "SM209")
+            )
+        ),
+        None,
+    )
 
 
 def _identity(finding: Finding) -> tuple[str, str | None, str, str | None]:

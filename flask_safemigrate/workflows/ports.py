@@ -31,6 +31,18 @@ class Hook:
 
 
 @dataclass(frozen=True)
+class Repaired:
+    """What a repair did.
+
+    :param said: in words.
+    :param take_back: undoes it; None where that cannot be.
+    """
+
+    said: str
+    take_back: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True)
 class Request:
     """What was asked for, the same for every workflow that changes something.
 
@@ -114,5 +126,5 @@ class Ports(Protocol):
     def hooks(self, kind: Literal["deploy", "seed"]) -> tuple[Hook, ...]:
         """The hooks of the application, in order."""
 
-    def repair(self, finding: Finding) -> str:
-        """Do what the finding's repair says; returns what was done, in words."""
+    def repair(self, finding: Finding, say: Say) -> Repaired:
+        """Do what the finding's repair says; where that fails, things are as they were."""

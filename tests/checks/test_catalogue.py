@@ -7,14 +7,19 @@ from dataclasses import replace
 import pytest
 
 from flask_safemigrate.checks import (
+    binds,
     configuration,
     database,
     drift,
     environment,
     folders,
+    heads,
     history,
+    journal,
+    lost,
     models,
     revision_files,
+    revision_ids,
     schema,
     version_table,
 )
@@ -47,8 +52,8 @@ from flask_safemigrate.state import (
 
 FILES = {
     "SM1": (configuration, environment, folders, models),
-    "SM2": (revision_files, history),
-    "SM3": (version_table,),
+    "SM2": (revision_files, history, heads, revision_ids),
+    "SM3": (version_table, lost, journal, binds),
     "SM4": (schema, drift),
     "SM5": (database,),
 }

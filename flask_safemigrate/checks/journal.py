@@ -1,0 +1,118 @@
+"""SM3xx: what the journal of a database says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask_safemigrate.checks.found import Found, counted, file, named, reached
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.state import DatabaseState, State
+
+_SHOWN = 120  # characters of a statement in a finding
+
+
+def applied_file_changed(state: State) -> Iterator[Found]:
+    """A revision was changed after it was applied.
+
+    Cause
+        The file was edited since our commands ran it here (the journal keeps its checksum). What
+        was added to it later never ran on this database, but runs on every new one.
+    Example
+        A column added to ``create_table`` in last month's revision.
+    Fix
+        Undo the edit, and put the change into a new revision: ``flask db revision -m "..."``.
+    Prevention
+        Treat a revision as read-only once anyone has applied it.
+    """
+    history = state.history
+    for database in reached(state):
+        have = history.ancestors(database.version_rows or ())
+        ran = {
+            row.subject: row
+            for row in database.journal
+            if row.kind == "revision" and row.direction == "upgrade" and row.checksum
+        }
+        for id, row in ran.items():
+            now = state.checksums.get(id)
+            if id in have and now and now != row.checksum:
+                yield Found(
+                    f'"{file(history.by_id[id].path)}" was changed after revision '
+                    f'{named(history, id)} was applied to database "{database.label}" '
+                    f"on {row.started[:10]}.",
+                    history.by_id[id].path,
+                    "undo the edit and put the change into a new revision: flask db revision",
+                    bind=database.bind,
+                    subject=id,
+                    file=history.by_id[id].path,
+                )
+
+
+def journal_unfinished(state: State) -> Iterator[Found]:
+    """Work on the database was begun and not finished.
+
+    Cause
+        The process was killed while a revision or a hook ran, or it is still running. MySQL and
+        MariaDB commit every statement that changes the schema, so a part of the revision may be
+        there; on SQLite and PostgreSQL the revision itself was undone.
+    Example
+        The container was stopped in the middle of a release.
+    Fix
+        If nothing runs any more, start the same command again. MariaDB and MySQL go on after the
+        last statement that is in, and run none twice; ``flask db doctor --fix`` does the same.
+    Prevention
+        Give the release phase a time limit that its migrations can keep.
+    """
+    for database in reached(state):
+        yield from _half_applied(state, database)
+        last = {(row.kind, row.subject): row for row in database.journal}
+        for (kind, subject), row in last.items():
+            if row.finished or kind not in ("revision", "hook"):
+                continue
+            half = kind == "revision" and database.dialect in ("mysql", "mariadb")
+            by = f" on host '{row.host}'" if row.host else ""
+            what = f"{row.direction} of revision" if kind == "revision" else "hook"
+            yield Found(
+                f"The {what} '{subject}' of database \"{database.label}\" was begun "
+                f"{row.started[:16].replace('T', ' ')} UTC{by} and did not finish"
+                + ("; a part of it may be there." if half else "."),
+                database.location,
+                "flask db safe-upgrade, once no other one is running"
+                if kind == "revision"
+                else "flask db deploy runs the hooks again",
+                bind=database.bind,
+                severity=Severity.ERROR if half else None,
+                subject=subject,
+            )
+
+
+def _half_applied(state: State, database: DatabaseState) -> Iterator[Found]:
+    """The revision whose statements are in only in part, and which."""
+    have = state.history.ancestors(database.version_rows or ())
+    for revision, direction in dict.fromkeys((r.revision, r.direction) for r in database.progress):
+        done = [
+            row
+            for row in database.progress
+            if (row.revision, row.direction) == (revision, direction) and row.changes
+        ]
+        finished = (revision in have) == (direction == "upgrade")
+        if finished or not done:
+            continue
+        last = " ".join(done[-1].statement.split())
+        last = last if len(last) <= _SHOWN else last[: _SHOWN - 3] + "..."
+        by = f" on host '{done[0].host}'" if done[0].host else ""
+        yield Found(
+            f"The {direction} of revision {named(state.history, revision)} is half applied to "
+            f'database "{database.label}": it was begun '
+            f"{done[0].started[:16].replace('T', ' ')} UTC{by}, "
+            f"{counted(len(done), 'statement')} that "
+            f"change{'s' if len(done) == 1 else ''} something {'is' if len(done) == 1 else 'are'} "
+            f"in, the last of them number {done[-1].position + 1}: {last}",
+            database.location,
+            "flask db safe-upgrade goes on after it"
+            if direction == "upgrade"
+            else "flask db doctor --fix goes on after it",
+            bind=database.bind,
+            severity=Severity.ERROR,
+            repair=f"runs the rest of '{revision}'" if revision in state.history.by_id else None,
+            subject=revision,
+        )

@@ -1,0 +1,88 @@
+"""What became of a revision that no file has, in words and steps that checks share."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from flask_safemigrate.checks.found import commit, counted
+from flask_safemigrate.findings import Step
+from flask_safemigrate.provenance import Lost
+from flask_safemigrate.state import State
+
+# The width of Alembic's column, where servers cut or refuse what is longer.
+_WIDTH = 32
+
+
+def cut_from(state: State, row: str) -> list[str]:
+    """Ids of which a row of a version table may be the beginning."""
+    if len(row) < _WIDTH or row in state.history.by_id:
+        return []
+    return [id for id in state.history.by_id if len(id) > len(row) and id.startswith(row)]
+
+
+def nearly(state: State, row: str) -> str:
+    """The id that a row of a version table misspells, "" for none."""
+    plain = row.strip().strip("'\"").lower()
+    ids = [id for id in state.history.by_id if id.lower() == plain]
+    return ids[0] if len(ids) == 1 and row not in state.history.by_id else ""
+
+
+def chain(state: State, id: str) -> tuple[str, ...] | None:
+    """The lost revisions that must come back for one to come back, oldest first.
+
+    :return: None where the text of one cannot be had.
+    """
+    lost = state.provenance.lost
+    found: list[str] = []
+    waiting = [id]
+    while waiting:
+        place = waiting.pop()
+        if place in state.history.by_id or place in state.history.labels or place in found:
+            continue
+        if place not in lost or not lost[place].restorable:
+            return None
+        found.append(place)
+        waiting.extend(lost[place].parents or ())
+    return tuple(reversed(found))
+
+
+def restoring(state: State, ids: tuple[str, ...]) -> tuple[str, tuple[Step, ...]]:
+    """A repair that brings files back, in words and steps."""
+    lost = [state.provenance.lost[id] for id in ids]
+    sources = dict.fromkeys("git" if one.blob else "the journal" for one in lost)
+    names = [PurePath(one.path).name if one.path else f"revision {one.id}" for one in lost]
+    what = f'"{names[0]}"' if len(names) == 1 else counted(len(names), "file")
+    return f"restores {what} from {' and '.join(sources)}", (Step("restore", ids),)
+
+
+def went(lost: Lost) -> str:
+    """How the file of a revision went, as a clause."""
+    if lost.fate == "uncommitted":
+        return f'"{PurePath(lost.path).name}" was deleted here, which is not committed'
+    if lost.fate == "deleted":
+        return f'"{PurePath(lost.path).name}" was deleted in {commit(lost.commit)}'
+    if lost.kept:
+        return "its file is gone, but the journal of the database has its text"
+    return "its file is gone"
+
+
+def by_hand(lost: Lost) -> str:
+    """The command of git that does the same for one file, in brackets."""
+    if lost.fate == "uncommitted":
+        return f" (git checkout HEAD -- ':/{lost.path}')"
+    if lost.fate == "deleted" and lost.commit is not None:
+        return f" (git checkout {lost.commit.id}^ -- ':/{lost.path}')"
+    return ""
+
+
+def looked(state: State, id: str) -> str:
+    """A sentence on where a revision was looked for in vain."""
+    provenance = state.provenance
+    if provenance.git is None:
+        return ""
+    journal = "no journal has it"
+    if not provenance.git:
+        return f" There is no git repository here to ask, and {journal}."
+    if provenance.shallow:
+        return f" Git knows nothing of it, but its history is cut off here; {journal}."
+    return f" No commit on any branch that git has here knows it, and {journal}."
