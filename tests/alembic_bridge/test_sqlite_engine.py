@@ -443,6 +443,19 @@ def test_what_cannot_be_done_is_refused(path: Path, body: str, match: str) -> No
     assert str(error).startswith('Revision "r1", ')
 
 
+def test_a_row_whose_key_is_null_is_named_by_its_rowid(path: Path) -> None:
+    seed(
+        path,
+        "CREATE TABLE t (k VARCHAR(9) PRIMARY KEY, n); INSERT INTO t (oid, k) VALUES (4, 'x'),"
+        " (11, NULL), (12, NULL);",
+    )
+    for body in (
+        "op.alter_column('t', 'k', nullable=False)",
+        "op.create_check_constraint('ck', 't', 'k IS NOT NULL')",
+    ):
+        refuses(path, body, match="2 of 3 rows .*, first rowids 11, 12")
+
+
 def test_not_null_without_default_is_fine_on_an_empty_table(path: Path) -> None:
     seed(path, PLAIN + "DELETE FROM t;")
     upgrade(path, "op.add_column('t', sa.Column('x', sa.Integer, nullable=False))")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from flask_safemigrate.alembic_bridge.sqlite import rules
 from flask_safemigrate.alembic_bridge.sqlite.changeover import report
@@ -25,8 +26,15 @@ from flask_safemigrate.ddl.rebuild import (
     copy_rows,
     lossy_condition,
 )
+from flask_safemigrate.ddl.references import (
+    read_index,
+    read_trigger,
+    rename_index,
+    rename_index_table,
+    rename_referenced_table,
+)
 from flask_safemigrate.ddl.shape import TableShape, read_shape
-from flask_safemigrate.ddl.tokens import fold, quote, quote_string
+from flask_safemigrate.ddl.tokens import fold, quote, quote_string, same_name, unquote
 from flask_safemigrate.errors import OperationRefused, VerificationFailed
 from flask_safemigrate.outcome import TableWork
 
@@ -35,6 +43,25 @@ from flask_safemigrate.outcome import TableWork
 _ENABLE_FOREIGN_KEYS = 1002
 
 _HINT = "let schema edits on, which need no DROP TABLE of a table that others refer to"
+
+
+class _Copy(NamedTuple):
+    """A table and its copy.
+
+    :ivar new: what the table becomes.
+    :ivar statement: copies the rows.
+    :ivar indexes: texts, as those of the triggers and of what puts ANALYZE's findings back.
+    """
+
+    name: str
+    copy: str
+    new: TableShape
+    statement: str
+    rows: int
+    indexes: tuple[str, ...]
+    triggers: tuple[str, ...]
+    counter: int | None
+    statistics: list[str]
 
 
 class ClassicChangeover:
@@ -56,12 +83,18 @@ class ClassicChangeover:
         :raises OperationRefused: the rows break a new rule, or a row of another table would go.
         """
         aside = self._put_aside()
+        later = []
         for step in self.replay.steps:
             if step.owner is None or step.owner.origin is not None:
-                self._native(step)
+                if self._can_wait(step):
+                    later.append(step)
+                else:
+                    self._native(step)
         for table in self.replay.tables.values():
             if table.origin is not None and table.pending:
                 self._rebuild(table)
+        for step in later:
+            self._native(step)
         self._create()
         self._mend_triggers()
         for sql in aside:
@@ -89,6 +122,25 @@ class ClassicChangeover:
         for row in sorted(rows, key=lambda each: each.type):
             self.database.run(f"DROP {row.type.upper()} {quote(row.name)}")
         return [row.sql for row in rows if row.sql is not None]
+
+    def _can_wait(self, step: Native) -> bool:
+        """Whether a table is better dropped when the others have lost their foreign keys to it."""
+        return (
+            step.sql.startswith("DROP TABLE")
+            and self._cascades()
+            and bool(self._referring(step.table))
+            and not any(
+                same_name(name, step.table) for name in (*self.replay.tables, *self._new_names())
+            )
+        )
+
+    def _new_names(self) -> list[str]:
+        """The names that SQLite's statements give to tables."""
+        return [
+            unquote(step.sql.rpartition(" RENAME TO ")[2])
+            for step in self.replay.steps
+            if " RENAME TO " in step.sql
+        ]
 
     def _native(self, step: Native) -> None:
         log = Log()
@@ -153,88 +205,156 @@ class ClassicChangeover:
             fold(each.name) for each in table.columns if each.typed_by or each.real is None
         )
         transition = Transition("rebuild", "", changed, same_rowids=False)
+        relatives = self._relatives(table.name) if self._cascades() else []
         with (
             self.database.logged(log),
-            self._without_cascades(table.name, origin, True),
+            self._without_cascades(table.name, origin, not relatives),
             self._legacy_rename(),
         ):
             broken = self._broken_before(table, new, transition) if filled else {}
-            self._copy(table, new, log)
+            self._copy(table, new, relatives, log)
         with self.database.logged(log):
             rules.prove(self.database, table, new, transition, filled, broken)
         reason = "schema edits are off, and SQLite has no statement for it"
+        if relatives:
+            reason += f"; the rows of {', '.join(map(quote, relatives))} refer to it"
         self.results.append(report(table.name, "rebuild", reason, log, table.origins))
 
     def _broken_before(
         self, table: TrackedTable, new: TableShape, transition: Transition
     ) -> dict[str, int]:
-        old = self._real_shape(table)
+        old = self._real_shape(table.name)
         return rules.broken_before(self.database, table, old, new, transition, real=True)
 
-    def _real_shape(self, table: TrackedTable) -> TableShape:
-        """The table as it is after the native statements."""
+    def _real_shape(self, table: str) -> TableShape:
+        """A table as it is after the native statements."""
         row = next(
             each
             for each in self.database.master()
-            if each.type == "table" and fold(each.name) == fold(table.name)
+            if each.type == "table" and fold(each.name) == fold(table)
         )
         assert row.sql is not None
         return read_shape(row.sql, ())
 
-    def _copy(self, table: TrackedTable, new: TableShape, log: Log) -> None:
-        old = self._real_shape(table)
+    def _copy(self, table: TrackedTable, new: TableShape, relatives: list[str], log: Log) -> None:
+        """Copy a table, and with it others whose rows DROP TABLE would reach.
+
+        These others stay as they are. All copies refer to copies, so that it does not matter what
+        happens to the old rows when the old tables are dropped.
+        """
+        old = self._real_shape(table.name)
         self._check_values(table, old, new)
         lineage = tuple(
             Lineage(each.name, each.real, each.fill, each.constant) for each in table.columns
         )
-        triggers = [
-            each.sql
-            for each in self.mirror.belonging(table.name, "trigger")
-            if each.sql is not None
-        ]
-        counter = self._counter(table.name)
-        statistics = self._statistics(table.name)
-        copy = f"_safemigrate_{table.name}"
+        copies = [self._plan(table.name, old, new, lineage)]
+        for name in relatives:
+            shape = self._real_shape(name)
+            same = tuple(Lineage(each.name, each.name) for each in shape.columns)
+            copies.append(self._plan(name, shape, shape, same))
+        keys = {}
+        for each in copies:
+            self.database.run(self._text_of_copy(each, copies))
+            if relatives:
+                keys.update(self._keys_of(each))
+        for sql in keys.values():
+            self.database.run(sql)
+        with self._lenient():
+            for each in copies:
+                try:
+                    log.rows += self.database.run(each.statement)
+                except Exception as error:
+                    if each is copies[0]:
+                        self._explain(table, old, new, error)
+                    elif "foreign key mismatch" in str(error):
+                        raise refused(
+                            table.origins[-1],
+                            f"the foreign key of table {quote(each.name)} leads to"
+                            f" {quote(table.name)}, which would have no such unique key any more",
+                            "drop the foreign key in the same migration, before it",
+                        ) from error
+                    raise
+        for each in copies:
+            after = self.database.count(each.copy)
+            if each.rows != after:
+                raise VerificationFailed(
+                    f"table {quote(each.name)} had {each.rows:,} rows, its copy has {after:,}"
+                )
+        for sql in [name for each in copies[1:] for name in each.triggers]:
+            # What the foreign keys do to old rows must not fire them.
+            self.database.run(f"DROP TRIGGER {quote(read_trigger(sql).name.value)}")
+        for each in reversed(copies):
+            self.database.run(f"DROP TABLE {quote(each.name)}")
+        for each in copies:
+            self.database.run(f"ALTER TABLE {quote(each.copy)} RENAME TO {quote(each.name)}")
+        for spare in keys:
+            self.database.run(f"DROP INDEX {quote(spare)}")
+        for each in copies:
+            if self.database.count(each.name) != each.rows:
+                raise VerificationFailed(
+                    f"dropping the old table {quote(each.name)} took rows along"
+                )
+            self._furnish(table, each)
+
+    def _plan(
+        self, name: str, old: TableShape, new: TableShape, lineage: tuple[Lineage, ...]
+    ) -> _Copy:
+        copy = f"_safemigrate_{name}"
         while self.mirror.find("table", copy) or self.mirror.find("index", copy):
             copy += "_"
-        # While foreign keys are enforced, a copy that referred to the old table would lose rows
-        # with it, and RENAME leads references along; otherwise RENAME leaves them alone.
-        text = edits.rename_table(
-            read_create_table(new.sql), copy, self_references=self.database.foreign_keys()
+        belonging = {
+            kind: tuple(
+                each.sql for each in self.mirror.belonging(name, kind) if each.sql is not None
+            )
+            for kind in ("index", "trigger")
+        }
+        statement = copy_rows(old, name, new, copy, lineage)
+        return _Copy(
+            name=name,
+            copy=copy,
+            new=new,
+            statement=statement.replace("INSERT INTO", "INSERT OR ABORT INTO", 1),
+            rows=self.database.count(name),
+            indexes=belonging["index"],
+            triggers=belonging["trigger"],
+            counter=self._counter(name),
+            statistics=self._statistics(name),
         )
-        self.database.run(text)
-        before = self.database.count(table.name)
-        try:
-            with self._lenient():
-                log.rows += self.database.run(
-                    copy_rows(old, table.name, new, copy, lineage).replace(
-                        "INSERT INTO", "INSERT OR ABORT INTO", 1
-                    )
-                )
-        except Exception as error:
-            self._explain(table, old, new, error)
-            raise
-        after = self.database.count(copy)
-        if before != after:
-            raise VerificationFailed(
-                f"table {quote(new.name)} had {before:,} rows, its copy has {after:,}"
-            )
-        self.database.run(f"DROP TABLE {quote(table.name)}")
-        self.database.run(f"ALTER TABLE {quote(copy)} RENAME TO {quote(table.name)}")
-        if self.database.count(table.name) != before:
-            raise VerificationFailed(f"dropping the old table {quote(new.name)} took rows along")
-        for sql in [*self._index_texts(table.name), *triggers]:
-            self._make(table, sql)
-        if counter is not None:
-            self.database.run(
-                f"UPDATE sqlite_sequence SET seq = {counter}"
-                f" WHERE name = {quote_string(table.name)}"
-            )
-        for sql in statistics:
-            self.database.run(sql)
 
-    def _index_texts(self, table: str) -> list[str]:
-        return [each.sql for each in self.mirror.belonging(table, "index") if each.sql is not None]
+    def _text_of_copy(self, one: _Copy, copies: list[_Copy]) -> str:
+        """The text of a copy, which refers to copies while foreign keys are enforced.
+
+        What referred to the old table would lose rows with it, and RENAME leads references along
+        then; otherwise RENAME leaves them alone.
+        """
+        enforced = self.database.foreign_keys()
+        table = read_create_table(one.new.sql)
+        for each in copies if enforced else []:
+            if each is not one:
+                table = read_create_table(rename_referenced_table(table, each.name, each.copy))
+        return edits.rename_table(table, one.copy, self_references=enforced)
+
+    def _keys_of(self, made: _Copy) -> dict[str, str]:
+        """Unique indexes, which foreign keys may need, under names that are free, with texts."""
+        found = {}
+        for sql in made.indexes:
+            index = read_index(sql)
+            if index.unique:
+                spare = f"_safemigrate_{index.name.value}"
+                found[spare] = rename_index(rename_index_table(sql, made.copy), spare)
+        return found
+
+    def _furnish(self, table: TrackedTable, made: _Copy) -> None:
+        """Put back what DROP TABLE took along."""
+        for sql in (*made.indexes, *made.triggers):
+            self._make(table, sql)
+        if made.counter is not None:
+            self.database.run(
+                f"UPDATE sqlite_sequence SET seq = {made.counter}"
+                f" WHERE name = {quote_string(made.name)}"
+            )
+        for sql in made.statistics:
+            self.database.run(sql)
 
     def _make(self, table: TrackedTable, sql: str) -> None:
         try:
@@ -368,6 +488,21 @@ class ClassicChangeover:
             yield
         finally:
             driver.setconfig(_ENABLE_FOREIGN_KEYS, True)
+
+    def _cascades(self) -> bool:
+        """Whether DROP TABLE cannot be kept from reaching the rows of other tables."""
+        return self.database.foreign_keys() and not hasattr(self.database.driver, "setconfig")
+
+    def _relatives(self, table: str) -> list[str]:
+        """The tables whose rows refer to a table, directly or through others, parents first."""
+        found = [table]
+        for each in found:
+            found += [
+                name
+                for name in self._referring(each)
+                if fold(name) not in {fold(known) for known in found}
+            ]
+        return found[1:]
 
     def _referring(self, table: str) -> list[str]:
         """Other tables with rows that refer to a table."""

@@ -457,8 +457,17 @@ def _drop_column(replay: Replay, change: changes.DropColumn, origin: Origin) -> 
     indexes = _users(replay, table, change.column, origin)
     views = replay.mirror.view_columns()
     key = questions.primary_key_columns(read)
-    if any(same_name(part, change.column) for part in key):
+    in_key = any(same_name(part, change.column) for part in key)
+    if in_key:
         _must_not_be_parent(replay, table, name, origin)
+    for mine, theirs in replay.mirror.db.execute(
+        'SELECT "from", "to" FROM pragma_foreign_key_list(?) WHERE "table" = ? COLLATE NOCASE',
+        (table.name, table.name),
+    ).fetchall():
+        if not same_name(mine, change.column) and (
+            same_name(theirs, change.column) if theirs is not None else in_key
+        ):
+            raise _used(origin, name, [f"the foreign key of column {quote(mine)}"])
     for index in indexes:
         sql = f"DROP INDEX {quote(index)}"
         replay.mirror.execute(sql)

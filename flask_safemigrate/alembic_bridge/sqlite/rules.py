@@ -209,20 +209,22 @@ def refuse_rows(
 def _examples(database: Database, shape: TableShape, condition: str) -> str:
     read = read_create_table(shape.sql)
     key = questions.primary_key_columns(read)
-    label = "ids"
+    hidden = rowid_name(each.name for each in shape.columns)
+    ways = []
     if len(key) == 1:
-        name = quote(key[0])
+        ways.append(("ids", quote(key[0])))
     elif shape.without_rowid:
-        name, label = " || ', ' || ".join(f"quote({quote(each)})" for each in key), "keys"
-    else:
-        hidden = rowid_name(each.name for each in shape.columns)
-        if hidden is None:
-            return ""
-        name, label = hidden, "rowids"
-    rows = database.read(
-        f"SELECT {name} FROM {quote(shape.name)} WHERE {condition} ORDER BY 1 LIMIT {SHOWN}"
-    )
-    return f", first {label} {', '.join(str(row[0]) for row in rows)}"
+        ways.append(("keys", " || ', ' || ".join(f"quote({quote(each)})" for each in key)))
+    if hidden is not None and not shape.without_rowid:
+        ways.append(("rowids", hidden))
+    for label, name in ways:
+        rows = database.read(
+            f"SELECT {name} FROM {quote(shape.name)} WHERE {condition} ORDER BY 1 LIMIT {SHOWN}"
+        )
+        # A primary key may be NULL in SQLite, which tells nobody which row it is.
+        if all(row[0] is not None for row in rows):
+            return f", first {label} {', '.join(str(row[0]) for row in rows)}"
+    return ""
 
 
 def explain_unique(

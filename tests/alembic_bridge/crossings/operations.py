@@ -167,6 +167,11 @@ def dropped(*columns: str) -> Make:
                 refuses = "a generated column uses it"
             if f"REFERENCES thing ({column}" in feature.after.replace("(own, cdef)", "(own"):
                 refuses = "a foreign key refers to it"
+            own = after.cols.get("own", Col()).more
+            if column == "id" and (
+                "REFERENCES thing" in own or "fk_self" in str(after.constraints)
+            ):
+                refuses = "its own foreign key refers to it"
             if column == "id" and re.search(r"REFERENCES thing( \(id\)| +[^(])", feature.after):
                 refuses = refuses or "a foreign key refers to it"
             if column == "cjunk" and "fts5" in feature.before:
@@ -195,12 +200,7 @@ def dropped(*columns: str) -> Make:
 
 
 def _without_checks(more: str, column: str) -> str:
-    """What is left of a column of its rules that name another one."""
-    rule = more.startswith(("CHECK", "CONSTRAINT ck"))
-    target = re.match(r"REFERENCES thing(?: \((\w+)\))? ", more)
-    if (rule and names(more, column)) or (target and (target[1] or "id") == column):
-        return ""
-    return more
+    return "" if more.startswith(("CHECK", "CONSTRAINT ck")) and names(more, column) else more
 
 
 def constrained(*texts: str, restates: bool = False) -> Make:

@@ -25,9 +25,7 @@ def apply(path: Path, before: Model, outcome: Outcome) -> None:
         db.execute("BEGIN")
         orphans = db.execute("PRAGMA foreign_key_check").fetchall()
         for kind, name in db.execute(
-            "SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL"
-            " AND (type IN ('view', 'trigger') OR type = 'index' AND tbl_name = ?)",
-            (before.name,),
+            "SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'table'"
         ).fetchall():
             db.execute(f'DROP {kind} IF EXISTS "{name}"')
         counter = _counter(db, before.name)
@@ -84,12 +82,16 @@ def _rename_in_children(db: sqlite3.Connection, after: Model) -> None:
         new = after.swap(sql)
         if new == sql:
             continue
-        rows = db.execute(f"SELECT * FROM {name}").fetchall()
+        listed = ", ".join(row[1] for row in db.execute(f"PRAGMA table_info({name})"))
+        rows = db.execute(f"SELECT {listed} FROM {name}").fetchall()
+        counter = _counter(db, name)
         db.execute(f"DROP TABLE {name}")
         db.execute(new)
-        if rows:
-            marks = ", ".join("?" * len(rows[0]))
-            db.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+        for row in rows:
+            marks = ", ".join("?" * len(row))
+            db.execute(f"INSERT INTO {name} ({listed}) VALUES ({marks})", row)
+        if counter is not None:
+            db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (counter, name))
 
 
 def _prove(db: sqlite3.Connection, before: Model, after: Model, orphans: list[Any]) -> None:
