@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -14,6 +15,7 @@ from flask_safemigrate.errors import UsageError
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
+    from flask_safemigrate.checkout import Failure
     from flask_safemigrate.outcome import Outcome, Progress
     from flask_safemigrate.settings import Settings
     from flask_safemigrate.wiring.ports import Wiring
@@ -124,6 +126,10 @@ class SafeMigrate:
             "render_as_batch": render_as_batch,
         }
         self._hooks: dict[str, list[Hook]] = {"deploy": [], "seed": []}
+        #: Whether the application itself never asked for migrations.
+        self.attached = False
+        #: Why the application is only a stand-in for one that could not be loaded.
+        self.failure: Failure | None = None
         if migrate is not None:
             self._take_over(migrate)
         if app is not None and self.db is not None:
@@ -268,7 +274,9 @@ class SafeMigrate:
 
         return read_settings(current_app.config)
 
-    def _wiring(self, directory: str | None = None, x_arg: Sequence[str] = ()) -> Wiring:
+    def _wiring(
+        self, directory: str | None = None, x_arg: Sequence[str] = (), *, offline: bool = False
+    ) -> Wiring:
         from flask_safemigrate.wiring.ports import Wiring
 
         return Wiring(
@@ -277,6 +285,8 @@ class SafeMigrate:
             tuple(x_arg),
             hooks=self.hooks,
             swapped=isinstance(current_app.extensions["migrate"], MigrationConfig),
+            offline=offline or self.failure is not None,
+            failure=self.failure,
         )
 
     def is_at_head(self) -> bool:
@@ -300,6 +310,7 @@ class SafeMigrate:
         fix: Sequence[str] | None = None,
         strict: bool = False,
         fast: bool = False,
+        offline: bool = False,
         confirm: Confirm | None = None,
         say: Say | None = None,
     ) -> Outcome:
@@ -308,11 +319,12 @@ class SafeMigrate:
         :param fix: None repairs nothing, an empty list all that can be, else these codes.
         :param strict: let warnings fail too.
         :param fast: do not replay the history to compare the schemas.
+        :param offline: look at files only, and connect to no database.
         """
         from flask_safemigrate.workflows.doctor import doctor
 
-        return doctor(
-            self._wiring(directory),
+        outcome = doctor(
+            self._wiring(directory, offline=offline),
             select=select,
             ignore=ignore,
             fix=fix,
@@ -321,6 +333,9 @@ class SafeMigrate:
             confirm=confirm,
             say=say or _silent,
         )
+        if not offline and self.failure is None:
+            return outcome
+        return replace(outcome, notes=(*outcome.notes, "No database was looked at."))
 
     def upgrade(
         self,

@@ -1,14 +1,22 @@
-"""``flask safemigrate``: the commands for an application that has plain Flask-Migrate."""
+"""The commands where the application has no part in them.
+
+``flask safemigrate`` is for an application that has plain Flask-Migrate, or none. ``flask db`` is
+the application's own; where that cannot be loaded, it still has the doctor.
+"""
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import ScriptInfo
 
-_LINES = "from flask_safemigrate import SafeMigrate\nSafeMigrate(app, db)"
+_DOCTOR = "doctor"
+_KEY = "flask_safemigrate.failure"
 
 
 def _attach(app: Flask) -> None:
@@ -21,6 +29,32 @@ def _attach(app: Flask) -> None:
     extension = SafeMigrate(migrate=getattr(stock, "migrate", None))
     extension.db = stock.db
     app.extensions["safemigrate"] = extension
+
+
+def _for_doctor(app: Flask, error: Exception | None) -> None:
+    """Let the doctor look at an application that never asked for migrations.
+
+    :param error: why the application is only a stand-in.
+    """
+    from flask_safemigrate.cli import app_failure
+    from flask_safemigrate.extension import MigrationConfig, SafeMigrate
+
+    if "safemigrate" in app.extensions:
+        return
+    extension = SafeMigrate()
+    extension.attached = True
+    if error is not None:
+        extension.failure = app_failure.failure(error)
+    nothing = SimpleNamespace(engines={}, metadatas={})
+    db = app.extensions.get("sqlalchemy", nothing)
+    app.extensions["migrate"] = MigrationConfig(extension, db, extension.directory, {})
+    app.extensions["safemigrate"] = extension
+
+
+def _stop(error: Exception) -> NoReturn:
+    from flask_safemigrate.cli import app_failure
+
+    raise app_failure.report(error) from error
 
 
 class Standalone(click.Group):
@@ -38,20 +72,66 @@ class Standalone(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return self._ours.get(cmd_name)
 
-    def invoke(self, ctx: click.Context) -> object:
-        from flask_safemigrate.cli import app_failure
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        error = ctx.meta.get(_KEY)
+        if name == _DOCTOR:
+            _for_doctor(current_app._get_current_object(), error)  # type: ignore[attr-defined]
+        elif error is not None:
+            _stop(error)
+        return name, command, rest
 
+    def invoke(self, ctx: click.Context) -> object:
         info = ctx.ensure_object(ScriptInfo)
         try:
             app = info.load_app()
         except SystemExit:
             raise
         except Exception as error:
-            raise app_failure.report(error) from error
+            ctx.meta[_KEY] = error
+            app = Flask("application", root_path=os.getcwd())
         _attach(app)
-        return super().invoke(ctx)
+        with app.app_context():
+            return super().invoke(ctx)
+
+
+class ApplicationGroup(click.Group):
+    """The group of this name that the application has; the doctor alone where there is none.
+
+    Flask asks for commands of installed packages before it loads the application, which is the
+    only way to answer where that fails.
+    """
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        assert parent is not None
+        first = next((each for each in args if not each.startswith("-")), "")
+        try:
+            app = parent.ensure_object(ScriptInfo).load_app()
+        except Exception as error:
+            if first not in safemigrate.list_commands(parent):
+                raise
+            if first != _DOCTOR:
+                _stop(error)
+            return safemigrate.make_context(info_name, args, parent=parent, **extra)
+        if not current_app or current_app._get_current_object() is not app:  # type: ignore[attr-defined]
+            parent.with_resource(app.app_context())
+        own = app.cli.get_command(parent, self.name or "")
+        if own is not None:
+            return own.make_context(info_name, args, parent=parent, **extra)
+        if first != _DOCTOR:
+            parent.fail(f"No such command '{info_name}'.")
+        return safemigrate.make_context(info_name, args, parent=parent, **extra)
 
 
 safemigrate = Standalone(
     "safemigrate", help="Guarded migrations for an application that has Flask-Migrate."
 )
+db = ApplicationGroup("db", help="Perform database migrations.")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from flask_safemigrate.checkout import Checkout
 from flask_safemigrate.evidence import Evidence
 from flask_safemigrate.provenance import Provenance
 
@@ -317,6 +318,7 @@ class ProjectState:
     :param version_table: the version table that ``env.py`` names, None where it names none.
     :param create_all: where the application calls ``create_all()``, as ``app.py:12``; empty if
         nobody looked.
+    :param checkout: what else its files and its configuration show.
     """
 
     app: str
@@ -337,6 +339,7 @@ class ProjectState:
     configure_keywords: frozenset[str] = frozenset()
     version_table: str | None = None
     create_all: tuple[str, ...] = ()
+    checkout: Checkout = field(default_factory=Checkout)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from flask_safemigrate.checks.found import (
-    Found,
-)
+from flask_safemigrate.checks.found import Found, counted, file, listed
+from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import State
 
 # Families whose checks need no comparison of schemas; of a name, the family is not known here.
@@ -32,7 +32,15 @@ def no_database_url(state: State) -> Iterator[Found]:
         Read required variables with ``os.environ["DATABASE_URL"]``, which fails with a clear
         error where a default of ``None`` goes on.
     """
+    variable = state.project.checkout.variable
     for message in _config(state, "no url"):
+        if variable:
+            yield Found(
+                f"{message} The code reads it from the environment variable {variable}.",
+                state.project.app,
+                f"export {variable}=sqlite:///app.db",
+            )
+            continue
         yield Found(
             message,
             state.project.app,
@@ -104,6 +112,160 @@ def engine_not_served(state: State) -> Iterator[Found]:
         yield Found(message, state.project.app, hint)
 
 
+def dotenv_not_read(state: State) -> Iterator[Found]:
+    """A ``.env`` or ``.flaskenv`` is there, and nothing reads it.
+
+    Cause
+        ``flask`` loads the two files only where the package ``python-dotenv`` is installed.
+    Example
+        ``.env`` sets ``DATABASE_URL``; in a new virtual environment the application falls back to
+        its default database, and the upgrade goes to an empty SQLite file.
+    Fix
+        ``pip install python-dotenv``.
+    Prevention
+        List ``python-dotenv`` among the application's requirements.
+    """
+    dotenv = state.project.checkout.dotenv
+    if dotenv.paths:
+        names = " and ".join(f'"{file(path)}"' for path in dotenv.paths)
+        several = len(dotenv.paths) > 1
+        yield Found(
+            f"{names} {'are' if several else 'is'} not read, because python-dotenv is not "
+            f"installed; {'they set' if several else 'it sets'} {listed(dotenv.names)}.",
+            dotenv.paths[0],
+            "pip install python-dotenv",
+            file=dotenv.paths[0],
+        )
+
+
+def database_file_twin(state: State) -> Iterator[Found]:
+    """There is another SQLite file of the same name.
+
+    Cause
+        A relative SQLite path means the instance folder since Flask-SQLAlchemy 3, and meant the
+        application's folder before; ``sqlite3 app.db`` in a shell means the current one. One of
+        the files was made by mistake, and somebody works with the wrong one.
+    Example
+        ``sqlite:///app.db`` with ``app.db`` and ``instance/app.db``: after an update of
+        Flask-SQLAlchemy the upgrade builds a new, empty database.
+    Fix
+        Move the file that is meant to where the application looks, or write its absolute path
+        into the URL; then delete the other one.
+    Prevention
+        Write absolute paths: ``"sqlite:///" + os.path.join(app.instance_path, "app.db")``.
+    """
+    for database in state.databases:
+        files = state.project.checkout.other_files.get(database.bind, ())
+        if not files:
+            continue
+        own, others = files[0], sorted(files[1:], key=lambda each: -each.tables)
+        shown = ", ".join(f'"{o.path}" with {counted(o.tables, "table")}' for o in others)
+        lost = not own.tables and others[0].tables
+        yield Found(
+            f'The application uses "{own.path}" with {counted(own.tables, "table")}; '
+            f"of the same name there is {shown}."
+            + (" The one with the tables is likely to be meant." if lost else ""),
+            database.location,
+            f'`mv "{others[0].path}" "{own.path}"`, or its path in SQLALCHEMY_DATABASE_URI'
+            if lost
+            else "delete the file that is not used, and write an absolute path into the URL",
+            bind=database.bind,
+            severity=Severity.INFO if not others[0].tables else None,
+            subject=own.path,
+        )
+
+
+def production_in_debug(state: State) -> Iterator[Found]:
+    """The application runs in debug mode on what looks like a production database.
+
+    Cause
+        Debug mode is for a developer's machine, and the host or the name of the database, or
+        what the last deploy wrote down in it, says production. A variable such as
+        ``DATABASE_URL`` was exported in this shell, or stands in ``.env``.
+    Example
+        ``FLASK_DEBUG=1`` and ``postgresql://me@prod-db.example.com/shop``. ``flask db reset`` is
+        allowed in debug mode.
+    Fix
+        ``unset DATABASE_URL``, or point it at a database of your own. If it is meant, turn debug
+        mode off.
+    Prevention
+        Set ``SAFEMIGRATE_ENVIRONMENT`` where you deploy: ``flask db reset`` refuses a database
+        that was deployed as one of ``SAFEMIGRATE_PROTECTED_ENVIRONMENTS``.
+    """
+    checkout = state.project.checkout
+    if not checkout.debug:
+        return
+    hosts = dict(checkout.hosts)
+    for database in state.databases:
+        host = hosts.get(database.bind, "")
+        marked = database.environment.lower() if database.environment else ""
+        names = [word for text in (host, database.name) if (word := _productive(text))]
+        if marked.startswith("prod"):
+            why = f"the last deploy marked it as {database.environment}"
+        elif names:
+            why = f"it says '{names[0]}'"
+        else:
+            continue
+        yield Found(
+            f'The application is in debug mode, and database "{database.label}" looks like '
+            f"production: {why}.",
+            database.location,
+            "leave debug mode, or name another database in this shell",
+            bind=database.bind,
+        )
+
+
+def _productive(text: str) -> str:
+    found = re.search(r"(?i)(?<![a-z])(prod|production|live)(?![a-z])", text)
+    return found[0] if found else ""
+
+
+def application_not_loaded(state: State) -> Iterator[Found]:
+    """The application cannot be loaded.
+
+    Cause
+        An import or a line of the application fails before there is an application, so that
+        neither its databases nor its models are known. Only files were looked at.
+    Example
+        ``KeyError: 'DATABASE_URL'`` in ``config.py``, line 7, in a shell without the variable.
+    Fix
+        Mend the line that is named, or set what it wants.
+    Prevention
+        Keep work that can fail, queries above all, out of module level and of ``create_app``.
+    """
+    failure = state.project.checkout.failure
+    if failure is not None:
+        yield Found(
+            failure.message,
+            f"{failure.file}:{failure.line}" if failure.file else state.project.app,
+            failure.hint or "mend that line, then flask db doctor",
+            file=failure.file,
+            line=failure.line,
+        )
+
+
+def extension_missing(state: State) -> Iterator[Found]:
+    """The application has neither Flask-Migrate nor SafeMigrate.
+
+    Cause
+        ``Migrate`` is never made, or made and never given the application, or only in a branch
+        of the factory that did not run here. ``flask db`` does not exist then.
+    Example
+        ``migrate = Migrate()`` without ``migrate.init_app(app, db)``: ``No such command 'db'``.
+    Fix
+        ``SafeMigrate(app, db)``, or in a factory ``migrate.init_app(app, db)``.
+    Prevention
+        Initialise extensions in one place of the factory, without conditions.
+    """
+    if not state.project.checkout.initialised:
+        yield Found(
+            f'The application "{state.project.app}" has neither Flask-Migrate nor SafeMigrate.',
+            state.project.app,
+            "from flask_safemigrate import SafeMigrate\n"
+            "    SafeMigrate(app, db)  # in a factory: migrate.init_app(app, db)",
+        )
+
+
 def ignore_without_reason(state: State) -> Iterator[Found]:
     """A check is ignored without a reason.
 
@@ -143,7 +305,9 @@ def ignore_unused(state: State) -> Iterator[Found]:
         reached, nor about the schema where it was not compared, as with ``--fast``: what was not
         read may have findings.
     """
-    if any(d.unreachable for d in state.databases) or not state.project.models:
+    if not state.databases or any(d.unreachable for d in state.databases):
+        return
+    if not state.project.models:
         return
     compared = all(
         d.bind in state.evidence and state.evidence[d.bind].compared for d in state.databases

@@ -1,22 +1,13 @@
-"""SM1xx: ``env.py`` and ``alembic.ini``."""
+"""SM1xx: ``env.py``, and what it imports."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from flask_safemigrate.checks.found import (
-    ALL,
-    Found,
-)
-from flask_safemigrate.state import State
-
-
-def _line_in(problem: str) -> int | None:
-    """The line that ``configparser`` names, as in ``[line  3]``."""
-    found = re.search(r"\bline\s+(\d+)", problem)
-    return int(found[1]) if found else None
+from flask_safemigrate.checks.found import ALL, Found, listed
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.state import ProjectState, State
 
 
 def async_environment(state: State) -> Iterator[Found]:
@@ -52,55 +43,6 @@ def async_environment(state: State) -> Iterator[Found]:
             "give env.py the synchronous template of flask db init; "
             "flask db upgrade works as before",
             file=str(PurePath(project.directory) / "env.py"),
-        )
-
-
-def ini_missing(state: State) -> Iterator[Found]:
-    """``alembic.ini`` is missing.
-
-    Cause
-        The file was deleted or not shipped. ``env.py`` reads its logging sections and stops
-        without it.
-    Example
-        ``COPY migrations/*.py`` in a Dockerfile copies ``env.py`` only.
-    Fix
-        Bring it back from the repository, or take the one that ``flask db init`` makes in an
-        empty folder.
-    Prevention
-        Copy the whole migrations folder.
-    """
-    project = state.project
-    if project.directory_exists and not project.ini_exists:
-        yield Found(
-            f'"{PurePath(project.directory).name}/alembic.ini" does not exist.',
-            str(PurePath(project.directory) / "alembic.ini"),
-            f"git checkout -- {PurePath(project.directory).name}/alembic.ini, or copy it from "
-            "a folder made by flask db init -d NEW",
-        )
-
-
-def ini_broken(state: State) -> Iterator[Found]:
-    """``alembic.ini`` cannot be read.
-
-    Cause
-        A line is no setting and no section, a key stands there twice, or a value holds a ``%``
-        that is not written ``%%``.
-    Example
-        An unresolved merge conflict in the file.
-    Fix
-        Mend the line that the message names.
-    Prevention
-        Change the file with care; it is read by Python's ``configparser``.
-    """
-    project = state.project
-    if project.ini_exists and project.ini_problem:
-        yield Found(
-            f'"{PurePath(project.directory).name}/alembic.ini" cannot be read: '
-            f"{project.ini_problem}",
-            str(PurePath(project.directory) / "alembic.ini"),
-            "mend that line; a percent sign is written %%",
-            file=str(PurePath(project.directory) / "alembic.ini"),
-            line=_line_in(project.ini_problem),
         )
 
 
@@ -151,4 +93,157 @@ def env_broken(state: State) -> Iterator[Found]:
             "a folder made by flask db init -d NEW",
             file=path,
             line=project.env_problem_line,
+        )
+
+
+def _path(project: ProjectState) -> str:
+    return str(PurePath(project.directory) / "env.py")
+
+
+def _named(project: ProjectState) -> str:
+    return f"{PurePath(project.directory).name}/env.py"
+
+
+def _broken_now(state: State) -> Iterator[str]:
+    """What an old ``env.py`` does wrong for this very application."""
+    project = state.project
+    faults, checkout = project.checkout.env.faults, project.checkout
+    default = next((d for d in state.databases if not d.bind), None)
+    if {"own engine", "config url"} <= faults and default is not None and default.configured:
+        yield (
+            f'it opens "{default.configured}" in the current folder, where the application opens '
+            f'"{default.location}"'
+        )
+    if "percent" in faults and "percent" in checkout.url_has:
+        yield "it stops at the percent sign in the URL of the database"
+    if {"own engine", "masked password"} <= faults and "password" in checkout.url_has:
+        yield "it connects with *** in place of the password"
+    if "get_engine arguments" in faults:
+        yield "it calls get_engine() with arguments that Flask-SQLAlchemy 3 does not take"
+    if "directives" in faults and "process_revision_directives" in checkout.arguments:
+        yield "it passes process_revision_directives twice, as Migrate(...) has one too"
+    unseen = [bind for bind, names in project.models.items() if bind and names]
+    if "one metadata" in faults and unseen:
+        yield (
+            f"it does not see the models of bind {listed(unseen)}, so that flask db migrate "
+            "would drop their tables"
+        )
+
+
+def _weak(faults: frozenset[str]) -> Iterator[str]:
+    """What it does wrong for others, or will do."""
+    if "no arguments" in faults:
+        yield "what Migrate(...) was given, such as render_as_batch, does not reach Alembic"
+    if "own engine" in faults:
+        yield "its own engine has none of the application's engine options"
+    if "get_engine" in faults:
+        yield "it calls get_engine(), which Flask-SQLAlchemy is about to remove"
+
+
+def env_outdated(state: State) -> Iterator[Found]:
+    """``env.py`` is an old template of Flask-Migrate, unmodified.
+
+    Cause
+        ``flask db init`` wrote it once, and no update of Flask-Migrate touches it. Old ones read
+        the URL from the configuration, which for a relative SQLite path leads to another file than
+        the application's; stop at a ``%`` in the URL; connect with ``***`` in place of the
+        password; call functions that Flask-SQLAlchemy 3 has no more; or miss the models of binds.
+    Example
+        A project begun with Flask-Migrate 2.5 and updated since:
+        ``current_app.config.get('SQLALCHEMY_DATABASE_URI')`` in ``env.py``.
+    Fix
+        ``flask db doctor --fix SM119`` puts the template of the installed release in its place and
+        keeps the old file as ``env.py.bak``. Nothing of yours is in it: it was compared with every
+        template that was ever shipped, by what it does; comments and layout do not count.
+    Prevention
+        Run ``flask db doctor`` after an update of Flask-Migrate.
+    """
+    project = state.project
+    env = project.checkout.env
+    if not env.outdated or env.modified:
+        return
+    broken = [*_broken_now(state)]
+    about = [*broken, *_weak(env.faults)]
+    yield Found(
+        f'"{_named(project)}" is the unmodified template of Flask-Migrate {env.release}; '
+        f"{env.installed} is installed{_told(about)}.",
+        _path(project),
+        "flask db doctor --fix SM119",
+        severity=Severity.ERROR if broken else Severity.WARNING if about else None,
+        repair=f'replaces "{_named(project)}" by the template of Flask-Migrate {env.installed}',
+        subject=_path(project),
+        file=_path(project),
+    )
+
+
+def env_behind(state: State) -> Iterator[Found]:
+    """``env.py`` is an old template of Flask-Migrate, with changes of yours.
+
+    Cause
+        As for SM119, but the project has changed the file since, so nothing replaces it.
+    Example
+        The template of Flask-Migrate 2.7 with an ``include_object`` of the project.
+    Fix
+        Make the changes that are shown as a patch: what the installed release changed, with your
+        lines kept. Where both have changed the same lines no patch can be shown: take the
+        template of the installed release and write your changes in.
+    Prevention
+        Pass options to ``Migrate(app, db, include_object=...)`` and leave ``env.py`` as it is.
+    """
+    project = state.project
+    env = project.checkout.env
+    broken = [*_broken_now(state)]
+    # One that is not made from a template is only told about what fails.
+    if not env.modified or not (env.outdated or broken):
+        return
+    about = [*broken, *_weak(env.faults)]
+    patch = "\n".join(f"    {line}" for line in env.patch.splitlines())
+    yield Found(
+        f'"{_named(project)}" comes from Flask-Migrate {env.release} and was changed since; '
+        f"{env.installed} is installed{_told(about)}.",
+        _path(project),
+        f"change these lines, which keeps yours:\n{patch}"
+        if patch
+        else f"diff {env.replacement} {_named(project)}",
+        severity=Severity.ERROR if broken else Severity.WARNING if about else None,
+        file=_path(project),
+    )
+
+
+def _told(about: list[str]) -> str:
+    if not about:
+        return ""
+    return f". {about[0][0].upper()}{about[0][1:]}" + "".join(f"; {each}" for each in about[1:])
+
+
+def package_shadowed(state: State) -> Iterator[Found]:
+    """A module of the project has the name of a package that migrations need.
+
+    Cause
+        Python looks into the project's folder before it looks into the installed packages, so
+        ``import alembic`` finds the project's file. What fails then depends on which is imported
+        first.
+    Example
+        ``alembic.py`` or ``alembic/__init__.py`` beside ``app.py``: ``cannot import name 'op'
+        from 'alembic'``.
+    Fix
+        Give the file or folder another name. A folder of migrations needs no ``__init__.py``.
+    Prevention
+        Look a name up before you take it: ``python -c "import NAME"``.
+    """
+    for shadow in state.project.checkout.shadows:
+        path = PurePath(shadow.path)
+        shown = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
+        yield Found(
+            f'"{shown}" has the name of the package {shadow.name}'
+            + (
+                " and was imported in its place."
+                if shadow.used
+                else ", which env.py, the revisions or a library may get in its place."
+            ),
+            shadow.path,
+            f"give it another name, such as {shown.split('.')[0].rstrip('/')}_own",
+            severity=Severity.ERROR if shadow.used else None,
+            subject=shadow.name,
+            file=shadow.path,
         )

@@ -158,7 +158,8 @@ def revisions_ignored(state: State) -> Iterator[Found]:
     Example
         The line ``migrations/`` or ``versions/*`` in ``.gitignore``.
     Fix
-        Remove the rule, or add ``!migrations/versions/*.py`` below it, then ``git add`` the files.
+        ``flask db doctor --fix SM115`` adds rules to ``.gitignore`` that bring the files back;
+        then ``git add`` them. Or remove the rule.
     Prevention
         Revision files are source code: commit each with the models that it belongs to.
     """
@@ -173,7 +174,9 @@ def revisions_ignored(state: State) -> Iterator[Found]:
     yield Found(
         f'Git ignores {what} in "{folder}"{by}: no other machine gets these revisions.',
         git.ignored[0],
-        f"remove the rule, then git add --force {folder}",
+        f"flask db doctor --fix SM115, then git add {folder}",
+        repair=f'adds rules to .gitignore that bring "{folder}" back',
+        subject=folder,
         file=git.ignored[0],
     )
 
@@ -206,3 +209,35 @@ def revisions_untracked(state: State) -> Iterator[Found]:
         severity=Severity.ERROR if whole else Severity.WARNING,
         file=git.untracked[0],
     )
+
+
+def revisions_not_shipped(state: State) -> Iterator[Found]:
+    """Revision files are left out of the image or of what is deployed.
+
+    Cause
+        A rule in ``.dockerignore``, or in a file like it of a hosting service, covers them. They
+        are here and in git, and missing where the upgrade is to run.
+    Example
+        ``migrations`` or ``**/versions`` in ``.dockerignore``: the container upgrades to nothing,
+        with success, or says that the database is at an unknown revision.
+    Fix
+        Remove the rule, or add ``!migrations`` below it. In ``.dockerignore`` that brings the
+        folder back; by git's rules a file cannot come back while a folder above it is left out.
+    Prevention
+        Run ``flask db doctor`` inside the image that is deployed.
+    """
+    if not in_use(state) and not state.history.revisions:
+        return
+    for left in state.project.checkout.left_out:
+        what = "every revision" if left.every else listed(map(file, left.paths), 3)
+        yield Found(
+            f'"{file(left.source)}" leaves {what} out of {left.reader}: line {left.line}, '
+            f"'{left.rule}'.",
+            f"{left.source}:{left.line}",
+            f"remove the rule, or add the line {left.back} below it"
+            if left.back
+            else "remove the rule",
+            subject=left.source,
+            file=left.source,
+            line=left.line,
+        )

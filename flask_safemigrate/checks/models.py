@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from flask_safemigrate.checkout import ModelClass
 from flask_safemigrate.checks.found import (
     Found,
     counted,
@@ -83,4 +84,84 @@ def bind_not_migrated(state: State) -> Iterator[Found]:
                 "flask db init --multidb -d NEW, then move the revisions there",
                 bind=bind,
                 file=str(PurePath(project.directory) / "env.py"),
+            )
+
+
+def models_not_imported(state: State) -> Iterator[Found]:
+    """Models are defined in a file that is never imported.
+
+    Cause
+        A model exists for SQLAlchemy once the module with its class has been imported. This one
+        is in the application's source, and nothing imports it when the application is made.
+    Example
+        ``app/billing/models.py`` is imported inside a function only. ``flask db migrate`` says
+        that nothing has changed, or writes ``op.drop_table`` for tables full of rows.
+    Fix
+        Import the module in the application factory: ``from app.billing import models``.
+    Prevention
+        Import every module with models in one place, such as ``app/models/__init__.py``.
+    """
+    files: dict[str, list[ModelClass]] = {}
+    for each in state.project.checkout.unimported:
+        files.setdefault(each.path, []).append(each)
+    for path, classes in files.items():
+        missing = {each.table for each in classes}
+        first = classes[0]
+        there = next((d for d in reached(state) if missing & set(tables(d))), None)
+        lost = [name for name in tables(there) if name in missing] if there else []
+        what = f"{listed(each.name for each in classes)} in {first.module}"
+        if there and lost:
+            message = (
+                f"{counted(len(classes), 'model')} are defined but not imported"
+                if len(classes) > 1
+                else "1 model is defined but not imported"
+            )
+            message += (
+                f" ({what}): flask db migrate would drop {counted(len(lost), 'table')}"
+                f'{rows(there, lost)} from "{there.label}".'
+            )
+        else:
+            message = f"Not imported, so that flask db migrate does not see it: {what}."
+        yield Found(
+            message,
+            f"{path}:{first.line}",
+            f"`import {first.module}` where the application is made",
+            severity=Severity.ERROR if lost else None,
+            subject=first.module,
+            file=path,
+            line=first.line,
+        )
+
+
+def constraints_unnamed(state: State) -> Iterator[Found]:
+    """Constraints of the models have no name.
+
+    Cause
+        The metadata has no ``naming_convention`` and the models name no constraint. SQLite, other
+        than servers, gives none a name of its own. Plain ``flask db upgrade`` cannot drop what has
+        no name, in batch mode either.
+    Example
+        ``email = db.Column(db.String, unique=True)``, and later
+        ``batch_op.drop_constraint(None)``: ``Constraint must have a name``.
+    Fix
+        ``SQLAlchemy(metadata=MetaData(naming_convention={...}))`` before the first migration. A
+        convention that comes later makes autogenerate rename what servers have named already.
+    Prevention
+        Begin a project with a convention.
+    """
+    for database in state.databases:
+        unnamed = state.project.checkout.unnamed.get(database.bind, ())
+        if database.dialect == "sqlite" and unnamed:
+            yield Found(
+                f"{counted(len(unnamed), 'table')} of the models "
+                f"{'has' if len(unnamed) == 1 else 'have'} constraints without a name "
+                f"({listed(unnamed, 3)}), and there is no naming convention: a later revision "
+                "cannot drop them by name.",
+                state.project.app,
+                "db = SQLAlchemy(metadata=MetaData(naming_convention={\n"
+                '    "ix": "ix_%(column_0_label)s",\n'
+                '    "uq": "uq_%(table_name)s_%(column_0_name)s",\n'
+                '    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",\n'
+                '    "pk": "pk_%(table_name)s"}))',
+                bind=database.bind,
             )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask_safemigrate.checks.found import Found, file
+from flask_safemigrate.checks.found import Found, file, listed
+from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import BrokenFile, State
 
 
@@ -135,3 +136,123 @@ def revision_computed_header(state: State) -> Iterator[Found]:
             file=broken.path,
             line=broken.line,
         )
+
+
+def stray_file(state: State) -> Iterator[Found]:
+    """A copy or a leftover lies among the revisions.
+
+    Cause
+        An editor, a merge tool or a person left it. Alembic does not load it; people mistake it
+        for a revision, and tools that copy the folder ship it.
+    Example
+        ``a1b2_add_users.py.bak``, ``a1b2_add_users.py.orig``, or a ``.pyc`` beside the sources.
+    Fix
+        Delete it, or move it out of the folder.
+    Prevention
+        ``git`` keeps old versions; copies are not needed.
+    """
+    stray = state.project.checkout.stray
+    if stray:
+        several = len(stray) > 1
+        yield Found(
+            f"{listed(map(file, stray), 3)} {'lie' if several else 'lies'} among the revisions "
+            f"and {'are' if several else 'is'} none.",
+            stray[0],
+            "delete what is not needed, or move it out of the folder",
+            subject=stray[0],
+            file=stray[0],
+        )
+
+
+def revision_sourceless(state: State) -> Iterator[Found]:
+    """A revision is there only in compiled form.
+
+    Cause
+        ``sourceless = true`` in ``alembic.ini`` lets Alembic load ``.pyc`` files, those in
+        ``__pycache__`` too. The source of this one is gone: it was deleted, or it belongs to
+        another branch. Flask-SafeMigrate reads sources only and does not see it.
+    Example
+        ``versions/__pycache__/a1b2_add_users.cpython-312.pyc`` without ``a1b2_add_users.py``.
+    Fix
+        Bring the source back from the repository, or delete the compiled file.
+    Prevention
+        Remove ``sourceless`` from ``alembic.ini``.
+    """
+    for path in state.project.checkout.sourceless:
+        yield Found(
+            f'"{file(path)}" is a revision without its source, which Alembic loads all the same '
+            "(sourceless in alembic.ini).",
+            path,
+            "bring the source back, or delete this file",
+            subject=path,
+            file=path,
+        )
+
+
+def revision_imports_models(state: State) -> Iterator[Found]:
+    """A revision imports models of the application.
+
+    Cause
+        Models change, revisions do not. The day a model gets a column that a later revision adds,
+        this revision selects a column that is not there yet, and no empty database can be
+        upgraded any more.
+    Example
+        ``from app.models import User`` and ``User.query.all()`` in ``upgrade()``.
+    Fix
+        Describe in the revision the columns that it needs:
+        ``user = sa.table("user", sa.column("id"), sa.column("name"))`` and
+        ``op.get_bind().execute(sa.select(user.c.id))``.
+    Prevention
+        Import nothing of the application in a revision. Pending revisions are looked at always,
+        applied ones where the schemas are compared, that is, without ``--fast``.
+    """
+    for found in state.project.checkout.model_imports:
+        yield Found(
+            f'Revision file "{file(found.path)}", line {found.line}, imports '
+            f"{listed(found.names)} from the application: it breaks when the models move on.",
+            f"{found.path}:{found.line}",
+            'user = sa.table("user", sa.column("id"), sa.column("name")) in the revision',
+            subject=found.path,
+            file=found.path,
+            line=found.line,
+        )
+
+
+def revision_name_unknown(state: State) -> Iterator[Found]:
+    """A pending revision uses a name that it neither defines nor imports.
+
+    Cause
+        Autogenerate writes types of other packages by their full name and does not import the
+        package, or an import was removed. Python notices only when the line runs.
+    Example
+        ``sa.Column("place", geoalchemy2.types.Geometry())`` without ``import geoalchemy2``:
+        ``NameError: name 'geoalchemy2' is not defined``.
+    Fix
+        Add the import to the file.
+    Prevention
+        Add it to ``migrations/script.py.mako`` too, which every new revision is made from. Only
+        pending revisions are looked at: those that ran have proven their names.
+    """
+    for found in state.project.checkout.unknown_names:
+        upward = not found.function.startswith("downgrade")
+        yield Found(
+            f"Revision file \"{file(found.path)}\", line {found.line}, uses '{found.name}', "
+            "which it neither defines nor imports.",
+            f"{found.path}:{found.line}",
+            f"{_import_of(found.name)} in {file(found.path)}",
+            severity=None if upward else Severity.WARNING,
+            blocks=None if upward else ("downgrade",),
+            subject=found.name,
+            file=found.path,
+            line=found.line,
+        )
+
+
+def _import_of(name: str) -> str:
+    if name == "sa":
+        return "import sqlalchemy as sa"
+    if name == "op":
+        return "from alembic import op"
+    if name in ("postgresql", "mysql", "sqlite"):
+        return f"from sqlalchemy.dialects import {name}"
+    return f"import {name}"

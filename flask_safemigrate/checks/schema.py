@@ -149,7 +149,8 @@ def tables_without_model(state: State) -> Iterator[Found]:
         evidence = state.evidence.get(database.bind)
         made = {d.table for d in (evidence.models if evidence else None) or () if d.here is None}
         # Those that the history makes are told by the comparison of models and history.
-        strange = [name for name in tables(database) if name not in {*models, *made}]
+        told = {c.table for c in state.project.checkout.unimported if c.bind == database.bind}
+        strange = [name for name in tables(database) if name not in {*models, *made, *told}]
         if strange:
             most = len(strange) * 2 > len(tables(database))
             yield Found(

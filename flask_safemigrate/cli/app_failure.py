@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import sysconfig
 import traceback
@@ -12,8 +11,10 @@ from typing import IO, Any, TextIO, cast
 import click
 from flask.cli import NoAppException
 
+from flask_safemigrate.checkout import Failure
 from flask_safemigrate.errors import SafeMigrateError
 from flask_safemigrate.outcome import Outcome, Status, exit_code
+from flask_safemigrate.project.configuration import database_variable
 
 #: Packages that bring the module of a database driver.
 _DRIVERS = {
@@ -32,11 +33,6 @@ _DRIVERS = {
     "pyodbc": "pyodbc",
     "pymssql": "pymssql",
 }
-
-_FROM_ENVIRONMENT = re.compile(
-    r"SQLALCHEMY_DATABASE_URI[\"']?\]?\s*[=:][^#;]{0,120}?"
-    r"(?:environ(?:\.get)?\s*[\[(]|getenv\s*\()\s*[\"'](\w+)[\"']"
-)
 
 
 class AppFailure(click.ClickException):
@@ -61,14 +57,33 @@ def report(error: BaseException) -> click.ClickException:
 
     Names the innermost line of the application's own code, and never a part of a password.
     """
+    error = _cause(error)
     if isinstance(error, NoAppException):
-        cause = error.__context__
-        if not isinstance(cause, ImportError):
-            return error
-        error = cause
+        return error
+    found = failure(error)
+    return AppFailure(found.message, found.hint)
+
+
+def failure(error: BaseException) -> Failure:
+    """Return the same as plain data."""
+    error = _cause(error)
+    if isinstance(error, NoAppException):
+        said = error.format_message()
+        return Failure(
+            f"The application could not be loaded: {said}", "flask --app MODULE db doctor"
+        )
     message, hint = _told(error)
-    place = _place(error)
-    return AppFailure(f"The application could not be loaded{place}: {message}", hint)
+    file, line = _place(error)
+    place = f" ({_short(file)}:{line})" if file else ""
+    return Failure(
+        f"The application could not be loaded{place}: {message}", hint, file, line or None
+    )
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Flask says of a module that cannot be imported only that it cannot be found."""
+    cause = error.__context__
+    return cause if isinstance(error, NoAppException) and isinstance(cause, ImportError) else error
 
 
 def _told(error: BaseException) -> tuple[str, str]:
@@ -89,7 +104,7 @@ def _told(error: BaseException) -> tuple[str, str]:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _no_module(error.name)
     if isinstance(error, SyntaxError):
-        return f"{error.msg} ({_short(error.filename or '?')}:{error.lineno}).", ""
+        return f"{error.msg}.", ""
     return f"{type(error).__name__}: {error}", ""
 
 
@@ -138,10 +153,12 @@ def _in_address_parser(error: BaseException) -> bool:
     return any(Path(f.filename).as_posix().endswith("sqlalchemy/engine/url.py") for f in frames)
 
 
-def _place(error: BaseException) -> str:
+def _place(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
+        return error.filename, error.lineno or 0
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if _is_own(frame.filename)]
-    return f" ({_short(own[-1].filename)}:{own[-1].lineno})" if own else ""
+    return (own[-1].filename, own[-1].lineno or 0) if own else ("", 0)
 
 
 def _is_own(file: str) -> bool:
@@ -164,13 +181,4 @@ def _variable(error: BaseException) -> str:
     """Return the environment variable that the application's code takes the address from."""
     files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
     files |= {str(getattr(module, "__file__", None) or "<") for module in [*sys.modules.values()]}
-    for file in sorted(filter(_is_own, files)):
-        try:
-            source = Path(file).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        if found := _FROM_ENVIRONMENT.search(source):
-            return found[1]
-        if "SQLALCHEMY_DATABASE_URI" not in source and "from_prefixed_env()" in source:
-            return "FLASK_SQLALCHEMY_DATABASE_URI"
-    return ""
+    return database_variable(Path(file) for file in sorted(filter(_is_own, files)))

@@ -36,6 +36,7 @@ _ALL = "ALL"
 @click.option(
     "--fast", is_flag=True, help="Do not compare the schema with the history and the models."
 )
+@click.option("--offline", is_flag=True, help="Look at files only; connect to no database.")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option(
     "-o",
@@ -57,6 +58,7 @@ def doctor(
     ignore: tuple[str, ...],
     fix: tuple[str, ...],
     fast: bool,
+    offline: bool,
     strict: bool,
     output: Path | None,
     yes: bool,
@@ -77,6 +79,7 @@ def doctor(
             fix=repairs,
             strict=strict,
             fast=fast,
+            offline=offline,
             confirm=call.confirm if repairs is not None else None,
             say=call.say,
         ),

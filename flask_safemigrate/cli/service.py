@@ -34,6 +34,7 @@ class Service(Protocol):
         fix: Sequence[str] | None = None,
         strict: bool = False,
         fast: bool = False,
+        offline: bool = False,
         confirm: Confirm | None = None,
         say: Say | None = None,
     ) -> Outcome:

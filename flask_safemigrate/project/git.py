@@ -106,3 +106,10 @@ def read_git(directory: Path, folders: Iterable[Path], files: Iterable[str]) -> 
         untracked=tuple(wanted[path] for path in untracked if path in wanted),
         ignored_by=ignored_by if ignored else "",
     )
+
+
+def repository(folder: Path) -> Path | None:
+    """The top folder of the repository that holds a folder; None where there is none."""
+    answer = git(folder, ["rev-parse", "--show-toplevel"])
+    path = os.fsdecode(answer or b"").rstrip("\n")
+    return Path(path) if path else None

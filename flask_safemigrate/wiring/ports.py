@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from flask_safemigrate.backends import backend_for, is_served, snapshots
 from flask_safemigrate.backends.contract import Backend, Held, SessionOptions, Target
+from flask_safemigrate.checkout import Failure
 from flask_safemigrate.errors import (
     DatabaseUnavailable,
     Interrupted,
@@ -46,6 +47,7 @@ from flask_safemigrate.state import (
     State,
     Table,
 )
+from flask_safemigrate.wiring.checkout import with_checkout, with_names, with_rows
 from flask_safemigrate.wiring.provenance import Inquiry
 from flask_safemigrate.workflows.ports import Direction, Hook, Repaired, Request, Say
 
@@ -83,6 +85,8 @@ class Wiring:
     :param directory: the migrations folder where ``-d`` names another than the application's.
     :param hooks: the application's hooks of a kind, ``deploy`` or ``seed``.
     :param swapped: whether ``SafeMigrate`` stands in the place of ``Migrate``.
+    :param offline: leave the databases alone.
+    :param failure: why the application is only a stand-in for the real one.
     """
 
     def __init__(
@@ -93,11 +97,15 @@ class Wiring:
         *,
         hooks: Callable[[str], tuple[Hook, ...]],
         swapped: bool,
+        offline: bool = False,
+        failure: Failure | None = None,
     ) -> None:
         self.app = app
         self.x_arg = x_arg
         self._hooks = hooks
         self._swapped = swapped
+        self._offline = offline
+        self._failure = failure
         self._directory = str(directory or app.extensions["migrate"].directory)
         self.folder = Path(self._directory).absolute()
         self._held: dict[str, Held] = {}
@@ -143,6 +151,8 @@ class Wiring:
     @cached_property
     def _targets(self) -> Mapping[str, Target]:
         """Every database that ``env.py`` migrates and we serve, by bind key; "" is the default."""
+        if self._offline:
+            return {}
         arguments = self.app.extensions["migrate"].configure_args
         table = arguments.get("version_table") or self._project.version_table or "alembic_version"
         binds = self.app.config.get("SQLALCHEMY_BINDS") or {}
@@ -195,12 +205,17 @@ class Wiring:
         noted = {row.subject for d in databases for row in d.journal if row.kind == "revision"}
         sums = {r.id: checksum(r.path) for r in history.revisions if r.id in noted}
         state = State(project, _with_pending(history, databases), databases, sums)
-        state = replace(state, provenance=self.inquiry(project).answer(state, thorough=thorough))
+        state = with_names(
+            replace(state, provenance=self.inquiry(project).answer(state, thorough=thorough))
+        )
+        if thorough:
+            state = with_checkout(state, self.app, self._failure, every=compare)
         if not compare:
             return state
+        state = with_rows(state, self._targets)
         if any(d.tables and not d.version_rows for d in databases):
             calls = create_all_calls(Path(self.app.root_path), without=self.folder)
-            state = replace(state, project=replace(project, create_all=calls))
+            state = replace(state, project=replace(state.project, create_all=calls))
         return replace(state, evidence=self._compare(state))
 
     def inquiry(self, project: ProjectState) -> Inquiry:
@@ -545,7 +560,7 @@ class Wiring:
         return f"Finished the {direction} of revision '{revision}'."
 
     def repair(self, finding: Finding, say: Say) -> Repaired:
-        from flask_safemigrate.wiring import fixing, repairs
+        from flask_safemigrate.wiring import fixing, project_repairs, repairs
 
         target = self._targets.get(finding.bind or "")
         with self._told(target):
@@ -555,7 +570,9 @@ class Wiring:
                 return fixing.take_steps(self, finding.steps, target, say)
             if target is not None and finding.code in repairs.CHANGING:
                 self.snapshot_for_repair(target, say)
-            return Repaired(repairs.repair(finding, self.folder, target))
+            if finding.code in project_repairs.CODES:
+                return project_repairs.repair(finding, self.folder)
+            return Repaired(repairs.repair(finding, target))
 
     @contextlib.contextmanager
     def _told(self, target: Target | None) -> Iterator[None]:

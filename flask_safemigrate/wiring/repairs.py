@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
@@ -12,18 +10,10 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import Refused
 from flask_safemigrate.findings import Finding
-from flask_safemigrate.project.locations import read_locations
 
 _ORIGINAL = "_alembic_tmp_"
 #: Repairs that change what a database holds.
 CHANGING = ("SM305", "SM401", "SM403")
-
-
-def _make_versions(directory: Path) -> str:
-    folder = next(iter(read_locations(directory).folders), directory / "versions")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ".gitkeep").touch()
-    return f'Made "{folder}" with a file that git keeps.'
 
 
 def _drop_leftover(target: Target, table: str) -> str:
@@ -98,15 +88,12 @@ def _drop_index(target: Target, index: str) -> str:
     return f"Dropped the invalid index {index}. It was: {invalid[index].definition}"
 
 
-def repair(finding: Finding, directory: Path, target: Target | None) -> str:
+def repair(finding: Finding, target: Target | None) -> str:
     """Repair one finding and say what was done.
 
-    :param directory: the migrations folder.
     :param target: the database that the finding is about.
     :raises Refused: there is no repair for it.
     """
-    if finding.code == "SM107":
-        return _make_versions(directory)
     if target is not None and finding.code == "SM305":
         return _remove_version(target, finding.subject)
     if target is not None and finding.code == "SM524":

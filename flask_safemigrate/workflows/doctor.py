@@ -130,6 +130,9 @@ def _identity(finding: Finding) -> tuple[str, str | None, str, str | None]:
 
 
 def _verdict(state: State, findings: Sequence[Finding], strict: bool) -> Status:
+    checkout = state.project.checkout
+    if checkout.failure is not None or not checkout.initialised:
+        return Status.USAGE
     worst = max((f.severity for f in findings), default=Severity.INFO)
     if any(d.unreachable for d in state.databases) and worst is Severity.ERROR:
         return Status.UNAVAILABLE

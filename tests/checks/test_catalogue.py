@@ -15,6 +15,7 @@ from flask_safemigrate.checks import (
     folders,
     heads,
     history,
+    ini,
     journal,
     lost,
     models,
@@ -51,7 +52,7 @@ from flask_safemigrate.state import (
 )
 
 FILES = {
-    "SM1": (configuration, environment, folders, models),
+    "SM1": (configuration, environment, folders, ini, models),
     "SM2": (revision_files, history, heads, revision_ids),
     "SM3": (version_table, lost, journal, binds),
     "SM4": (schema, drift),

@@ -99,7 +99,7 @@ FINDS = [
     (
         "SM115",
         state(git=GitFacts(True, ignored=FILES[:1], ignored_by=".gitignore:2: *.py")),
-        ['"a1.py"', "by .gitignore:2: *.py", "git add --force migrations/versions"],
+        ['"a1.py"', "by .gitignore:2: *.py", "--fix SM115, then git add migrations/versions"],
     ),
     (
         "SM116",

@@ -81,7 +81,7 @@ CASES = [
         "pip install mysqlclient",
     ),
     ("import nowhere.deep", 'module "nowhere" is not installed', "pip install nowhere"),
-    ("x = (", "was never closed (broken.py:1)", ""),
+    ("x = (", "(broken.py:1): '(' was never closed", ""),
     ("\n\n1 / 0", "ZeroDivisionError: division by zero", ""),
     (
         'raise RuntimeError("postgresql://u:s3cret@h/db is down")',

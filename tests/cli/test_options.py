@@ -27,6 +27,7 @@ DOCTOR = {
     "fix": None,
     "strict": False,
     "fast": False,
+    "offline": False,
 }
 DEPLOY = {
     "directory": None,
@@ -55,6 +56,7 @@ CASES: list[tuple[str, str, dict[Any, Any]]] = [
         {**DOCTOR, "select": ("SM3", "SM1", "SM2")},
     ),
     ("doctor --fast", "doctor", {**DOCTOR, "fast": True}),
+    ("doctor --offline", "doctor", {**DOCTOR, "offline": True}),
     ("doctor --ignore SM3 --strict", "doctor", {**DOCTOR, "ignore": ("SM3",), "strict": True}),
     ("safe-upgrade", "upgrade", {0: "heads", **UPGRADE}),
     ("safe-upgrade a1 --yes", "upgrade", {0: "a1", **UPGRADE}),

@@ -1,0 +1,202 @@
+"""Facts about the files of the project and how they are configured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class EnvTemplate:
+    """What ``env.py`` was made from.
+
+    :param name: the template of Flask-Migrate, "" where it was made from none.
+    :param release: the last release of Flask-Migrate that had this text.
+    :param installed: the release that is installed.
+    :param outdated: whether the installed release has another text.
+    :param modified: whether the project has changed more than comments and layout.
+    :param faults: see :func:`flask_safemigrate.project.templates.faults`.
+    :param patch: a unified diff that brings a modified file up to date and keeps the project's own
+        lines; "" where there is none, or where both have changed the same lines.
+    :param replacement: the file of the installed Flask-Migrate.
+    """
+
+    name: str = ""
+    release: str = ""
+    installed: str = ""
+    outdated: bool = False
+    modified: bool = False
+    faults: frozenset[str] = frozenset()
+    patch: str = ""
+    replacement: str = ""
+
+
+@dataclass(frozen=True)
+class IniFacts:
+    """What ``alembic.ini`` says beside where the revisions are.
+
+    :param problem: why ``logging.config.fileConfig``, which ``env.py`` calls, refuses it.
+    :param missing_logger: the logger that ``fileConfig`` switches off because it is not named.
+    :param silent: why errors that Flask-Migrate logs are not shown.
+    :param script_location: the folder that it names, where that is another one than this.
+    :param url: the database that it names, which may hold a password.
+    :param url_replaced: whether ``env.py`` puts the application's in its place.
+    """
+
+    problem: str = ""
+    missing_logger: str = ""
+    silent: str = ""
+    script_location: str = ""
+    url: str = ""
+    url_replaced: bool = True
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Files of the migrations that a packaging tool leaves out.
+
+    :param source: the file with the rule, absolute.
+    :param reader: what goes without them: ``the image``, ``Heroku``.
+    :param line: line of the rule, 1 is the first.
+    :param rule: the rule that leaves the first of them out.
+    :param paths: the files.
+    :param every: whether every revision file is among them.
+    :param back: a line that would bring them back below the rule, "" where none could.
+    """
+
+    source: str
+    reader: str
+    line: int
+    rule: str
+    paths: tuple[str, ...]
+    every: bool = False
+    back: str = ""
+
+
+@dataclass(frozen=True)
+class UnknownName:
+    """A name that a revision file uses and nothing in it defines.
+
+    :param function: the function that uses it first, "" for the module itself.
+    """
+
+    path: str
+    name: str
+    line: int
+    function: str = ""
+
+
+@dataclass(frozen=True)
+class ModelImport:
+    """A revision file that imports models of the application.
+
+    :param names: what it imports.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    line: int
+
+
+@dataclass(frozen=True)
+class ModelClass:
+    """A class that is a model by its looks.
+
+    :param bind: its bind key, "" for the default database.
+    :param module: the name under which its file is imported.
+    """
+
+    name: str
+    table: str
+    bind: str
+    module: str
+    path: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A module of the project with the name of a package.
+
+    :param used: whether this process has imported it in the package's place.
+    """
+
+    name: str
+    path: str
+    used: bool = False
+
+
+@dataclass(frozen=True)
+class Dotenv:
+    """Files of settings that nothing reads here.
+
+    :param names: the variables that they set.
+    """
+
+    paths: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DatabaseFile:
+    """An SQLite file that could be mistaken for the database.
+
+    :param tables: how many it has.
+    """
+
+    path: str
+    tables: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the application could not be loaded.
+
+    :param file: the innermost file of the application's own, "" where it is unknown.
+    """
+
+    message: str
+    hint: str = ""
+    file: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The project as its files and its configuration show it; empty where nobody looked.
+
+    :param failure: why there is no application, None where there is one.
+    :param initialised: whether the application has Flask-Migrate or SafeMigrate.
+    :param stray: files among the revisions that Alembic does not load.
+    :param sourceless: compiled revisions without source that it does load.
+    :param model_imports: of the revisions that were looked at.
+    :param unknown_names: of pending revisions.
+    :param unimported: models that the source defines in files that are not imported.
+    :param variable: the environment variable that the code takes the URL from.
+    :param url_has: of the default database's URL: ``percent``, ``password``.
+    :param arguments: names of what ``Migrate`` hands to Alembic.
+    :param debug: whether the application runs in debug mode.
+    :param hosts: pairs of bind key and host of databases on servers.
+    :param other_files: per bind key, SQLite files of the same name in other places.
+    :param unnamed: per bind key, tables whose models have constraints without a name.
+    """
+
+    failure: Failure | None = None
+    initialised: bool = True
+    env: EnvTemplate = EnvTemplate()
+    ini: IniFacts = IniFacts()
+    left_out: tuple[LeftOut, ...] = ()
+    stray: tuple[str, ...] = ()
+    sourceless: tuple[str, ...] = ()
+    shadows: tuple[Shadow, ...] = ()
+    model_imports: tuple[ModelImport, ...] = ()
+    unknown_names: tuple[UnknownName, ...] = ()
+    unimported: tuple[ModelClass, ...] = ()
+    variable: str = ""
+    dotenv: Dotenv = Dotenv()
+    url_has: frozenset[str] = frozenset()
+    arguments: frozenset[str] = frozenset()
+    debug: bool = False
+    hosts: tuple[tuple[str, str], ...] = ()
+    other_files: Mapping[str, tuple[DatabaseFile, ...]] = field(default_factory=dict)
+    unnamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

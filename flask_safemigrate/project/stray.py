@@ -1,0 +1,66 @@
+"""Finds files that lie where they do harm or are of no use."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from flask_safemigrate.checkout import Shadow
+
+_COPY = re.compile(
+    r"(\.(bak|orig|rej|old|save|tmp|swp|swo|pyc|txt|disabled|BACKUP.*|LOCAL.*|REMOTE.*|BASE.*)|~"
+    r"|\.py[_.-].+)$"
+)
+#: What env.py, the revisions and our commands import.
+_NEEDED = (
+    "alembic",
+    "flask",
+    "flask_migrate",
+    "flask_sqlalchemy",
+    "sqlalchemy",
+    "mako",
+    "logging",
+)
+
+
+def stray_files(folders: Iterable[Path]) -> tuple[str, ...]:
+    """Copies of revisions, and what editors and merges leave, in the folders of the revisions."""
+    return tuple(
+        str(path)
+        for folder in folders
+        if folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and _COPY.search(path.name) and ".py" in path.name
+    )
+
+
+def sourceless(folders: Iterable[Path]) -> tuple[str, ...]:
+    """Compiled revisions without a source, which Alembic loads where ``sourceless`` is set."""
+    found = []
+    for folder in folders:
+        for path in (*sorted(folder.glob("*.pyc")), *sorted(folder.glob("__pycache__/*.pyc"))):
+            stem = path.name.partition(".")[0]
+            if stem != "__init__" and not (folder / f"{stem}.py").exists():
+                found.append(str(path))
+    return tuple(found)
+
+
+def shadows(root: Path) -> tuple[Shadow, ...]:
+    """Modules of the project that hide a package which migrations need.
+
+    :param root: the folder of the project; only its folders that Python imports from count.
+    """
+    places = [root, *(Path(entry or ".").absolute() for entry in sys.path)]
+    inside = [p for p in dict.fromkeys(places) if p == root or root in p.parents]
+    found = []
+    for place in inside:
+        if "site-packages" in place.parts:
+            continue
+        for name in _NEEDED:
+            for path in (place / f"{name}.py", place / name / "__init__.py"):
+                if path.is_file():
+                    loaded = getattr(sys.modules.get(name), "__file__", None)
+                    found.append(Shadow(name, str(path), loaded == str(path)))
+    return tuple(found)

@@ -1,0 +1,297 @@
+"""Compares ``env.py`` with every template that Flask-Migrate has shipped.
+
+The templates themselves are not here: ``templates.json`` has a short hash of each of their lines,
+made by ``scripts/templates.py``. That is enough to know an unmodified file, to find the template
+that a modified one was made from, and to carry its changes over to the installed template.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import importlib.util
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from flask_safemigrate.checkout import EnvTemplate
+from flask_safemigrate.project.headers import parse
+
+#: A file that shares less with every template was written by somebody else.
+_ALIKE = 0.6
+_BLANK = ""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text that Flask-Migrate has shipped as ``env.py``.
+
+    :param name: ``flask``, ``flask-multidb``, ``aioflask`` or ``aioflask-multidb``.
+    :param first: the release that brought it.
+    :param last: the last release that had it.
+    :param meaning: :func:`meaning` of its text.
+    :param lines: :func:`line_key` of its lines.
+    """
+
+    name: str
+    first: str
+    last: str
+    meaning: str
+    lines: tuple[str, ...]
+
+
+def line_key(line: str) -> str:
+    """A short hash of a line, the same however it is indented and quoted; "" for a blank one."""
+    plain = "".join(line.split()).replace("'", '"')
+    return hashlib.sha256(plain.encode()).hexdigest()[:8] if plain else _BLANK
+
+
+def meaning(tree: ast.Module) -> str:
+    """A hash of a module that formatters leave as it is.
+
+    Comments, docstrings, the order of imports and ``from __future__`` do not count.
+    """
+    imports = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
+    aliases = sorted(
+        f"{getattr(node, 'module', '')}:{alias.name}:{alias.asname}"
+        for node in imports
+        if getattr(node, "module", "") != "__future__"
+        for alias in node.names
+    )
+    others = [_plain(node) for node in tree.body if node not in imports]
+    text = repr((aliases, [node for node in others if node]))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(node: object) -> object:
+    # ast.dump() and ast.unparse() write one tree differently from one Python to the next.
+    if isinstance(node, ast.AST):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            return ()
+        parts = ((name, _plain(value)) for name, value in ast.iter_fields(node) if name != "ctx")
+        kept = tuple((name, value) for name, value in parts if value not in (None, (), "None"))
+        return (type(node).__name__, *kept)
+    if isinstance(node, list):
+        return tuple(plain for item in node if (plain := _plain(item)))
+    return repr(node)
+
+
+@cache
+def shipped() -> tuple[Template, ...]:
+    """Every text that was shipped, oldest first."""
+    data = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    keys = data["lines"]
+    return tuple(
+        Template(
+            each["name"],
+            each["first"],
+            each["last"],
+            each["meaning"],
+            tuple(keys[number] for number in each["lines"]),
+        )
+        for each in data["templates"]
+    )
+
+
+def installed(name: str) -> Path | None:
+    """The ``env.py`` of a template of the installed Flask-Migrate, which is not imported."""
+    spec = importlib.util.find_spec("flask_migrate")
+    if spec is None or not spec.origin:
+        return None
+    path = Path(spec.origin).parent / "templates" / name / "env.py"
+    return path if path.is_file() else None
+
+
+def compare(path: Path) -> EnvTemplate:
+    """Find the template that an ``env.py`` was made from."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        found = meaning(parse(text, str(path)))
+        release = version("flask-migrate")
+    except (OSError, ValueError, SyntaxError, PackageNotFoundError):
+        return EnvTemplate()
+    known = [each for each in shipped() if each.meaning == found]
+    origin = known[-1] if known else _nearest(text)
+    if origin is None:
+        return EnvTemplate()
+    newest = installed(origin.name)
+    if newest is None:
+        return EnvTemplate()
+    replacement = newest.read_text(encoding="utf-8")
+    newer = _numbers(origin.first) > _numbers(release)
+    current = meaning(parse(replacement, str(newest))) == origin.meaning
+    return EnvTemplate(
+        origin.name,
+        origin.last,
+        release,
+        outdated=not (newer or current),
+        modified=not known,
+        faults=faults(parse(text, str(path)), multidb="multidb" in origin.name),
+        patch="" if known or newer or current else _patch(path, origin, text, replacement),
+        replacement=str(newest),
+    )
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", release)[:3])
+
+
+def _nearest(text: str) -> Template | None:
+    ours = Counter(key for key in map(line_key, text.splitlines()) if key)
+    best, most = None, _ALIKE
+    for each in shipped():
+        theirs = Counter(key for key in each.lines if key)
+        alike = 2 * sum((ours & theirs).values()) / max(sum((ours + theirs).values()), 1)
+        if alike >= most:
+            best, most = each, alike
+    return best
+
+
+def _patch(path: Path, origin: Template, text: str, replacement: str) -> str:
+    """The difference to the installed template with the project's own lines kept; "" if the two
+    have changed the same lines."""
+    merged = merge(origin.lines, text.splitlines(), replacement.splitlines())
+    if merged is None:
+        return ""
+    try:
+        tree = parse("\n".join(merged), str(path))
+    except SyntaxError:
+        return ""
+    multidb = "multidb" in origin.name
+    wanted = _passed(parse(text, str(path))) - {"process_revision_directives"}
+    if not wanted <= _passed(tree) or faults(tree, multidb=multidb) - faults(
+        parse(replacement, str(path)), multidb=multidb
+    ):
+        return ""
+    name = f"{path.parent.name}/{path.name}"
+    lines = difflib.unified_diff(
+        text.splitlines(), merged, f"a/{name}", f"b/{name}", n=1, lineterm=""
+    )
+    return "\n".join(lines)
+
+
+def merge(base: Sequence[str], ours: list[str], theirs: list[str]) -> list[str] | None:
+    """Three-way merge of lines of which the base is known by its keys only.
+
+    :return: None where both sides have changed the same lines.
+    """
+    our_keys, their_keys = [*map(line_key, ours)], [*map(line_key, theirs)]
+    to_ours, to_theirs = dict(_same(base, our_keys)), dict(_same(base, their_keys))
+    merged: list[str] = []
+    b = o = t = 0
+    for at in (*(n for n in range(len(base)) if n in to_ours and n in to_theirs), len(base)):
+        o_end, t_end = to_ours.get(at, len(ours)), to_theirs.get(at, len(theirs))
+        was, our, their = base[b:at], our_keys[o:o_end], their_keys[t:t_end]
+        if list(was) == our:
+            merged += theirs[t:t_end]
+        elif list(was) == their or our == their:
+            merged += ours[o:o_end]
+        else:
+            both = _with_additions(was, ours[o:o_end], theirs[t:t_end])
+            if both is None:
+                return None
+            merged += both
+        if at < len(base):
+            merged.append(ours[o_end])
+        b, o, t = at + 1, o_end + 1, t_end + 1
+    return merged
+
+
+def _with_additions(
+    base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]
+) -> list[str] | None:
+    """Put lines that we have added where they stood, counted from the top of the part; None if we
+    have changed others too."""
+    both = list(theirs)
+    same = {our: was for was, our in _same(base, [*map(line_key, ours)])}
+    if len(same) < len(base):
+        return None
+    place = added = 0
+    for number, line in enumerate(ours):
+        if number in same:
+            place = same[number] + 1
+        else:
+            both.insert(min(place, len(theirs)) + added, line)
+            added += 1
+    return both
+
+
+def _passed(tree: ast.Module) -> set[str | None]:
+    """Keywords that go to ``context.configure``."""
+    return {
+        keyword.arg
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _name(node.func) == "configure"
+        for keyword in node.keywords
+    }
+
+
+def _same(base: Sequence[str], keys: Sequence[str]) -> Iterator[tuple[int, int]]:
+    matcher = difflib.SequenceMatcher(None, base, keys, autojunk=False)
+    for block in matcher.get_matching_blocks():
+        for n in range(block.size):
+            yield block.a + n, block.b + n
+
+
+def faults(tree: ast.Module, *, multidb: bool) -> frozenset[str]:
+    """What in an ``env.py`` fails with the Flask-SQLAlchemy and SQLAlchemy of today.
+
+    ``own engine`` (not the application's), ``config url`` (takes the URL from the configuration),
+    ``percent`` (and does not escape it), ``masked password``, ``get_engine arguments``,
+    ``get_engine`` (about to be removed), ``one metadata`` (of several binds), ``directives``
+    (passed by name beside the extension's arguments) and ``no arguments``.
+    """
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {_name(call.func) for call in calls}
+    attributes = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    handled = {
+        n.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler) and node.type
+        for n in ast.walk(node.type)
+        if isinstance(n, ast.Name)
+    }
+    found = set()
+    if names & {"engine_from_config", "create_engine"}:
+        found.add("own engine")
+    for call in calls:
+        if _name(call.func) in ("set_main_option", "set_section_option"):
+            inside = {
+                *(n.value for n in ast.walk(call) if isinstance(n, ast.Constant)),
+                *(n.attr for n in ast.walk(call) if isinstance(n, ast.Attribute)),
+            }
+            if "SQLALCHEMY_DATABASE_URI" in inside:
+                found.add("config url")
+                if "replace" not in inside:
+                    found.add("percent")
+        elif _name(call.func) == "get_engine":
+            if len(call.args) > 1 or any(k.arg == "app" for k in call.keywords):
+                found.add("get_engine arguments")
+            if isinstance(call.func, ast.Attribute) and "AttributeError" not in handled:
+                found.add("get_engine")
+        elif isinstance(call.func, ast.Name) and call.func.id == "str" and call.args:
+            of = call.args[0]
+            if isinstance(of, ast.Attribute) and of.attr == "url":
+                found.add("masked password")
+        elif _name(call.func) == "configure":
+            keywords = {keyword.arg for keyword in call.keywords}
+            if {"process_revision_directives", None} <= keywords:
+                found.add("directives")
+            if "connection" in keywords and None not in keywords:
+                found.add("no arguments")
+    if multidb and "metadatas" not in attributes | texts and "metadata" in attributes:
+        found.add("one metadata")
+    return frozenset(found)
+
+
+def _name(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""

@@ -1,0 +1,219 @@
+"""Reading what the files of a project and its configuration show."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask
+
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.checkout import (
+    Checkout,
+    DatabaseFile,
+    Failure,
+    IniFacts,
+    ModelClass,
+)
+from flask_safemigrate.project.calls import sources
+from flask_safemigrate.project.configuration import (
+    database_file,
+    database_variable,
+    unread_dotenv,
+)
+from flask_safemigrate.project.ini import read_ini
+from flask_safemigrate.project.models import model_classes
+from flask_safemigrate.project.revision_code import model_imports, own_imports, unknown_names
+from flask_safemigrate.project.shipping import left_out
+from flask_safemigrate.project.stray import shadows, sourceless, stray_files
+from flask_safemigrate.project.templates import compare
+from flask_safemigrate.state import DatabaseState, State
+
+#: Pending revisions whose names are looked up.
+_MOST = 50
+
+
+def with_names(state: State) -> State:
+    """Add the names that pending revisions lack."""
+    found = tuple(name for path in _pending(state)[:_MOST] for name in unknown_names(path))
+    checkout = replace(state.project.checkout, unknown_names=found)
+    return replace(state, project=replace(state.project, checkout=checkout))
+
+
+def _pending(state: State) -> list[str]:
+    rows = tuple(row for d in state.databases for row in d.version_rows or ())
+    applied = state.history.ancestors(rows)
+    return [r.path for r in state.history.revisions if r.id not in applied]
+
+
+def with_checkout(
+    state: State, app: Flask, failure: Failure | None = None, *, every: bool
+) -> State:
+    """Add what the files and the configuration show.
+
+    :param failure: why the application is only a stand-in.
+    :param every: look into every revision file, and not only into pending ones.
+    """
+    folder = Path(state.project.directory)
+    known = state.history.revisions
+    folders = [Path(location) for location in state.project.locations]
+    root = Path(app.root_path)
+    looked_at = [r.path for r in known] if every else _pending(state)[:_MOST]
+    importing = own_imports(looked_at, folder.parent)
+    classes = _classes(state, root, needed=bool(importing))
+    found = replace(
+        state.project.checkout,
+        failure=failure,
+        initialised=failure is not None or not app.extensions["safemigrate"].attached,
+        env=compare(folder / "env.py"),
+        ini=read_ini(folder),
+        left_out=left_out(folder, [r.path for r in known]) if folder.is_dir() else (),
+        stray=stray_files(folders),
+        sourceless=sourceless(folders),
+        shadows=shadows(folder.parent),
+        model_imports=model_imports(importing, {(c.module, c.name) for c in classes}),
+        dotenv=unread_dotenv([folder.parent, Path.cwd()]),
+    )
+    if state.project.config_problems:
+        found = replace(found, variable=database_variable(sources(root)))
+    if failure is None:
+        found = _of_application(found, app, state, classes)
+    return replace(state, project=replace(state.project, checkout=found))
+
+
+def with_rows(state: State, targets: Mapping[str, Target]) -> State:
+    """Count the rows of tables that no model defines, where they are not known."""
+    return replace(
+        state,
+        databases=tuple(
+            _counted(d, targets[d.bind], state.project.models.get(d.bind, ()))
+            for d in state.databases
+        ),
+    )
+
+
+def _counted(database: DatabaseState, target: Target, models: tuple[str, ...]) -> DatabaseState:
+    strange = [t for t in database.tables if t.name not in models and t.rows is None][:_MOST]
+    if database.unreachable or not database.exists or not strange:
+        return database
+    quote = target.engine.dialect.identifier_preparer.quote
+    counts: dict[str, int] = {}
+    # It could be read a moment ago; what goes wrong now is told the next time.
+    with contextlib.suppress(sa.exc.SQLAlchemyError), target.engine.connect() as connection:
+        for table in strange:
+            query = f"SELECT count(*) FROM {quote(table.name)}"
+            counts[table.name] = connection.exec_driver_sql(query).scalar() or 0
+    tables = tuple(replace(t, rows=counts.get(t.name, t.rows)) for t in database.tables)
+    return replace(database, tables=tables)
+
+
+def _classes(state: State, root: Path, *, needed: bool) -> tuple[ModelClass, ...]:
+    """Models in the source; read only where something is to be explained by them."""
+    models = state.project.models
+    strange = any(
+        table.name not in models.get(d.bind, ()) for d in state.databases for table in d.tables
+    )
+    if needed or strange or not any(models.values()):
+        return model_classes(root, without=Path(state.project.directory))
+    return ()
+
+
+def _of_application(
+    found: Checkout, app: Flask, state: State, classes: tuple[ModelClass, ...]
+) -> Checkout:
+    migrate: Any = app.extensions["migrate"]
+    engines: Mapping[str | None, sa.Engine] = dict(migrate.db.engines)
+    default = engines.get(None)
+    models = state.project.models
+    loaded = {
+        os.path.realpath(path)
+        for module in [*sys.modules.values()]
+        if (path := getattr(module, "__file__", None))
+    }
+    return replace(
+        found,
+        ini=_compared(found.ini, default),
+        unimported=tuple(
+            c
+            for c in classes
+            if c.table not in models.get(c.bind, ()) and os.path.realpath(c.path) not in loaded
+        ),
+        url_has=_url_has(default),
+        arguments=frozenset(migrate.configure_args),
+        debug=bool(app.debug),
+        hosts=tuple((key or "", e.url.host) for key, e in engines.items() if e.url.host),
+        other_files={
+            d.bind: files for d in state.databases if (files := _other_files(d, app, engines))
+        },
+        unnamed={
+            key or "": tables
+            for key, metadata in migrate.db.metadatas.items()
+            if (tables := _unnamed(metadata))
+        },
+    )
+
+
+def _compared(ini: IniFacts, default: sa.Engine | None) -> IniFacts:
+    """Take away the password, and a URL that is the application's own."""
+    if not ini.url:
+        return ini
+    try:
+        url = sa.make_url(ini.url)
+    except sa.exc.ArgumentError:
+        return replace(ini, url="?")
+    if default is not None and url == default.url:
+        return replace(ini, url="")
+    return replace(ini, url=url.render_as_string(hide_password=True))
+
+
+def _url_has(engine: sa.Engine | None) -> frozenset[str]:
+    if engine is None:
+        return frozenset()
+    written = engine.url.render_as_string(hide_password=False)
+    return frozenset(
+        name
+        for name, there in (("percent", "%" in written), ("password", bool(engine.url.password)))
+        if there
+    )
+
+
+def _other_files(
+    database: DatabaseState, app: Flask, engines: Mapping[str | None, sa.Engine]
+) -> tuple[DatabaseFile, ...]:
+    """Files of the database's name where other versions of Flask-SQLAlchemy, or a person who
+    reads the URL, would look for it; the database's own comes first."""
+    if database.dialect != "sqlite" or not database.configured:
+        return ()
+    own = Path(database.location)
+    places = (
+        Path(app.instance_path),
+        Path(app.root_path),
+        Path(app.root_path).parent,
+        Path.cwd(),
+        Path.cwd() / "instance",
+    )
+    others: dict[str, DatabaseFile] = {}
+    with contextlib.suppress(OSError):
+        for place in places:
+            path = place / database.configured
+            if path.resolve() != own.resolve() and (there := database_file(path.resolve())):
+                others[there.path] = there
+    if not others:
+        return ()
+    mine = database_file(own) or DatabaseFile(str(own), 0)
+    return (mine, *others.values())
+
+
+def _unnamed(metadata: sa.MetaData) -> tuple[str, ...]:
+    kinds = (sa.UniqueConstraint, sa.ForeignKeyConstraint, sa.CheckConstraint)
+    return tuple(
+        table.name
+        for table in metadata.tables.values()
+        if any(isinstance(c, kinds) and c.name is None for c in table.constraints)
+    )
