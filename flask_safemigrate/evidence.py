@@ -103,6 +103,10 @@ class Evidence:
     :param stopped_at: the revision that failed on an empty database.
     :param problem: why it failed.
     :param refused: why nothing could be replayed.
+    :param unused_types: ENUM types that no column uses and that the version does not have: name
+        -> the pending revision that makes it, "" for none.
+    :param indexes: for each table that failed batch migrations left elsewhere: the statements of
+        the indexes that it has at the version.
     """
 
     compared: bool = False
@@ -118,3 +122,5 @@ class Evidence:
     stopped_at: str = ""
     problem: str = ""
     refused: str = ""
+    unused_types: Mapping[str, str] = field(default_factory=dict)
+    indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

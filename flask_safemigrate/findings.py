@@ -25,7 +25,8 @@ class Step:
 
     :param verb: ``restore`` (the files of revisions: their ids), ``reparent`` (id,
         then its new parents), ``renumber`` (path, new id, parents), ``delete``
-        (path), ``merge`` (heads), ``stamp`` (revisions), ``upgrade`` (to the newest).
+        (path), ``merge`` (heads), ``stamp`` (revisions), ``upgrade`` (to the newest), ``recover``
+        (a table that holds the data of another, then the statements of its indexes).
     """
 
     verb: str

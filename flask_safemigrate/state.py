@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from flask_safemigrate.condition import Condition
 from flask_safemigrate.checkout import Checkout
 from flask_safemigrate.evidence import Evidence
 from flask_safemigrate.provenance import Provenance
@@ -25,6 +26,8 @@ UNREACHABLE_KINDS = (
     "too many connections",
     "starting",
     "damaged",
+    "replica",
+    "too old",
     "unknown",
 )
 
@@ -254,6 +257,10 @@ class DatabaseState:
     :param configured: the path as the application wrote it, where that is a relative one.
     :param invalid_indexes: those of PostgreSQL.
     :param progress: what a revision that is half applied has done, in order.
+    :param refuses: why nothing should be written here, ``read-only`` or ``replica``.
+    :param left_behind: ``journal`` or ``log``, which a process that died left beside an SQLite
+        file, before it was read.
+    :param condition: what the doctor asked besides; empty where nobody did.
     """
 
     bind: str
@@ -273,6 +280,9 @@ class DatabaseState:
     unreachable: Unreachable | None = None
     invalid_indexes: tuple[InvalidIndex, ...] = ()
     progress: tuple[ProgressRow, ...] = ()
+    refuses: Unreachable | None = None
+    left_behind: str = ""
+    condition: Condition = field(default_factory=Condition)
 
     @property
     def label(self) -> str:
@@ -302,6 +312,16 @@ class GitFacts:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A column of a model that is a foreign key."""
+
+    table: str
+    column: str
+    other: str
+    referred: str
+
+
+@dataclass(frozen=True)
 class ProjectState:
     """The project as it was found.
 
@@ -318,7 +338,7 @@ class ProjectState:
     :param version_table: the version table that ``env.py`` names, None where it names none.
     :param create_all: where the application calls ``create_all()``, as ``app.py:12``; empty if
         nobody looked.
-    :param checkout: what else its files and its configuration show.
+    :param references: foreign keys of the models, per bind key; empty if that was not read.
     """
 
     app: str
@@ -340,6 +360,7 @@ class ProjectState:
     version_table: str | None = None
     create_all: tuple[str, ...] = ()
     checkout: Checkout = field(default_factory=Checkout)
+    references: Mapping[str, tuple[Reference, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 
+from flask_safemigrate.condition import Condition
 from flask_safemigrate.outcome import Progress
 from flask_safemigrate.schema import Schema
 from flask_safemigrate.state import DatabaseState, Unreachable
@@ -47,12 +48,29 @@ class SessionOptions:
     patience: float = 60.0
 
 
+class TooOld(Exception):
+    """The server is too old to be asked anything."""
+
+    def __init__(self, reason: Unreachable) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
+
+
 class Prepare(Protocol):
     """Set up the session that migrates; returns what undoes it."""
 
     def __call__(
         self, connection: Connection, target: Target, options: SessionOptions, say: Say
     ) -> Callable[[], None]: ...
+
+
+class Examine(Protocol):
+    """Ask what the doctor wants to know besides; raises what the driver raises.
+
+    :param thorough: ask also what takes reading all of the database.
+    """
+
+    def __call__(self, target: Target, *, thorough: bool) -> Condition: ...
 
 
 class Outside(Protocol):
@@ -104,6 +122,7 @@ class Backend:
 
     :param read: facts of the database, by a connection of its own that changes nothing and
         creates nothing; what cannot be reached is told in ``unreachable``, never raised.
+    :param examine: what the doctor asks besides, by such a connection too.
     :param explain: why a driver's error means that the database cannot be reached.
     :param lock: keep every other process of ours away.
     :param suffix: ending of snapshot files, such as ``.db``.
@@ -141,6 +160,7 @@ class Backend:
 
     dialects: tuple[str, ...]
     read: Callable[[Target], DatabaseState]
+    examine: Examine
     explain: Callable[[BaseException, Target], Unreachable]
     lock: Lock
     suffix: str

@@ -25,6 +25,8 @@ from flask_safemigrate.checks import (
     revision_files,
     revision_ids,
     schema,
+    server,
+    sqlite_file,
     version_table,
 )
 from flask_safemigrate.checks.found import ALL, CHANGING, UPWARD, Found
@@ -94,6 +96,7 @@ _SECTION = re.compile(r"^(Cause|Example|Fix|Prevention)\n", re.MULTILINE)
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 _NO_HISTORY = ("SM106", "SM107", "SM108")
+_NO_TABLE = (*_NO_HISTORY, "SM534")
 _BAD_FILES = ("SM201", "SM202", "SM203", "SM204", "SM205")
 _BAD_GRAPH = (*_BAD_FILES, "SM206", "SM207", "SM208", "SM210", "SM211", "SM212")
 _UP = ("upgrade", "deploy")
@@ -175,9 +178,14 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM215", "revision-sourceless", WARNING, revision_files.revision_sourceless),
     Check("SM216", "revision-imports-models", WARNING, revision_files.revision_imports_models),
     Check("SM217", "revision-name-unknown", ERROR, revision_files.revision_name_unknown, UPWARD),
-    Check("SM301", "unknown-revision", ERROR, lost.unknown_revision, ALL, ("SM106",)),
+    Check("SM301", "unknown-revision", ERROR, lost.unknown_revision, ALL, ("SM106", "SM534")),
     Check(
-        "SM302", "no-version-table", ERROR, version_table.no_version_table, ("upgrade", "deploy")
+        "SM302",
+        "no-version-table",
+        ERROR,
+        version_table.no_version_table,
+        ("upgrade", "deploy"),
+        unless=("SM534",),
     ),
     Check(
         "SM303",
@@ -185,9 +193,9 @@ CATALOGUE: tuple[Check, ...] = (
         ERROR,
         version_table.version_table_empty,
         ("upgrade", "deploy"),
-        unless=("SM308",),
+        unless=("SM308", "SM534"),
     ),
-    Check("SM304", "database-ahead", ERROR, lost.database_ahead, ALL, _NO_HISTORY),
+    Check("SM304", "database-ahead", ERROR, lost.database_ahead, ALL, _NO_TABLE),
     Check(
         "SM305",
         "version-rows-overlap",
@@ -223,11 +231,18 @@ CATALOGUE: tuple[Check, ...] = (
     ),
     Check("SM404", "tables-without-model", INFO, schema.tables_without_model),
     Check("SM405", "model-tables-missing", WARNING, schema.model_tables_missing, unless=_OTHERS),
-    Check("SM406", "wrong-revision", ERROR, drift.wrong_revision, CHANGING, unless=_OTHERS),
+    Check("SM406", "wrong-revision", ERROR, drift.wrong_revision, CHANGING, ("SM534", *_OTHERS)),
     Check("SM407", "objects-missing", ERROR, drift.objects_missing, unless=("SM403", *_OTHERS)),
-    Check("SM408", "objects-added", WARNING, drift.objects_added, unless=_OTHERS),
-    Check("SM409", "objects-changed", WARNING, drift.objects_changed),
-    Check("SM410", "pending-already-there", ERROR, drift.pending_already_there, _UP),
+    Check("SM408", "objects-added", WARNING, drift.objects_added, unless=("SM403", *_OTHERS)),
+    Check("SM409", "objects-changed", WARNING, drift.objects_changed, unless=("SM403",)),
+    Check(
+        "SM410",
+        "pending-already-there",
+        ERROR,
+        drift.pending_already_there,
+        _UP,
+        unless=("SM534",),
+    ),
     Check("SM411", "pending-half-there", ERROR, drift.pending_half_there, _UP),
     Check("SM412", "models-differ", WARNING, drift.models_differ),
     Check("SM413", "history-fails-on-empty", WARNING, drift.history_fails_on_empty),
@@ -236,7 +251,7 @@ CATALOGUE: tuple[Check, ...] = (
         "history-not-replayed",
         INFO,
         drift.history_not_replayed,
-        unless=("SM122",),
+        unless=("SM122", "SM509", "SM525"),
     ),
     Check("SM501", "server-down", ERROR, database.server_down, ALL),
     Check("SM502", "host-unknown", ERROR, database.host_unknown, ALL),
@@ -252,11 +267,33 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM512", "server-starting", ERROR, database.server_starting, ALL),
     Check("SM513", "database-damaged", ERROR, database.database_damaged, ALL),
     Check("SM514", "database-unreachable", ERROR, database.database_unreachable, ALL),
-    Check("SM520", "relative-path", INFO, database.relative_path),
-    Check("SM521", "file-not-made-yet", INFO, database.file_not_made_yet, cured_by=UPWARD),
-    Check("SM522", "database-in-memory", WARNING, database.database_in_memory),
+    Check("SM520", "relative-path", INFO, sqlite_file.relative_path),
+    Check("SM521", "file-not-made-yet", INFO, sqlite_file.file_not_made_yet, cured_by=UPWARD),
+    Check("SM522", "database-in-memory", WARNING, sqlite_file.database_in_memory),
     Check("SM523", "database-shared-by-binds", ERROR, database.database_shared_by_binds, UPWARD),
-    Check("SM524", "index-invalid", WARNING, database.index_invalid),
+    Check("SM524", "index-invalid", WARNING, server.index_invalid),
+    Check("SM525", "database-is-replica", ERROR, database.database_is_replica, CHANGING),
+    Check("SM526", "version-too-old", ERROR, database.version_too_old, ALL),
+    Check(
+        "SM527",
+        "foreign-keys-violated",
+        ERROR,
+        sqlite_file.foreign_keys_violated,
+        unless=("SM403",),
+    ),
+    Check("SM528", "foreign-keys-not-enforced", INFO, sqlite_file.foreign_keys_not_enforced),
+    Check("SM529", "foreign-key-mismatch", ERROR, sqlite_file.foreign_key_mismatch),
+    Check("SM530", "journal-left", WARNING, sqlite_file.journal_left),
+    Check("SM531", "log-left", WARNING, sqlite_file.log_left),
+    Check("SM532", "network-file-system", WARNING, sqlite_file.network_file_system),
+    Check("SM533", "enum-type-unused", WARNING, server.enum_type_unused),
+    Check("SM534", "version-table-elsewhere", ERROR, server.version_table_elsewhere, UPWARD),
+    Check("SM535", "session-idle-in-transaction", WARNING, server.session_idle_in_transaction),
+    Check("SM536", "sequence-behind", ERROR, server.sequence_behind),
+    Check("SM537", "table-not-transactional", WARNING, server.table_not_transactional),
+    Check("SM538", "collations-differ", INFO, server.collations_differ),
+    Check("SM539", "sql-mode-lenient", WARNING, server.sql_mode_lenient),
+    Check("SM540", "version-table-twice", WARNING, server.version_table_twice),
 )
 
 

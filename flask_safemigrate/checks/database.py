@@ -1,11 +1,22 @@
-"""SM5xx: whether the database can be reached and written."""
+"""SM5xx: whether the databases can be reached and written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask_safemigrate.checks.found import Found, listed, reached
+from flask_safemigrate.checks.found import (
+    UPWARD,
+    Found,
+    at_head,
+    in_memory,
+    listed,
+    reached,
+    tables,
+)
+from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import State
+
+_SHOWN = 3  # privileges that one message names
 
 
 def _unreachable(state: State, kind: str) -> Iterator[Found]:
@@ -89,12 +100,34 @@ def privilege_missing(state: State) -> Iterator[Found]:
         The user may connect, but not read or change what a migration needs.
     Example
         ``permission denied for schema public``, since PostgreSQL 15 the default for new users.
+        ``must be owner of table users``, when another user made the tables.
     Fix
-        Grant it as the owner: ``GRANT ALL ON SCHEMA public TO shop``.
+        Grant it as the owner: ``GRANT CREATE ON SCHEMA public TO shop``, ``ALTER TABLE users
+        OWNER TO shop``.
     Prevention
         Let one user own the database and run its migrations.
     """
     yield from _unreachable(state, "missing privilege")
+    for database in reached(state):
+        named = ("", *tables(database))
+        lacking = [one for one in database.condition.lacking if one.table in named]
+        if not lacking:
+            continue
+        shown = [one.what for one in lacking[:_SHOWN]]
+        if more := len(lacking) - len(shown):
+            shown.append(f"{more} more")
+        # One who only reads needs none of it until there is something to apply.
+        behind = not at_head(state, database)
+        yield Found(
+            f'User "{database.condition.user}" may not {"; nor ".join(shown)} (database '
+            f'"{database.label}"): migrations will fail.',
+            database.location,
+            "as an administrator: " + " ".join(one.hint for one in lacking[:_SHOWN]),
+            bind=database.bind,
+            severity=Severity.ERROR if behind else Severity.WARNING,
+            blocks=UPWARD if behind else (),
+            subject=lacking[0].table,
+        )
 
 
 def folder_missing(state: State) -> Iterator[Found]:
@@ -149,26 +182,25 @@ def database_read_only(state: State) -> Iterator[Found]:
 
     Cause
         File or folder is not writable for this user (SQLite needs to write in the folder too),
-        the disk is mounted read-only, or the server is a replica.
+        the disk is mounted read-only, or the server or the user is set to read only.
     Example
         ``attempt to write a readonly database`` in a container with another user than the file's
         owner.
     Fix
-        Give the user the right to write in the folder, or connect to the primary server.
+        Give the user the right to write in the folder, or take back the setting that the message
+        names.
     Prevention
         Run migrations as the same user as the application.
     """
     yield from _unreachable(state, "read-only")
+    yield from _refused(state, "read-only")
+
+
+def _refused(state: State, kind: str) -> Iterator[Found]:
     for database in reached(state):
-        if database.read_only:
-            yield Found(
-                f'Database "{database.label}" can be read, but not written.',
-                database.location,
-                "give this user the right to write the file and its folder"
-                if database.dialect == "sqlite"
-                else "connect to the primary server, as a user who may write",
-                bind=database.bind,
-            )
+        why = database.refuses
+        if why and why.kind == kind:
+            yield Found(why.message, database.location, why.hint, bind=database.bind)
 
 
 def database_locked(state: State) -> Iterator[Found]:
@@ -225,16 +257,45 @@ def database_damaged(state: State) -> Iterator[Found]:
 
     Cause
         Pages of the file are wrong: a copy taken while it was written, a disk fault, a network
-        share.
+        share. SQLite may go on working for a long time until it meets one of them, so the doctor
+        reads the whole file (not with ``--fast``).
     Example
         ``database disk image is malformed``.
     Fix
-        Put a snapshot back: ``flask db snapshots``, then ``flask db restore ID``. Without one,
-        SQLite's ``.recover`` saves what can be read.
+        Put a snapshot back: ``flask db snapshots``, then ``flask db restore ID``. Where only an
+        index is wrong, ``flask db doctor --fix SM513`` makes it anew from the rows. Without a
+        snapshot, SQLite's ``.recover`` saves what can be read.
     Prevention
         Copy databases with ``flask db snapshot``; keep SQLite off network shares.
     """
     yield from _unreachable(state, "damaged")
+    for database in reached(state):
+        faults = database.condition.damage
+        if not faults:
+            continue
+        path = f'"{database.location}"'
+        lost = database.condition.unreadable
+        indexes = all(" index " in fault for fault in faults) and not lost
+        what = (
+            f"; {listed(lost)} cannot be read to the end"
+            if lost
+            else "; every row of every table can be read"
+        )
+        yield Found(
+            f'Database "{database.label}" is damaged: {"; ".join(faults[:_SHOWN])}'
+            f"{'; and more' if len(faults) > _SHOWN else ''}{what}.",
+            database.location,
+            "flask db doctor --fix SM513 makes the indexes anew from the rows (REINDEX)"
+            if indexes
+            else f"flask db snapshots  # then flask db restore ID; without one: sqlite3 {path} "
+            "\"VACUUM INTO 'recovered.db'\""
+            if not lost
+            else "flask db snapshots  # then flask db restore ID; without one: "
+            f'sqlite3 {path} .recover | sqlite3 "{database.name}.recovered"',
+            bind=database.bind,
+            repair="makes every index anew from the rows (REINDEX)" if indexes else None,
+            subject=database.location,
+        )
 
 
 def database_unreachable(state: State) -> Iterator[Found]:
@@ -252,82 +313,6 @@ def database_unreachable(state: State) -> Iterator[Found]:
     yield from _unreachable(state, "unknown")
 
 
-def relative_path(state: State) -> Iterator[Found]:
-    """The path of the SQLite file is relative.
-
-    Cause
-        Flask-SQLAlchemy 3 resolves a relative path from the instance folder, version 2 did from
-        the application's; another version, or another folder, means another file.
-    Example
-        ``sqlite:///app.db`` is ``instance/app.db``, not the ``app.db`` beside ``app.py``.
-    Fix
-        Nothing is wrong. If it is not the file that you mean, write an absolute path.
-    Prevention
-        ``"sqlite:///" + os.path.join(app.instance_path, "app.db")``.
-    """
-    for database in state.databases:
-        if database.configured:
-            yield Found(
-                f'SQLite path "{database.configured}" is relative; it means '
-                f'"{database.location}".',
-                database.location,
-                "if that is not the file, write an absolute path (four slashes): "
-                f"sqlite:///{database.location}",
-                bind=database.bind,
-            )
-
-
-def file_not_made_yet(state: State) -> Iterator[Found]:
-    """The SQLite file does not exist yet.
-
-    Cause
-        Nothing has been written to this database. The first upgrade makes the file.
-    Example
-        A fresh clone.
-    Fix
-        ``flask db safe-upgrade``. If you expected data here, the path is another one: look at
-        the absolute path in the message.
-    Prevention
-        None is needed.
-    """
-    for database in state.databases:
-        if not database.exists and not database.unreachable and not _in_memory(database.location):
-            yield Found(
-                f'Database "{database.label}" does not exist yet; the first upgrade makes it.',
-                database.location,
-                "flask db safe-upgrade; if there should be data, correct the path",
-                bind=database.bind,
-            )
-
-
-def _in_memory(location: str) -> bool:
-    return location == "" or ":memory:" in location or "mode=memory" in location
-
-
-def database_in_memory(state: State) -> Iterator[Found]:
-    """The database lives in memory.
-
-    Cause
-        The URL names no file, so every process has an empty database of its own, which goes when
-        the process ends. What a command changes there, nobody sees.
-    Example
-        ``sqlite://`` or ``sqlite:///:memory:`` from a test configuration.
-    Fix
-        Name a file: ``sqlite:///app.db``.
-    Prevention
-        Set the test configuration only where tests run.
-    """
-    for database in state.databases:
-        if database.dialect == "sqlite" and _in_memory(database.location):
-            yield Found(
-                f'Database "{database.label}" lives in the memory of this process; what is '
-                "upgraded there is gone when the command ends.",
-                database.location or ":memory:",
-                'app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///app.db"',
-                bind=database.bind,
-            )
-
-
 def database_shared_by_binds(state: State) -> Iterator[Found]:
     """Two binds are the same database.
 
@@ -343,7 +328,7 @@ def database_shared_by_binds(state: State) -> Iterator[Found]:
     """
     binds: dict[str, list[str]] = {}
     for database in state.databases:
-        if database.location and not _in_memory(database.location):
+        if database.location and not in_memory(database.location):
             binds.setdefault(database.location, []).append(database.bind)
     for location, keys in binds.items():
         if len(keys) > 1:
@@ -356,30 +341,37 @@ def database_shared_by_binds(state: State) -> Iterator[Found]:
             )
 
 
-def index_invalid(state: State) -> Iterator[Found]:
-    """An index is invalid.
+def database_is_replica(state: State) -> Iterator[Found]:
+    """The server is a copy of another one.
 
     Cause
-        ``CREATE INDEX CONCURRENTLY`` failed or was stopped on PostgreSQL: by a duplicate under a
-        unique index, a deadlock, a timeout. What it leaves costs every write and serves no query,
-        and its name is in the way of the next attempt.
+        The URL leads to a standby or a replica: to the address for reading, or to the old primary
+        after a failover.
     Example
-        ``CREATE UNIQUE INDEX CONCURRENTLY ix_users_email`` over two equal addresses.
+        ``cannot execute CREATE TABLE in a read-only transaction`` on PostgreSQL. A MariaDB replica
+        may even take the change, which then stops its replication.
     Fix
-        ``flask db doctor --fix SM524`` drops it; the next ``flask db safe-upgrade`` does so by
-        itself where a pending revision builds it again. To build it where it stands:
-        ``REINDEX INDEX CONCURRENTLY ix_users_email``.
+        Name the primary server in the URL. For PostgreSQL several hosts may stand there:
+        ``postgresql://a,b/shop?target_session_attrs=read-write``.
     Prevention
-        Look for what may be in the way before, and give the index a revision of its own.
+        Give migrations a URL of their own that leads to the primary.
     """
-    for database in reached(state):
-        for index in database.invalid_indexes:
-            yield Found(
-                f'Index {index.name} of table "{index.table}" is invalid: an attempt to build it '
-                "failed.",
-                database.location,
-                f"flask db doctor --fix SM524, or REINDEX INDEX CONCURRENTLY {index.name};",
-                bind=database.bind,
-                repair=f"DROP INDEX CONCURRENTLY {index.name}",
-                subject=index.name,
-            )
+    yield from _unreachable(state, "replica")
+    yield from _refused(state, "replica")
+
+
+def version_too_old(state: State) -> Iterator[Found]:
+    """The server or library is too old.
+
+    Cause
+        Commands need what the version does not have yet, such as the catalogue tables that tell
+        what a database holds.
+    Example
+        PostgreSQL 11, MySQL 5.7.
+    Fix
+        Upgrade the server to the version that the message names. Until then Flask-Migrate's own
+        ``flask db upgrade`` goes on working.
+    Prevention
+        Follow the server's end-of-life dates.
+    """
+    yield from _unreachable(state, "too old")

@@ -102,7 +102,8 @@ def objects_missing(state: State) -> Iterator[Found]:
         Change the schema by revisions only.
     """
     for database, drift in _by_hand(state):
-        gone = [d for d in drift if d.here is None]
+        invalid = {index.name.rpartition(".")[2].strip('"') for index in database.invalid_indexes}
+        gone = [d for d in drift if d.here is None and d.name not in invalid]
         if not gone:
             continue
         hard = any(d.kind in _SEEN_BY_AUTOGENERATE for d in gone)

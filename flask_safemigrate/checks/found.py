@@ -143,3 +143,15 @@ def rows(database: DatabaseState, names: Iterable[str]) -> str:
 def in_use(state: State) -> bool:
     """Whether there is anything to migrate: tables in the models or in a database."""
     return any(state.project.models.values()) or any(tables(d) for d in reached(state))
+
+
+def in_memory(location: str) -> bool:
+    """Whether an SQLite database has no file."""
+    return location == "" or ":memory:" in location or "mode=memory" in location
+
+
+def at_head(state: State, database: DatabaseState) -> bool:
+    """Whether every revision is applied, as far as the version table says."""
+    history = state.history
+    rows_found = database.version_rows or ()
+    return bool(rows_found) and history.ancestors(rows_found) == frozenset(history.by_id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask_safemigrate.checks.found import Found, counted, listed, reached, rows, tables
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.checks.found import Found, at_head, counted, listed, reached, rows, tables
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import DatabaseState, State, Table
 
 _PREFIX = "_alembic_tmp_"
@@ -35,11 +35,15 @@ def leftover_empty(state: State) -> Iterator[Found]:
     """
     for database in reached(state):
         for leftover, original, table in _left(database):
-            if table and leftover.rows == 0:
+            if leftover.rows == 0 and (table or not _wanted(state, database, original)):
+                whole = (
+                    f"'{original}' is whole{_holds(table)}"
+                    if table
+                    else f"no table and no model '{original}' is there any more"
+                )
                 yield Found(
                     f"Table '{leftover.name}' in database \"{database.label}\" was left by a "
-                    f"failed migration and is empty; '{original}' is whole"
-                    f"{rows(database, [original])}.",
+                    f"failed migration and is empty; {whole}.",
                     database.location,
                     "flask db doctor --fix drops it",
                     bind=database.bind,
@@ -48,13 +52,18 @@ def leftover_empty(state: State) -> Iterator[Found]:
                 )
 
 
+def _holds(table: Table | None) -> str:
+    return f" with {counted(table.rows, 'row')}" if table and table.rows is not None else ""
+
+
 def leftover_copy(state: State) -> Iterator[Found]:
     """A failed batch migration left a table with rows.
 
     Cause
         The migration failed after rows were copied into ``_alembic_tmp_NAME``. As the table that
-        they came from is there, they are a copy; but only a look can tell whether rows were
-        changed on the way. The same is said where nothing knows of the original any more.
+        they came from is there with rows of its own, they are a copy; but only a look can tell
+        whether rows were changed on the way, or since. The same is said where nothing knows of
+        the original any more.
     Example
         ``FOREIGN KEY constraint failed`` when the old table was to be dropped.
     Fix
@@ -64,23 +73,21 @@ def leftover_copy(state: State) -> Iterator[Found]:
     """
     for database in reached(state):
         for leftover, original, table in _left(database):
-            if table and leftover.rows == 0:
+            if leftover.rows == 0 or _is_the_data(state, database, leftover, original, table):
                 continue
-            if table is None and _wanted(state, database, original):
-                continue
-            count = "" if leftover.rows is None else f" with {counted(leftover.rows, 'row')}"
             other = (
-                f"'{original}' is there{rows(database, [original])}"
+                f"'{original}' is there{_holds(table)}"
                 if table
                 else f"no table and no model '{original}' is there any more"
             )
             yield Found(
-                f"Table '{leftover.name}'{count} in database \"{database.label}\" was left by a "
-                f"failed migration; {other}.",
+                f"Table '{leftover.name}'{_holds(leftover)} in database \"{database.label}\" was "
+                f"left by a failed migration; {other}.",
                 database.location,
-                f'compare the two, then DROP TABLE "{leftover.name}"'
+                f'compare the two: SELECT * FROM "{leftover.name}" EXCEPT SELECT * FROM '
+                f'"{original}"; then DROP TABLE "{leftover.name}";'
                 if table
-                else f'if nothing needs its rows, DROP TABLE "{leftover.name}"',
+                else f'if nothing needs its rows, DROP TABLE "{leftover.name}";',
                 bind=database.bind,
                 subject=leftover.name,
             )
@@ -89,7 +96,17 @@ def leftover_copy(state: State) -> Iterator[Found]:
 def _wanted(state: State, database: DatabaseState, table: str) -> bool:
     """Whether a table should be there, as far as anyone knows."""
     models = state.project.models.get(database.bind, ())
-    return not models or table in models
+    made = any(table in revision.tables for revision in state.history.revisions)
+    return not models or table in models or made
+
+
+def _is_the_data(
+    state: State, database: DatabaseState, leftover: Table, original: str, table: Table | None
+) -> bool:
+    """Whether a leftover holds the only rows of its table."""
+    if table is not None:
+        return table.rows == 0 and bool(leftover.rows)
+    return _wanted(state, database, original)
 
 
 def leftover_is_the_table(state: State) -> Iterator[Found]:
@@ -97,33 +114,37 @@ def leftover_is_the_table(state: State) -> Iterator[Found]:
 
     Cause
         Alembic copied the table into ``_alembic_tmp_NAME``, dropped the old one, and failed before
-        the new one was renamed. The leftover is the only copy of the rows.
+        the new one was renamed. The leftover is the only copy of the rows. The same is said where
+        an empty table of the old name was made since, as by ``create_all()``.
     Example
         ``error in view active_users: no such table: main.users`` at the last step.
     Fix
-        ``flask db doctor --fix`` renames it back. Do not drop it.
+        ``flask db doctor --fix`` renames it back, after a snapshot, and makes the indexes again
+        that the table had. Do not drop it. It may be as the failed revision left it; what is to be
+        done about that is told next.
     Prevention
         ``flask db safe-upgrade`` undoes everything when it fails.
     """
     for database in reached(state):
+        evidence = state.evidence.get(database.bind)
         for leftover, original, table in _left(database):
-            if table is None and _wanted(state, database, original):
-                count = "" if leftover.rows is None else f" ({counted(leftover.rows, 'row')})"
-                yield Found(
-                    f"Table '{original}' is missing in database \"{database.label}\"; its data"
-                    f"{count} is in '{leftover.name}', which a failed migration left.",
-                    database.location,
-                    f"flask db doctor --fix renames it to '{original}'; do not drop it",
-                    bind=database.bind,
-                    repair=f"renames '{leftover.name}' to '{original}'",
-                    subject=leftover.name,
-                )
-
-
-def _at_head(state: State, database: DatabaseState) -> bool:
-    history = state.history
-    rows_found = database.version_rows or ()
-    return bool(rows_found) and history.ancestors(rows_found) == frozenset(history.by_id)
+            if not _is_the_data(state, database, leftover, original, table):
+                continue
+            count = "" if leftover.rows is None else f" ({counted(leftover.rows, 'row')})"
+            gone = "is empty" if table else "is missing"
+            indexes = evidence.indexes.get(original, ()) if evidence else ()
+            drops = f"drops the empty '{original}' and " if table else ""
+            yield Found(
+                f"Table '{original}' {gone} in database \"{database.label}\"; its data"
+                f"{count} is in '{leftover.name}', which a "
+                "failed migration left.",
+                database.location,
+                f"flask db doctor --fix renames it to '{original}'; do not drop it",
+                bind=database.bind,
+                repair=f"{drops}renames '{leftover.name}' to '{original}'",
+                subject=leftover.name,
+                steps=(Step("recover", (leftover.name, *indexes)),),
+            )
 
 
 def tables_without_model(state: State) -> Iterator[Found]:
@@ -144,13 +165,18 @@ def tables_without_model(state: State) -> Iterator[Found]:
         return
     for database in reached(state):
         models = state.project.models.get(database.bind, ())
-        if not models or not _at_head(state, database):
+        if not models or not at_head(state, database):
             continue
         evidence = state.evidence.get(database.bind)
         made = {d.table for d in (evidence.models if evidence else None) or () if d.here is None}
         # Those that the history makes are told by the comparison of models and history.
         told = {c.table for c in state.project.checkout.unimported if c.bind == database.bind}
-        strange = [name for name in tables(database) if name not in {*models, *made, *told}]
+        strange = [
+            name
+            for name in tables(database)
+            if name not in {*models, *made, *told}
+            and name.rpartition(".")[2] != database.version_table
+        ]
         if strange:
             most = len(strange) * 2 > len(tables(database))
             yield Found(
@@ -188,7 +214,7 @@ def model_tables_missing(state: State) -> Iterator[Found]:
         missing = [name for name in models if name not in set(tables(database))]
         left = {table.name.removeprefix(_PREFIX) for table in database.leftovers}
         missing = [name for name in missing if name not in left]
-        if not missing or not _at_head(state, database):
+        if not missing or not at_head(state, database):
             continue
         made = {name for revision in state.history.revisions for name in revision.tables}
         lost = [name for name in missing if name in made] or (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask_safemigrate.comparison.facts import HARD
 from flask_safemigrate.evidence import AlreadyThere, Difference, Evidence, Fact, Facts, Replay
@@ -185,6 +186,8 @@ def compare(
     *,
     at: tuple[str, ...] = (),
     applied: Sequence[str] = (),
+    unused: Iterable[str] = (),
+    lost: Iterable[str] = (),
 ) -> Evidence:
     """Compare what there is of the three schemas of one database.
 
@@ -192,6 +195,9 @@ def compare(
     :param models: None where there are none.
     :param at: the rows of the version table.
     :param applied: revisions that the journal says were applied here, oldest first.
+    :param unused: ENUM types of the database that no column uses. Those that its version does not
+        have say nothing about the place of the database: a downgrade leaves them.
+    :param lost: tables whose rows a failed batch migration left under another name.
     """
     found = Evidence()
     if replay is None:
@@ -212,7 +218,52 @@ def compare(
     )
     if database is None or not replay.changes:
         return evidence
-    return _place(evidence, history, replay, database, models, at, applied, names)
+    left = _left_types(history, replay, at, unused)
+    kept = {f: v for f, v in database.values.items() if f.kind != "type" or f.name not in left}
+    evidence = replace(
+        evidence,
+        unused_types=left,
+        indexes={table: tuple(_indexes(history, replay, at, table)) for table in lost},
+    )
+    return _place(evidence, history, replay, Facts(kept), models, at, applied, names)
+
+
+def _indexes(history: History, replay: Replay, at: tuple[str, ...], table: str) -> Iterator[str]:
+    """The statements of a table's indexes at a version, for SQLite."""
+
+    def quoted(name: str) -> str:
+        return '"' + name.replace('"', '""') + '"'
+
+    for fact in history_facts(replay, history, at) or {}:
+        if fact.kind not in ("index", "unique") or fact.table != table.lower():
+            continue
+        name = replay.names.get(fact, "")
+        parts = fact.name.split(", ")
+        # What is no plain list of columns is SQL already, with its UNIQUE in front.
+        plain = all(re.fullmatch(r"[\w$]+", part) for part in parts)
+        unique = fact.kind == "unique" or fact.name.startswith("UNIQUE ")
+        what, _, where = fact.name.removeprefix("UNIQUE ").partition(" WHERE ")
+        columns = ", ".join(map(quoted, parts)) if plain else what
+        if name and not name.startswith("sqlite_autoindex_"):
+            yield (
+                f"CREATE {'UNIQUE ' if unique else ''}INDEX {quoted(name)} ON {quoted(table)} "
+                f"({columns}){f' WHERE {where}' if where else ''}"
+            )
+
+
+def _left_types(
+    history: History, replay: Replay, at: tuple[str, ...], unused: Iterable[str]
+) -> Mapping[str, str]:
+    """Types that the version does not have, each with the pending revision that makes it."""
+    applied = history.ancestors(at)
+    expected = history_facts(replay, history, at) or {}
+    left = {name: "" for name in unused if Fact("type", "", name) not in expected}
+    for id, changes in replay.changes.items():
+        for fact, (before, after) in changes.items():
+            made = fact.kind == "type" and before is None and after is not None
+            if made and id not in applied and left.get(fact.name) == "":
+                left[fact.name] = id
+    return left
 
 
 #: What a model can say of a table, and autogenerate can see.
@@ -295,6 +346,8 @@ def _place(
         like_models=like_models,
         stopped_at=evidence.stopped_at,
         problem=evidence.problem,
+        unused_types=evidence.unused_types,
+        indexes=evidence.indexes,
     )
 
 

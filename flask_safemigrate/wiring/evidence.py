@@ -88,6 +88,8 @@ class Gathering:
                     for row in found.journal
                     if row.kind == "revision" and row.direction == "upgrade" and row.finished
                 ],
+                unused=[each.plain for each in found.condition.unused_types],
+                lost=[table.name.removeprefix("_alembic_tmp_") for table in found.leftovers],
             )
             for bind, found in databases.items()
         }

@@ -12,7 +12,7 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.findings import Step
 from flask_safemigrate.planning import plan_upgrade
 from flask_safemigrate.project.history import read_history
-from flask_safemigrate.wiring import history_repairs, repairs
+from flask_safemigrate.wiring import database_repairs, history_repairs, repairs
 from flask_safemigrate.workflows.ports import Repaired, Request, Say
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def take_steps(
     said = []
     try:
         for step in steps:
-            if step.verb in ("stamp", "upgrade"):
+            if step.verb in ("stamp", "upgrade", "recover"):
                 assert target is not None
                 said.append(_in_database(wiring, step, target, back, say))
             else:
@@ -75,6 +75,9 @@ def _restore(wiring: Wiring, ids: tuple[str, ...], files: history_repairs.Files)
 def _in_database(
     wiring: Wiring, step: Step, target: Target, back: contextlib.ExitStack, say: Say
 ) -> str:
+    if step.verb == "recover":
+        wiring.snapshot_for_repair(target, say)
+        return database_repairs.recover(target, step.names[0], step.names[1:])
     if step.verb == "stamp":
         before = backend_for(target.engine).read(target).version_rows
         wiring.snapshot_for_repair(target, say)

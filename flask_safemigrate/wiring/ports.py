@@ -48,6 +48,7 @@ from flask_safemigrate.state import (
     Table,
 )
 from flask_safemigrate.wiring.checkout import with_checkout, with_names, with_rows
+from flask_safemigrate.wiring.condition import examined
 from flask_safemigrate.wiring.provenance import Inquiry
 from flask_safemigrate.workflows.ports import Direction, Hook, Repaired, Request, Say
 
@@ -177,9 +178,13 @@ class Wiring:
         return backend_for(target.engine)
 
     @property
+    def _metadatas(self) -> Mapping[str, sa.MetaData]:
+        found = self.app.extensions["migrate"].db.metadatas
+        return {key or "": metadata for key, metadata in found.items()}
+
+    @property
     def _models(self) -> Mapping[str, tuple[str, ...]]:
-        metadatas = self.app.extensions["migrate"].db.metadatas
-        return {key or "": tuple(meta.tables) for key, meta in metadatas.items()}
+        return {key: tuple(metadata.tables) for key, metadata in self._metadatas.items()}
 
     @property
     def _hides_tables(self) -> bool:
@@ -210,9 +215,12 @@ class Wiring:
         )
         if thorough:
             state = with_checkout(state, self.app, self._failure, every=compare)
-        if not compare:
+            state = examined(state, self._targets, self._metadatas, thorough=compare)
+        if compare:
+            state = with_rows(state, self._targets)
+        # What a damaged file answers proves nothing.
+        if not compare or any(d.condition.damage for d in state.databases):
             return state
-        state = with_rows(state, self._targets)
         if any(d.tables and not d.version_rows for d in databases):
             calls = create_all_calls(Path(self.app.root_path), without=self.folder)
             state = replace(state, project=replace(state.project, create_all=calls))
@@ -238,10 +246,7 @@ class Wiring:
         gathering = Gathering(
             folder=self.folder,
             targets=self._targets,
-            metadatas={
-                key or "": metadata
-                for key, metadata in self.app.extensions["migrate"].db.metadatas.items()
-            },
+            metadatas=self._metadatas,
             config=self.config,
             bind_of=self._bind_of,
             options=EngineOptions(schema_edits=self.settings.schema_edits),
@@ -568,10 +573,10 @@ class Wiring:
                 return Repaired(self._finish(target.bind, finding.subject))
             if finding.steps:
                 return fixing.take_steps(self, finding.steps, target, say)
-            if target is not None and finding.code in repairs.CHANGING:
-                self.snapshot_for_repair(target, say)
             if finding.code in project_repairs.CODES:
                 return project_repairs.repair(finding, self.folder)
+            if target is not None and finding.code in repairs.CHANGING:
+                self.snapshot_for_repair(target, say)
             return Repaired(repairs.repair(finding, target))
 
     @contextlib.contextmanager

@@ -5,34 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
-from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import Refused
 from flask_safemigrate.findings import Finding
+from flask_safemigrate.wiring import database_repairs
 
-_ORIGINAL = "_alembic_tmp_"
 #: Repairs that change what a database holds.
 CHANGING = ("SM305", "SM401", "SM403")
 
-
-def _drop_leftover(target: Target, table: str) -> str:
-    quote = target.engine.dialect.identifier_preparer.quote_identifier
-    with target.engine.begin() as connection:
-        # Whatever was read before may have changed; only an empty table may go.
-        rows = connection.exec_driver_sql(f"SELECT count(*) FROM {quote(table)}").scalar()
-        if rows:
-            raise Refused(f'Table "{table}" holds {rows:,} rows now; it was not dropped.')
-        connection.exec_driver_sql(f"DROP TABLE {quote(table)}")
-    return f'Dropped the empty table "{table}".'
-
-
-def _rename_leftover(target: Target, table: str) -> str:
-    original = table.removeprefix(_ORIGINAL)
-    quote = target.engine.dialect.identifier_preparer.quote_identifier
-    with target.engine.begin() as connection:
-        connection.exec_driver_sql(f"ALTER TABLE {quote(table)} RENAME TO {quote(original)}")
-    return f'Renamed "{table}" to "{original}".'
 
 
 def _remove_version(target: Target, revision: str) -> str:
@@ -77,17 +57,6 @@ def unstamp(target: Target, before: tuple[str, ...] | None, stamped: tuple[str, 
             connection.exec_driver_sql(f"DROP TABLE {name}")
 
 
-def _drop_index(target: Target, index: str) -> str:
-    # Whatever was read before may have changed; only an invalid index may go.
-    invalid = {i.name: i for i in backend_for(target.engine).read(target).invalid_indexes}
-    if index not in invalid:
-        raise Refused(f"Index {index} is not invalid any more; it was not dropped.")
-    with target.engine.connect() as connection:
-        outside = connection.execution_options(isolation_level="AUTOCOMMIT")
-        outside.execute(plain(f"DROP INDEX CONCURRENTLY IF EXISTS {index}"))
-    return f"Dropped the invalid index {index}. It was: {invalid[index].definition}"
-
-
 def repair(finding: Finding, target: Target | None) -> str:
     """Repair one finding and say what was done.
 
@@ -96,10 +65,6 @@ def repair(finding: Finding, target: Target | None) -> str:
     """
     if target is not None and finding.code == "SM305":
         return _remove_version(target, finding.subject)
-    if target is not None and finding.code == "SM524":
-        return _drop_index(target, finding.subject)
-    if target is not None and finding.code == "SM401":
-        return _drop_leftover(target, finding.subject)
-    if target is not None and finding.code == "SM403":
-        return _rename_leftover(target, finding.subject)
+    if target is not None and (said := database_repairs.repair(finding, target)) is not None:
+        return said
     raise Refused(f"{finding.code} has no repair.", hint=finding.hint)

@@ -22,6 +22,8 @@ from flask_safemigrate.checks import (
     revision_files,
     revision_ids,
     schema,
+    server,
+    sqlite_file,
     version_table,
 )
 from flask_safemigrate.checks.catalogue import (
@@ -56,7 +58,7 @@ FILES = {
     "SM2": (revision_files, history, heads, revision_ids),
     "SM3": (version_table, lost, journal, binds),
     "SM4": (schema, drift),
-    "SM5": (database,),
+    "SM5": (database, sqlite_file, server),
 }
 each = pytest.mark.parametrize("check", CATALOGUE, ids=lambda check: check.code)
 

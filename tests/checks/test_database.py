@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.checks.catalogue import CATALOGUE, run_checks
+from flask_safemigrate.condition import Condition, Lacking
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import InvalidIndex, State, Unreachable
-from tests.checks.states import assert_finds, at, database, findings, state
+from flask_safemigrate.state import State, Unreachable
+from tests.checks.states import assert_finds, at, findings, state
 
 KINDS = [
     ("SM501", "server down"),
@@ -22,7 +23,18 @@ KINDS = [
     ("SM512", "starting"),
     ("SM513", "damaged"),
     ("SM514", "unknown"),
+    ("SM525", "replica"),
+    ("SM526", "too old"),
 ]
+
+READ_ONLY = Unreachable("read-only", '"app.db" can be read, but not written.', "chown")
+REPLICA = Unreachable("replica", '"shop" is on a standby server.', "name the primary")
+LACKING = (
+    Lacking('create anything in schema "public"', 'GRANT CREATE ON SCHEMA "public" TO "shop";'),
+    Lacking('change table "users"', 'ALTER TABLE users OWNER TO "shop";', "users"),
+)
+BROKEN = ("Tree 3 page 7: btreeInitPage() returns error code 11",)
+INDEX = ("row 3 missing from index ix_users_email",)
 
 
 @pytest.mark.parametrize(("code", "kind"), KINDS)
@@ -32,30 +44,32 @@ def test_unreachable(code: str, kind: str) -> None:
     (finding,) = run_checks(state(away))
     assert (finding.code, finding.message, finding.hint) == (code, why.message, why.hint)
     assert (finding.severity, finding.blocks, finding.bind) == (Severity.ERROR, True, "")
-    others = [f"SM{number}" for number in range(501, 515) if f"SM{number}" != code]
+    others = [other for other, _ in KINDS if other != code]
     assert [c.code for c in CATALOGUE if c.code in others and list(c.find(state(away)))] == []
 
 
 FINDS = [
-    ("SM509", state(at("c3", read_only=True)), ['"app.db" can be read, but not written', "right"]),
-    ("SM509", state(at("c3", read_only=True, dialect="postgresql")), ["primary server"]),
+    ("SM509", state(at("c3", refuses=READ_ONLY)), ["can be read, but not written.", "chown"]),
     (
-        "SM520",
-        state(at("c3", configured="app.db")),
-        ['"app.db" is relative; it means "/shop/app.db"', "sqlite:////shop/app.db"],
+        "SM505",
+        state(at("c3", dialect="postgresql", condition=Condition(user="shop", lacking=LACKING))),
+        [
+            'User "shop" may not create anything in schema "public"; nor change table "users"',
+            'GRANT CREATE ON SCHEMA "public" TO "shop"; ALTER TABLE users OWNER TO "shop";',
+        ],
     ),
-    ("SM521", state(database(exists=False)), ['"app.db" does not exist yet', "safe-upgrade"]),
-    ("SM522", state(at("c3", location=":memory:")), ["lives in the memory", "sqlite:///app.db"]),
-    ("SM522", state(at("c3", location="file:x?mode=memory&uri=true")), ["lives in the memory"]),
+    ("SM513", state(at("c3", condition=Condition(BROKEN))), ["is damaged: Tree 3", "VACUUM INTO"]),
+    (
+        "SM513",
+        state(at("c3", condition=Condition(BROKEN, unreadable=("orders",)))),
+        ["'orders' cannot be read to the end", ".recover"],
+    ),
+    ("SM513", state(at("c3", condition=Condition(INDEX))), ["row 3 missing", "--fix SM513"]),
+    ("SM525", state(at("c3", refuses=REPLICA)), ["is on a standby server.", "name the primary"]),
     (
         "SM523",
         state(at("c3"), at("c3", bind="stats", location="/shop/app.db"), multidb=True),
         ["\"/shop/app.db\" is the database of 2 binds: 'default' and 'stats'", "of its own"],
-    ),
-    (
-        "SM524",
-        state(at("c3", invalid_indexes=(InvalidIndex("public.ix", "users", "CREATE INDEX"),))),
-        ['Index public.ix of table "users" is invalid', "--fix SM524", "REINDEX"],
     ),
 ]
 
@@ -66,14 +80,13 @@ def test_finds(code: str, of: State, parts: list[str]) -> None:
 
 
 SILENT = [
+    ("SM505", state(at("c3"))),
+    ("SM505", state(at("c3", condition=Condition(lacking=LACKING[1:]), tables=()))),
     ("SM509", state(at("c3"))),
-    ("SM520", state(at("c3"))),
-    ("SM521", state(at("c3"))),
-    ("SM521", state(database(exists=False, location=":memory:"))),
-    ("SM522", state(at("c3"))),
-    ("SM522", state(at("c3", dialect="postgresql", location=""))),
+    ("SM509", state(at("c3", refuses=REPLICA))),
+    ("SM513", state(at("c3"))),
+    ("SM525", state(at("c3", refuses=READ_ONLY))),
     ("SM523", state(at("c3"), at("c3", bind="stats"), multidb=True)),
-    ("SM524", state(at("c3", dialect="postgresql"))),
     ("SM523", state(at("c3", location=":memory:"), at("c3", bind="b", location=":memory:"))),
 ]
 
@@ -83,10 +96,21 @@ def test_silent(code: str, of: State) -> None:
     assert findings(code, of) == []
 
 
-def test_what_is_only_told_blocks_nothing() -> None:
-    of = state(database(exists=False, configured="app.db"))
-    assert [(f.code, f.severity) for f in run_checks(of)] == [
-        ("SM520", Severity.INFO),
-        ("SM521", Severity.INFO),
-    ]
-    assert [f.code for f in run_checks(of, command="deploy") if f.blocks] == []
+@pytest.mark.parametrize(
+    ("damage", "unreadable", "repaired"),
+    [(INDEX, (), True), (INDEX, ("users",), False), ((*INDEX, *BROKEN), (), False)],
+)
+def test_only_wrong_indexes_are_made_anew(
+    damage: tuple[str, ...], unreadable: tuple[str, ...], repaired: bool
+) -> None:
+    of = state(at("c3", condition=Condition(damage, unreadable)))
+    assert bool(assert_finds("SM513", of).repair) is repaired
+
+
+@pytest.mark.parametrize(("rows", "severity"), [(("a1",), "error"), (("c3",), "warning")])
+def test_a_user_who_only_serves_needs_no_privilege_at_head(
+    rows: tuple[str, ...], severity: str
+) -> None:
+    finding = assert_finds("SM505", state(at(*rows, condition=Condition(lacking=LACKING))))
+    assert finding.severity.word == severity
+    assert finding.blocks is (severity == "error")

@@ -156,7 +156,7 @@ def test_findings_come_worst_first() -> None:
 @pytest.mark.parametrize("command", ["status", "safe-upgrade", "deploy", "doctor"])
 def test_only_the_doctor_says_what_is_merely_good_to_know(command: str) -> None:
     found = tuple(
-        Finding(f"SM90{n}", severity, f"this is {severity.word}.")
+        Finding(f"SM90{n}", severity, f"this is {severity.word}.", "", "")
         for n, severity in enumerate(Severity)
     )
     outcome = Outcome(command=command, status=Status.DONE, findings=found)

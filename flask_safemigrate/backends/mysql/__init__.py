@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask_safemigrate.backends.contract import Backend
 from flask_safemigrate.backends.mysql import catalogue
+from flask_safemigrate.backends.mysql.examine import examine
 from flask_safemigrate.backends.mysql.explain import explain
 from flask_safemigrate.backends.mysql.lock import lock
 from flask_safemigrate.backends.mysql.read import read
@@ -24,6 +25,7 @@ from flask_safemigrate.backends.mysql.wipe import drop_everything
 BACKEND = Backend(
     dialects=("mysql", "mariadb"),
     read=read,
+    examine=examine,
     explain=explain,
     lock=lock,
     suffix=".sql.gz",

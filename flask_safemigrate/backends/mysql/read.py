@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.contract import Target, TooOld
 from flask_safemigrate.backends.journal import JOURNAL, journal_query, journal_rows
 from flask_safemigrate.backends.mysql.address import address_of, connect_defaults
 from flask_safemigrate.backends.mysql.explain import explain
@@ -15,12 +17,15 @@ from flask_safemigrate.backends.mysql.lock import in_cluster
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.own_tables import OWN_TABLES, PROGRESS_TABLE
 from flask_safemigrate.backends.statements import plain
-from flask_safemigrate.state import DatabaseState, ProgressRow, Table
+from flask_safemigrate.state import DatabaseState, ProgressRow, Table, Unreachable
+
+#: Older ones do not tell the CHECKs of a table, and have passed their end of life.
+OLDEST = {"mariadb": ("MariaDB", (10, 3)), "mysql": ("MySQL", (8, 0, 16))}
 
 ANSWER_SECONDS = 60
 
 _FACTS = text("""
-    SELECT database() AS name, version() AS version,
+    SELECT database() AS name, version() AS version, current_user() AS username,
         @@global.read_only AS read_only, @@global.innodb_read_only AS innodb_read_only
 """)
 
@@ -45,7 +50,65 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def numbers_of(version: str) -> tuple[int, ...]:
+    """Return the numbers of a server's version, those of MariaDB itself."""
+    # MariaDB before 11 puts a number in front that old replicas understand.
+    found = re.search(r"(\d+(?:\.\d+)+)(?=-MariaDB)|^\d+(?:\.\d+)*", version, re.IGNORECASE)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def _prove_age(version: str, target: Target) -> None:
+    """Stop at a server that knows too little to be asked anything else.
+
+    :raises TooOld: it is older than :data:`OLDEST`.
+    """
+    dialect = "mariadb" if "mariadb" in version.lower() else "mysql"
+    name, oldest = OLDEST[dialect]
+    numbers = numbers_of(version)
+    if numbers and numbers < oldest:
+        wanted = ".".join(map(str, oldest))
+        raise TooOld(
+            Unreachable(
+                "too old",
+                f'{name} at "{address_of(target.engine.url).server}" is version '
+                f"{'.'.join(map(str, numbers))}; {wanted} is the oldest that is served.",
+                f"upgrade the server to {name} {wanted} or later",
+            )
+        )
+
+
+def _replicates(connection: Connection, dialect: str) -> bool:
+    """Whether the server follows another one; no, where this user may not ask."""
+    # MySQL 8.4 has forgotten the old word, MariaDB 10.5 has learnt the new one.
+    word = "SLAVE" if dialect == "mariadb" else "REPLICA"
+    with contextlib.suppress(SQLAlchemyError):
+        return bool(connection.execute(plain(f"SHOW {word} STATUS")).all())
+    return False
+
+
+def _refuses(facts: Row[Any], location: str, replica: bool) -> Unreachable | None:
+    if replica:
+        return Unreachable(
+            "replica",
+            f'Database "{location}" is on a replica, a copy of another server; what is changed '
+            "here is not changed there, and stops the replication.",
+            "name the primary server in SQLALCHEMY_DATABASE_URI; its address is in: "
+            "SHOW REPLICA STATUS;",
+        )
+    why = "innodb_read_only" if _on(facts.innodb_read_only) else "read_only"
+    if not (_on(facts.read_only) or _on(facts.innodb_read_only)):
+        return None
+    return Unreachable(
+        "read-only",
+        f'Database "{location}" can be read, but not written: {why} is on for the whole server.',
+        "SET GLOBAL read_only = OFF;  # as an administrator, unless the server is a copy"
+        if why == "read_only"
+        else "take innodb_read_only out of the server's configuration and start it again",
+    )
+
+
 def _read(connection: Connection, target: Target) -> DatabaseState:
+    _prove_age(str(connection.execute(text("SELECT version()")).scalar()), target)
     # A reader that waits behind a running ALTER would hang as long as that does.
     connection.execute(text("SET SESSION lock_wait_timeout = 5"))
     if in_cluster(connection):
@@ -73,12 +136,14 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         for row in own
         if (row.place, row.name) != version and row.name not in OWN_TABLES
     )
-    address = address_of(target.engine.url)
+    dialect = "mariadb" if "mariadb" in facts.version.lower() else "mysql"
+    location = f"{address_of(target.engine.url).server}/{facts.name}"
     return DatabaseState(
         bind=target.bind,
-        dialect="mariadb" if "mariadb" in facts.version.lower() else "mysql",
-        location=f"{address.server}/{facts.name}",
+        dialect=dialect,
+        location=location,
         name=facts.name,
+        refuses=_refuses(facts, location, _replicates(connection, dialect)),
         read_only=_on(facts.read_only) or _on(facts.innodb_read_only),
         size=int(sum(row.size for row in own)),
         server=facts.version,
@@ -105,12 +170,11 @@ def read(target: Target) -> DatabaseState:
         defaults = connect_defaults(target.engine, answer_seconds=ANSWER_SECONDS)
         with own_connection(target.engine, defaults) as connection:
             return _read(connection, target)
-    except SQLAlchemyError as error:
-        cause: BaseException = error
-    except OSError as error:  # some drivers let the socket's error through
-        cause = error
+    except TooOld as stop:
+        unreachable = stop.reason
+    except (SQLAlchemyError, OSError) as error:  # some drivers let the socket's error through
+        unreachable = explain(error, target)
     address = address_of(target.engine.url)
-    unreachable = explain(cause, target)
     return DatabaseState(
         bind=target.bind,
         dialect=target.engine.dialect.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask_safemigrate.backends.contract import Backend
+from flask_safemigrate.backends.postgresql.examine import examine
 from flask_safemigrate.backends.postgresql.explain import explain
 from flask_safemigrate.backends.postgresql.lock import lock
 from flask_safemigrate.backends.postgresql.read import read
@@ -23,6 +24,7 @@ from flask_safemigrate.backends.postgresql.wipe import drop_everything
 BACKEND = Backend(
     dialects=("postgresql",),
     read=read,
+    examine=examine,
     explain=explain,
     lock=lock,
     suffix=".dump",

@@ -37,6 +37,8 @@ _TEXTS = (
     (r"authentication failed|is not permitted to log in", "not admitted"),
     (r"database .* does not exist", "missing database"),
     (r"permission denied for database", "missing privilege"),
+    (r"too many connections for role", "too many of the role"),
+    (r"too many connections for database", "too many of the database"),
     (r"too many clients|too many connections|remaining connection slots", "too many connections"),
     (r"database system is|not yet accepting connections", "starting"),
     (r"could not translate host name|failed to resolve host|name or service not", "host unknown"),
@@ -56,6 +58,9 @@ _NOISE = re.compile(
 
 def _kind(error: BaseException, text: str) -> str:
     code = sqlstate(error)
+    if code == "53300":
+        # One code for three limits; only the text tells which.
+        return next((kind for pattern, kind in _TEXTS if re.search(pattern, text)), _CODES[code])
     if code in _CODES:
         return _CODES[code]
     if code.startswith("08"):
@@ -120,6 +125,20 @@ _WORDS = {
         'PostgreSQL at "{server}" has no connection left for user "{user}" and database '
         '"{name}". {text}',
         "SELECT usename, application_name, count(*) FROM pg_stat_activity GROUP BY 1, 2;",
+    ),
+    "too many of the role": (
+        "too many connections",
+        'User "{user}" has as many connections to PostgreSQL at "{server}" as its role may have '
+        '(database "{name}"). {text}',
+        'ALTER ROLE "{user}" CONNECTION LIMIT -1;  # or end some: SELECT pid, application_name '
+        "FROM pg_stat_activity WHERE usename = '{user}';",
+    ),
+    "too many of the database": (
+        "too many connections",
+        'Database "{name}" on PostgreSQL at "{server}" has as many connections as it may have. '
+        "{text}",
+        'ALTER DATABASE "{name}" CONNECTION LIMIT -1;  # or end some: SELECT pid, '
+        "application_name FROM pg_stat_activity WHERE datname = '{name}';",
     ),
     "starting": (
         "starting",

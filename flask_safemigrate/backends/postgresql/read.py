@@ -8,26 +8,30 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.address import Address
+from flask_safemigrate.backends.contract import Target, TooOld
 from flask_safemigrate.backends.journal import journal_query, journal_rows
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.postgresql.address import address_of, connect_defaults
 from flask_safemigrate.backends.postgresql.explain import explain
 from flask_safemigrate.backends.statements import plain
-from flask_safemigrate.state import DatabaseState, InvalidIndex, Table
+from flask_safemigrate.state import DatabaseState, InvalidIndex, Table, Unreachable
+
+#: Major version. Older ones have passed their end of life, and scratch databases need it.
+OLDEST = 13
 
 # pg8000 sets default_transaction_read_only for the session, so the value it had before counts.
 _FACTS = text("""
     SELECT current_database() AS name, current_setting('server_version') AS version,
         pg_database_size(current_database()) AS size,
-        pg_is_in_recovery() OR (
-            SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only'
-        ) AS read_only,
+        pg_is_in_recovery() AS replica, d.reset_val = 'on' AS read_only, d.source AS read_only_by,
+        current_user AS username,
         to_regclass(:version_table)::oid AS version_oid,
         to_regclass(:version_table)::text AS version_name,
         coalesce(to_regclass(:beside), to_regclass('safemigrate_journal'))::oid AS journal_oid,
         coalesce(to_regclass(:beside), to_regclass('safemigrate_journal'))::text AS journal_name
+    FROM pg_settings d WHERE d.name = 'default_transaction_read_only'
 """)
 
 # A partition's rows are its parent's. Tables of an extension are not the application's.
@@ -85,7 +89,62 @@ def _tables(rows: Sequence[Row[Any]], without: set[int]) -> tuple[Table, ...]:
     )
 
 
+# Where the setting comes from, as pg_settings calls it, and what takes it back.
+_WRITABLE_AGAIN = {
+    "database": 'ALTER DATABASE "{name}" RESET default_transaction_read_only;',
+    "user": 'ALTER ROLE "{user}" RESET default_transaction_read_only;',
+    "database user": 'ALTER ROLE "{user}" IN DATABASE "{name}" '
+    "RESET default_transaction_read_only;",
+    "configuration file": "ALTER SYSTEM RESET default_transaction_read_only; "
+    "SELECT pg_reload_conf();  # and take it out of postgresql.conf",
+}
+
+
+def _refuses(facts: Row[Any], address: Address) -> Unreachable | None:
+    location = f"{address.server}/{facts.name}"
+    if facts.replica:
+        return Unreachable(
+            "replica",
+            f'Database "{location}" is on a standby server, a copy of another one that takes no '
+            "changes of its own.",
+            "name the primary server in SQLALCHEMY_DATABASE_URI; its address: "
+            "SELECT conninfo FROM pg_stat_wal_receiver;",
+        )
+    if not facts.read_only:
+        return None
+    origin = facts.read_only_by
+    why = f"for the {origin}" if origin in _WRITABLE_AGAIN else "by the way this client connects"
+    again = _WRITABLE_AGAIN.get(
+        origin, "take default_transaction_read_only out of the URL or the engine's connect_args"
+    )
+    return Unreachable(
+        "read-only",
+        f'Database "{location}" can be read, but not written: default_transaction_read_only is '
+        f"on {why}.",
+        again.format(name=facts.name, user=facts.username),
+    )
+
+
+def _too_old(connection: Connection, target: Target) -> None:
+    """Stop at a server that knows too little to be asked anything else.
+
+    :raises TooOld: it is older than :data:`OLDEST`.
+    """
+    number = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+    if number < OLDEST * 10_000:
+        version = connection.execute(text("SHOW server_version")).scalar_one()
+        raise TooOld(
+            Unreachable(
+                "too old",
+                f'PostgreSQL at "{address_of(target.engine.url).server}" is version '
+                f"{version.split()[0]}; {OLDEST} is the oldest that is served.",
+                f"upgrade the server to PostgreSQL {OLDEST} or later (pg_upgrade)",
+            )
+        )
+
+
 def _read(connection: Connection, target: Target) -> DatabaseState:
+    _too_old(connection, target)
     # A reader that waits behind a queued ALTER would hang as long as that does.
     connection.execute(text("SET LOCAL lock_timeout = '5s'"))
     connection.execute(text("SET LOCAL statement_timeout = '60s'"))
@@ -113,7 +172,8 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         dialect="postgresql",
         location=f"{address.server}/{facts.name}",
         name=facts.name,
-        read_only=facts.read_only,
+        read_only=facts.replica or facts.read_only,
+        refuses=_refuses(facts, address),
         size=facts.size,
         server=facts.version.split()[0],
         tables=found,
@@ -136,12 +196,11 @@ def read(target: Target) -> DatabaseState:
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
             return _read(connection, target)
-    except SQLAlchemyError as error:
-        cause: BaseException = error
-    except OSError as error:  # some drivers let the socket's error through
-        cause = error
+    except TooOld as stop:
+        unreachable = stop.reason
+    except (SQLAlchemyError, OSError) as error:  # some drivers let the socket's error through
+        unreachable = explain(error, target)
     address = address_of(target.engine.url)
-    unreachable = explain(cause, target)
     return DatabaseState(
         bind=target.bind,
         dialect="postgresql",

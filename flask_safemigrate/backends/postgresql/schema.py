@@ -74,6 +74,7 @@ _INDEXES = text(f"""
     FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
         JOIN pg_am m ON m.oid = i.relam
     WHERE NOT x.indisprimary AND NOT x.indisexclusion AND c.relkind IN ('r', 'p') AND {_OURS}
+        AND (x.indisvalid OR i.relkind = 'I')
     ORDER BY i.relname
 """)
 

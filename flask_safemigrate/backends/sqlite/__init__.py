@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask_safemigrate.backends.contract import Backend
 from flask_safemigrate.backends.sqlite.errors import explain
+from flask_safemigrate.backends.sqlite.examine import examine
 from flask_safemigrate.backends.sqlite.lock import lock
 from flask_safemigrate.backends.sqlite.read import read
 from flask_safemigrate.backends.sqlite.schema import read_schema, schema_on
@@ -22,6 +23,7 @@ from flask_safemigrate.backends.sqlite.wipe import drop_everything
 BACKEND = Backend(
     dialects=("sqlite",),
     read=read,
+    examine=examine,
     explain=explain,
     lock=lock,
     suffix=".db",

@@ -55,10 +55,9 @@ def missing_file(path: Path) -> Unreachable:
 
 def no_access(path: Path) -> Unreachable:
     """This user may not read the file, or not enter its folder."""
-    user = f"user {os.geteuid()}" if hasattr(os, "geteuid") else "this user"
     return Unreachable(
         "missing privilege",
-        f'Database "{path}" may not be read by {user}.',
+        f'Database "{path}" may not be read by user "{_me()}".',
         f"namei -l {_shell(path)}  # shows which folder or file refuses; then chmod or chown it",
     )
 
@@ -124,6 +123,59 @@ def read_only(path: Path) -> Unreachable:
         "journal there.",
         f"chmod u+w {_shell(path.parent)}  # or run as its owner; remount a read-only mount",
     )
+
+
+def not_writable(file: files.DatabaseFile) -> Unreachable:
+    """Why a file that can be read cannot be written."""
+    path = file.path
+    if file.read_only_by_url:
+        return Unreachable(
+            "read-only",
+            f'Database "{path}" can be read, but not written: the database URL says so '
+            "(mode=ro or immutable=1).",
+            "take mode=ro and immutable=1 out of SQLALCHEMY_DATABASE_URI or SQLALCHEMY_BINDS "
+            "for migrations",
+        )
+    blocked = path if path.exists() and not os.access(path, os.W_OK) else path.parent
+    what = "the file" if blocked == path else f'its folder "{blocked}", where SQLite must make '
+    what += "" if blocked == path else "its journal,"
+    if _mounted_read_only(blocked):
+        return Unreachable(
+            "read-only",
+            f'Database "{path}" can be read, but not written: it is on a file system that is '
+            "mounted read-only.",
+            f"findmnt -T {_shell(path)}  # shows it; mount it writable, or move the database",
+        )
+    return Unreachable(
+        "read-only",
+        f'Database "{path}" can be read, but not written: {what} belongs to {_owner(blocked)} '
+        f"and is not writable for {_me()}.",
+        f"run as {_owner(blocked)}, or chown {_me()} {_shell(blocked)}",
+    )
+
+
+def _mounted_read_only(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except (OSError, AttributeError):
+        return False
+
+
+def _user(number: int) -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(number).pw_name
+    except (ImportError, KeyError):
+        return str(number)
+
+
+def _me() -> str:
+    return _user(os.geteuid()) if hasattr(os, "geteuid") else "this user"
+
+
+def _owner(path: Path) -> str:
+    return _user(path.stat().st_uid)
 
 
 def disk_full(path: Path) -> Unreachable:

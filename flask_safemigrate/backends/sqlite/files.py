@@ -14,8 +14,10 @@ from urllib.parse import quote, unquote
 from sqlalchemy import Engine
 
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.sqlite import holders
 
 MEMORY = ":memory:"
+_JOURNAL_HEADER = bytes.fromhex("d9d505f920a163d7")
 #: Seconds that one of our statements waits for another connection's lock.
 BUSY_SECONDS = 5.0
 _TRUE = ("1", "true", "yes", "on", "y", "t")
@@ -59,11 +61,7 @@ class DatabaseFile:
     @property
     def size(self) -> int:
         """Bytes of the database and its write-ahead log; 0 where there is no file."""
-        total = 0
-        for path in (self.path, self.companion_wal):
-            with contextlib.suppress(FileNotFoundError):
-                total += path.stat().st_size
-        return total
+        return _size(self.path) + _size(self.companion_wal)
 
     @property
     def encrypted(self) -> bool:
@@ -71,9 +69,14 @@ class DatabaseFile:
         return self.engine.dialect.driver == "pysqlcipher"
 
     @property
+    def read_only_by_url(self) -> bool:
+        """Whether the application's own URI forbids to write."""
+        return self.parameters.get("mode") == "ro" or _is_true(self.parameters.get("immutable"))
+
+    @property
     def read_only(self) -> bool:
         """Whether this process could not change it: file, folder or the application's own URI."""
-        if self.parameters.get("mode") == "ro" or _is_true(self.parameters.get("immutable")):
+        if self.read_only_by_url:
             return True
         writable = os.access(self.path.parent, os.W_OK)
         return not writable or (self.path.exists() and not os.access(self.path, os.W_OK))
@@ -169,19 +172,21 @@ def reading(file: DatabaseFile) -> Iterator[Any]:
 
     Where we may write, the connection is opened for writing and told not to: a read-only one
     leaves ``-wal`` and ``-shm`` behind on a database in WAL mode, and cannot roll back what a
-    killed writer left in a journal (https://www.sqlite.org/wal.html#read_only_databases). In a
-    read-only folder a WAL database without a log is read as immutable.
+    killed writer left in a journal (https://www.sqlite.org/wal.html#read_only_databases). Where
+    a log is there already, it is the other way round: the last writer to close writes the log
+    into the file, a reader does not. In a read-only folder a WAL database without a log is read
+    as immutable.
 
     :raises sqlite3.Error: the driver's own.
     """
-    connection = connect(file, "ro" if file.read_only else "rw")
+    connection = connect(file, "ro" if file.read_only or _size(file.companion_wal) else "rw")
     try:
         try:
             connection.execute("PRAGMA query_only=ON")
             connection.execute("PRAGMA schema_version").fetchone()
         except driver_of(file.engine).OperationalError:
             unfinished = (file.companion_wal, file.companion_journal)
-            if not file.read_only or any(p.exists() and p.stat().st_size for p in unfinished):
+            if not file.read_only or any(map(_size, unfinished)):
                 raise
             connection.close()
             connection = connect(file, "ro", immutable="1")
@@ -189,6 +194,27 @@ def reading(file: DatabaseFile) -> Iterator[Any]:
         yield connection
     finally:
         connection.close()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def left_behind(file: DatabaseFile) -> str:
+    """Say which file a process that died has left beside the database.
+
+    ``journal`` where a change is to be undone (its header is valid and nobody writes), ``log``
+    where the last commits are in a write-ahead log that nobody has open, "" for none.
+    https://www.sqlite.org/fileformat.html#the_rollback_journal
+    """
+    if _size(file.companion_journal) and not holders.writers_of(file.path):
+        with contextlib.suppress(OSError), file.companion_journal.open("rb") as journal:
+            if journal.read(len(_JOURNAL_HEADER)) == _JOURNAL_HEADER:
+                return "journal"
+    return "log" if _size(file.companion_wal) and not holders.in_use(file.path) else ""
 
 
 def quoted(name: str) -> str:

@@ -11,6 +11,8 @@ from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.sqlite import errors, files
 from flask_safemigrate.state import DatabaseState, Table, Unreachable
 
+_LEFTOVER = "_alembic_tmp_"
+
 
 def read(target: Target) -> DatabaseState:
     """Read one database; create nothing and change nothing.
@@ -42,11 +44,12 @@ def read(target: Target) -> DatabaseState:
     if problem is not None:
         exists = not problem.kind.startswith("missing f")
         return replace(state, exists=exists, unreachable=problem)
-    state = replace(state, read_only=file.read_only)
+    if file.read_only:
+        state = replace(state, read_only=True, refuses=errors.not_writable(file))
     try:
         if not file.path.exists():
             return replace(state, exists=False)
-        state = replace(state, size=file.size)
+        state = replace(state, size=file.size, left_behind=files.left_behind(file))
         with files.reading(file) as connection:
             return _read_content(connection, state)
     except (driver.Error, OSError) as error:
@@ -78,14 +81,15 @@ def _read_content(connection: Any, state: DatabaseState) -> DatabaseState:
     version_table = by_folded.get(state.version_table.lower())
     own = {state.version_table.lower(), *OWN_TABLES}
     journal = connection.execute(journal_query(JOURNAL)) if JOURNAL in by_folded else ()
+    left = [name for name in names if name.startswith(_LEFTOVER)]
+    # Whether the tables that those were made for hold anything tells what they are.
+    counted = {name: _count(connection, name) for name in left}
+    for original in {name.removeprefix(_LEFTOVER) for name in left} & set(names):
+        counted[original] = _count(connection, original)
     state = replace(
         state,
-        tables=tuple(Table(name) for name in names if name.lower() not in own),
-        leftovers=tuple(
-            Table(name, _count(connection, name))
-            for name in names
-            if name.startswith("_alembic_tmp_")
-        ),
+        tables=tuple(Table(name, counted.get(name)) for name in names if name.lower() not in own),
+        leftovers=tuple(Table(name, counted[name]) for name in left),
         journal=journal_rows(journal),
     )
     if version_table is None:

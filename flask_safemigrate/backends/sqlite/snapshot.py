@@ -179,7 +179,7 @@ def check(path: Path) -> None:
         raise SnapshotFailed(f'Snapshot file "{path}" is missing.', hint="flask db snapshots")
     try:
         with contextlib.closing(_open_snapshot(path)) as connection:
-            answers = _quick_check(connection)
+            answers = quick_check(connection)
     except sqlite3.Error as error:
         answers = [str(error)]
     if answers != ["ok"]:
@@ -195,7 +195,7 @@ def _open_snapshot(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 
-def _quick_check(connection: sqlite3.Connection) -> list[str]:
+def quick_check(connection: sqlite3.Connection) -> list[str]:
     """Run the check; functions and collations that only the application knows do not matter.
 
     quick_check reads every page and row and evaluates NOT NULL and CHECK, but compares no index.

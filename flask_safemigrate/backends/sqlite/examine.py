@@ -1,0 +1,159 @@
+"""What the doctor asks of an SQLite database besides its tables."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.sqlite import files, scratch
+from flask_safemigrate.backends.sqlite.snapshot import quick_check
+from flask_safemigrate.condition import Condition, Mismatch, Orphans
+from flask_safemigrate.errors import Refused
+
+_FAULTS = 5  # of a damaged file, named
+_ROWIDS = 5  # of a table with orphans, named
+_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "afs", "lustre")
+_NETWORK_PROGRAMS = ("fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse")
+
+
+def examine(target: Target, *, thorough: bool) -> Condition:
+    """Ask what it takes to say whether the database is sound.
+
+    :param thorough: read all of it: its pages, and the foreign keys of every row.
+    :raises sqlite3.Error: the driver's own.
+    """
+    enforces = _enforces(target)
+    file = files.find(target)
+    if file is None or not file.path.exists():
+        return Condition(enforces=enforces)
+    condition = Condition(enforces=enforces, file_system=_network(file.path))
+    if not thorough:
+        return condition
+    error = files.driver_of(file.engine).DatabaseError
+    with files.reading(file) as connection:
+        damage = _damage(connection, error)
+        if damage:
+            # What a damaged table answers is worth nothing.
+            lost = _unreadable(connection, error)
+            return replace(condition, damage=damage, unreadable=lost)
+        orphans, mismatches = _foreign_keys(connection, error)
+    return replace(condition, orphans=orphans, mismatches=mismatches)
+
+
+def _enforces(target: Target) -> bool | None:
+    """Whether a connection that the application makes has the pragma on.
+
+    Asked of a database in memory: the application's listeners may write to the real one.
+    """
+    with contextlib.suppress(Refused), scratch.scratch(target) as connection:
+        return bool(connection.exec_driver_sql("PRAGMA foreign_keys").scalar())
+    return None
+
+
+def _damage(connection: Any, error: type[Exception]) -> tuple[str, ...]:
+    try:
+        answers = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_FAULTS})")]
+    except error as problem:
+        text = str(problem)
+        if "no such function" not in text and "no such collation" not in text:
+            return (text,)
+        # An index needs what only the application has; the pages can still be read.
+        answers = quick_check(connection)
+    # A row that breaks NOT NULL or CHECK is a fault of the data, not of the file.
+    return tuple(_fault(a) for a in answers if a != "ok" and not _of_the_data(a))
+
+
+def _fault(answer: str) -> str:
+    return " ".join(answer.removeprefix("*** in database main ***").split())
+
+
+def _unreadable(connection: Any, error: type[Exception]) -> tuple[str, ...]:
+    """The tables that cannot be read from the first row to the last."""
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    found = []
+    for (name,) in names.fetchall():
+        try:
+            # Reads every column of every row, overflow pages too.
+            row = connection.execute(f"SELECT * FROM {files.quoted(name)} NOT INDEXED")
+            while row.fetchmany(1000):
+                pass
+        except error:
+            found.append(name)
+    return tuple(found)
+
+
+def _of_the_data(answer: str) -> bool:
+    return answer.startswith(("NULL value in ", "CHECK constraint failed in "))
+
+
+def _foreign_keys(
+    connection: Any, error: type[Exception]
+) -> tuple[tuple[Orphans, ...], tuple[Mismatch, ...]]:
+    tables = [
+        name
+        for (name,) in connection.execute(
+            "SELECT m.name FROM sqlite_master m WHERE m.type = 'table' AND EXISTS "
+            "(SELECT 1 FROM pragma_foreign_key_list(m.name)) ORDER BY m.name"
+        ).fetchall()
+    ]
+    found: list[Orphans] = []
+    mismatches: list[Mismatch] = []
+    for table in tables:
+        keys = _keys(connection, table)
+        counts: dict[int, list[Any]] = {}
+        try:
+            for _, rowid, _, number in connection.execute(
+                f"PRAGMA foreign_key_check({files.quoted(table)})"
+            ):
+                entry = counts.setdefault(number, [0, []])
+                entry[0] += 1
+                if rowid is not None and len(entry[1]) < _ROWIDS:
+                    entry[1].append(rowid)
+        except error as problem:
+            if "foreign key mismatch" not in str(problem):
+                raise
+            parent = str(problem).rpartition('referencing "')[2].rstrip('"')
+            columns = next((c for p, c in keys.values() if p.lower() == parent.lower()), ())
+            mismatches.append(Mismatch(table, parent, columns))
+            continue
+        for number, (count, rowids) in counts.items():
+            parent, columns = keys[number]
+            found.append(Orphans(table, columns, parent, count, tuple(rowids)))
+    return tuple(found), tuple(mismatches)
+
+
+def _keys(connection: Any, table: str) -> dict[int, tuple[str, tuple[str, ...]]]:
+    keys: dict[int, tuple[str, tuple[str, ...]]] = {}
+    for number, _, parent, column, *_ in connection.execute(
+        f"PRAGMA foreign_key_list({files.quoted(table)})"
+    ):
+        known = keys.get(number, (parent, ()))
+        keys[number] = (parent, (*known[1], column))
+    return keys
+
+
+def _network(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return network_of(path, Path("/proc/self/mountinfo").read_text(errors="replace"))
+    return ""
+
+
+def network_of(path: Path, mounts: str) -> str:
+    """Return the network file system that a path is on, "" for a local one.
+
+    :param mounts: what the system says in ``/proc/self/mountinfo`` (proc_pid_mountinfo(5)).
+    """
+    kind, longest = "", -1
+    for line in mounts.splitlines():
+        fields, _, rest = line.partition(" - ")
+        parts = fields.split(" ")
+        if len(parts) < 5 or not rest:
+            continue
+        point = parts[4].encode("ascii", "replace").decode("unicode_escape")
+        # The last of several mounts at one place is the one that is seen.
+        if len(point) >= longest and path.is_relative_to(point):
+            kind, longest = rest.split(" ")[0], len(point)
+    return kind if kind in (*_NETWORK, *_NETWORK_PROGRAMS) else ""

@@ -1,0 +1,410 @@
+"""SM5xx: what PostgreSQL, MariaDB and MySQL hold, and who else is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from flask_safemigrate.checks.found import UPWARD, Found, counted, listed, reached, tables
+from flask_safemigrate.condition import OtherVersionTable, Storage
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.state import DatabaseState, State
+
+_SHOWN = 3
+
+
+def index_invalid(state: State) -> Iterator[Found]:
+    """An index is invalid.
+
+    Cause
+        ``CREATE INDEX CONCURRENTLY`` failed or was stopped on PostgreSQL: by a duplicate under a
+        unique index, a deadlock, a timeout. What it leaves costs every write and serves no query,
+        and its name is in the way of the next attempt.
+    Example
+        ``CREATE UNIQUE INDEX CONCURRENTLY ix_users_email`` over two equal addresses.
+    Fix
+        ``flask db doctor --fix SM524`` drops it, or builds it anew where the history has it. The
+        next ``flask db safe-upgrade`` drops it by itself where a pending revision builds it again.
+        To build it where it stands: ``REINDEX INDEX CONCURRENTLY ix_users_email``.
+    Prevention
+        Look for what may be in the way before, and give the index a revision of its own.
+    """
+    for database in reached(state):
+        evidence = state.evidence.get(database.bind)
+        missing = {d.name for d in (evidence.drift if evidence else ()) if d.here is None}
+        for index in database.invalid_indexes:
+            wanted = index.name.rpartition(".")[2].strip('"') in missing
+            rebuild = f"REINDEX INDEX CONCURRENTLY {index.name}"
+            drop = f"DROP INDEX CONCURRENTLY {index.name}"
+            yield Found(
+                f'Index {index.name} of table "{index.table}" is invalid: an attempt to build it '
+                f"failed{'; the history has it, so it is to be built' if wanted else ''}.",
+                database.location,
+                f"flask db doctor --fix SM524, or {rebuild};",
+                bind=database.bind,
+                repair=rebuild if wanted else drop,
+                subject=index.name,
+            )
+
+
+def enum_type_unused(state: State) -> Iterator[Found]:
+    """PostgreSQL has an enum type that nothing uses.
+
+    Cause
+        ``op.drop_table`` and ``op.drop_column`` leave the type of an ``Enum`` column behind. The
+        next revision that makes it, or the same one after a downgrade, stops with ``type "mood"
+        already exists``.
+    Example
+        ``flask db downgrade`` and ``flask db upgrade`` of a revision with ``sa.Enum("sad", "glad",
+        name="mood")``.
+    Fix
+        ``flask db doctor --fix SM533`` drops it; a type that is in use cannot be dropped.
+    Prevention
+        In ``downgrade()``: ``sa.Enum(name="mood").drop(op.get_bind())``.
+    """
+    for database in reached(state):
+        evidence = state.evidence.get(database.bind)
+        for unused in database.condition.unused_types:
+            maker = evidence.unused_types.get(unused.plain) if evidence else None
+            compared = evidence is not None and evidence.compared
+            if compared and maker is None:
+                continue  # the history has it so at this version
+            next_one = (
+                f"; revision '{maker}', which is pending, makes it and will fail" if maker else ""
+            )
+            yield Found(
+                f"Type '{unused.plain}' of database \"{database.label}\" is used by no column"
+                f"{next_one}.",
+                database.location,
+                f"flask db doctor --fix SM533, or DROP TYPE {unused.name};"
+                if compared
+                else f"if no pending revision needs it: DROP TYPE {unused.name};",
+                bind=database.bind,
+                severity=Severity.ERROR if maker else None,
+                blocks=UPWARD if maker else (),
+                repair=f"DROP TYPE {unused.name}" if compared else None,
+                subject=unused.name,
+            )
+
+
+def version_table_elsewhere(state: State) -> Iterator[Found]:
+    """The version table is in another schema than the one that is looked at.
+
+    Cause
+        The search path of PostgreSQL was another one when the database was upgraded: for another
+        user, or before a schema of the user's name was made. Which table counts depends on who
+        connects, and an upgrade begins anew beside the old tables.
+    Example
+        ``public.alembic_version`` is at head; after ``CREATE SCHEMA app AUTHORIZATION app`` the
+        user ``app`` makes a second one, as ``"$user"`` comes first.
+    Fix
+        Let one place count: ``SafeMigrate(version_table_schema="public")``, or the search path in
+        the URL. Then drop the table that is not used.
+    Prevention
+        Set the search path with ``ALTER ROLE app SET search_path = public``.
+    """
+    for database in reached(state):
+        used = database.version_rows
+        others = [o for o in database.condition.version_tables if o.visible or used is None]
+        if not others or all(other.rows == used for other in others):
+            continue
+        first, told = others[0], _places(others, database)
+        use = f'SafeMigrate(version_table_schema="{first.schema}")'
+        if used is not None:
+            here = ", ".join(f"'{row}'" for row in used) or "is empty"
+            yield Found(
+                f'Database "{database.label}" has more than one version table in its search path: '
+                f"the first, which counts, {'holds ' if used else ''}{here}; there is also "
+                f"{told}.",
+                database.location,
+                f"{use}, if that one is right; then drop the other one",
+                bind=database.bind,
+                subject=first.schema,
+            )
+        elif tables(database):
+            yield Found(
+                f'Database "{database.label}" has no version table where user '
+                f'"{database.condition.user}" looks, but there is {told}.',
+                database.location,
+                f'{use}, or ALTER ROLE "{database.condition.user}" SET search_path = '
+                f'"{first.schema}", public;',
+                bind=database.bind,
+                subject=first.schema,
+            )
+        else:
+            yield Found(
+                f'Database "{database.label}" is empty where user "{database.condition.user}" '
+                f"looks, but there is {told}. Where each schema is a database of its own, that is "
+                "as it should be.",
+                database.location,
+                f'if not: ALTER ROLE "{database.condition.user}" SET search_path = '
+                f'"{first.schema}";',
+                bind=database.bind,
+                severity=Severity.INFO,
+                blocks=(),
+                subject=first.schema,
+            )
+
+
+def _places(others: Sequence[OtherVersionTable], database: DatabaseState) -> str:
+    told = [_place_of(other, database.version_table) for other in others[:_SHOWN]]
+    if more := len(others) - len(told):
+        told.append(f"{more} more")
+    return " and ".join(told)
+
+
+def version_table_twice(state: State) -> Iterator[Found]:
+    """A second version table holds the same.
+
+    Cause
+        The search path of PostgreSQL changed once, and the tables were made, copied or stamped a
+        second time. As only one of the two moves on, the other will soon be wrong.
+    Example
+        ``app.alembic_version`` and ``public.alembic_version``, both at ``'a1b2'``.
+    Fix
+        Drop the one that is not used: the message says which one counts.
+    Prevention
+        Set the search path with ``ALTER ROLE app SET search_path = public``.
+    """
+    for database in reached(state):
+        used = database.version_rows
+        others = [o for o in database.condition.version_tables if o.visible]
+        if used is not None and others and all(other.rows == used for other in others):
+            first = others[0]
+            yield Found(
+                f'Database "{database.label}" has more than one version table in its search path; '
+                f"the first counts, and {_places(others, database)} holds the same.",
+                database.location,
+                f'DROP TABLE "{first.schema}"."{database.version_table}";',
+                bind=database.bind,
+                subject=first.schema,
+            )
+
+
+def _place_of(other: OtherVersionTable, table: str) -> str:
+    rows = "unreadable" if other.rows is None else ", ".join(f"'{r}'" for r in other.rows)
+    return f'"{other.schema}.{table}" ({rows or "empty"})'
+
+
+def session_idle_in_transaction(state: State) -> Iterator[Found]:
+    """A session has a transaction open and does nothing.
+
+    Cause
+        A shell, a notebook or a worker began a transaction and did not end it. As long as it is
+        open, no statement can alter the tables that it has read, and all who come after that
+        statement wait too.
+    Example
+        ``>>> User.query.first()`` in ``flask shell`` on the production database, before lunch.
+    Fix
+        End the transaction where it was begun, or the session:
+        ``SELECT pg_terminate_backend(PID)`` on PostgreSQL, ``KILL ID`` on MariaDB and MySQL.
+    Prevention
+        ``idle_in_transaction_session_timeout`` on PostgreSQL, ``idle_transaction_timeout`` on
+        MariaDB.
+    """
+    for database in reached(state):
+        own = {*tables(database), database.version_table}
+        for session in database.condition.idle:
+            if session.tables and not own & {*session.tables}:
+                continue
+            age = f" for {session.seconds:,} s" if session.seconds is not None else ""
+            locked = f"; it keeps {listed(session.tables, 3)} locked" if session.tables else ""
+            query = f". Its last statement: {session.query}" if session.query else ""
+            end = (
+                f"SELECT pg_terminate_backend({session.id});"
+                if database.dialect == "postgresql"
+                else f"KILL {session.id};"
+            )
+            yield Found(
+                f'Session {session.id} of database "{database.label}" ({session.who}) is idle in '
+                f"a transaction{age}{locked}: a migration would wait for it{query}.",
+                database.location,
+                f"end the transaction there, or {end}",
+                bind=database.bind,
+                subject=str(session.id),
+            )
+
+
+def sequence_behind(state: State) -> Iterator[Found]:
+    """A sequence will give a number that is taken.
+
+    Cause
+        Rows were imported with their ids, by ``COPY``, a fixture or another database's dump, which
+        does not move the sequence on. The next row that the application adds fails.
+    Example
+        ``duplicate key value violates unique constraint "users_pkey"``, ``Key (id)=(1) already
+        exists``.
+    Fix
+        ``flask db doctor --fix SM536`` sets the sequence to the highest number.
+    Prevention
+        After an import: ``SELECT setval(pg_get_serial_sequence('users', 'id'), max(id)) FROM
+        users``.
+    """
+    for database in reached(state):
+        for late in database.condition.late_sequences:
+            if late.table not in tables(database):
+                continue
+            yield Found(
+                f"Sequence '{late.name}' of database \"{database.label}\" gives {late.next:,} "
+                f"next, but '{late.table}.{late.column}' is at {late.highest:,} already: the next "
+                "row that is added will fail.",
+                database.location,
+                f"flask db doctor --fix SM536, or SELECT setval('{late.name}', {late.highest});",
+                bind=database.bind,
+                repair=f"sets sequence '{late.name}' to {late.highest:,}",
+                subject=late.name,
+            )
+
+
+_TRANSACTIONAL = ("INNODB", "ROCKSDB", "TOKUDB", "NDBCLUSTER", "")
+
+
+def table_not_transactional(state: State) -> Iterator[Found]:
+    """A table of MariaDB or MySQL has no transactions.
+
+    Cause
+        The table was made with MyISAM or Aria, by an old dump or by another default. What a failed
+        request or upgrade has written to it stays, a crash may damage it, and no foreign key can
+        point to it.
+    Example
+        ``Can't create table ... errno: 150 "Foreign key constraint is incorrectly formed"``.
+    Fix
+        ``ALTER TABLE users ENGINE=InnoDB``, which copies the table; in a revision, so that every
+        database gets it.
+    Prevention
+        ``default_storage_engine = InnoDB``, and ``mysql_engine="InnoDB"`` in ``__table_args__``.
+    """
+    for database in reached(state):
+        names = set(tables(database))
+        old = [
+            s
+            for s in database.condition.storage
+            if s.engine.upper() not in _TRANSACTIONAL and s.table in names
+        ]
+        if not old:
+            continue
+        engines = " and ".join(dict.fromkeys(s.engine for s in old))
+        referred = {r.other for r in state.project.references.get(database.bind, ())}
+        keys = [s.table for s in old if s.table in referred]
+        also = f"; foreign keys of the models lead to {listed(keys)}" if keys else ""
+        yield Found(
+            f'In database "{database.label}" {counted(len(old), "table")} '
+            f"({listed(s.table for s in old)}) {'is' if len(old) == 1 else 'are'} of the engine "
+            f"{engines}, which has no transactions{also}.",
+            database.location,
+            " ".join(f"ALTER TABLE `{s.table}` ENGINE=InnoDB;" for s in old[:_SHOWN])
+            + " in a revision: flask db revision",
+            bind=database.bind,
+            subject=old[0].table,
+        )
+
+
+def collations_differ(state: State) -> Iterator[Found]:
+    """Texts of MariaDB or MySQL that belong together have different collations.
+
+    Cause
+        The database's default was changed, or some tables came from an older dump. Foreign keys
+        take only columns of the same character set and collation, and a comparison of two
+        collations fails.
+    Example
+        ``Foreign key constraint is incorrectly formed`` for a ``VARCHAR`` key; ``Illegal mix of
+        collations`` in a join.
+    Fix
+        ``ALTER TABLE users CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci``, after a
+        snapshot; in a revision, so that every database gets it.
+    Prevention
+        Make the database with the collation that all tables shall have.
+    """
+    for database in reached(state):
+        storage = {s.table: s for s in database.condition.storage if s.table in tables(database)}
+        broken = [*_broken_keys(state, database, storage)]
+        for message, table, collation in broken:
+            yield Found(
+                f'In database "{database.label}" {message}.',
+                database.location,
+                f"{_convert(table, collation)} in a revision: flask db revision",
+                bind=database.bind,
+                severity=Severity.ERROR,
+                subject=table,
+            )
+        counts = Counter(s.collation for s in storage.values() if s.collation)
+        if broken or len(counts) < 2:
+            continue
+        usual = database.condition.collation
+        usual = usual if usual in counts else counts.most_common(1)[0][0]
+        others = [s for s in storage.values() if s.collation not in ("", usual)]
+        yield Found(
+            f'Tables of database "{database.label}" have different collations: '
+            f"{listed(s.table for s in others)} "
+            f"{' and '.join(dict.fromkeys(s.collation for s in others))}, "
+            f"{counted(counts[usual], 'table')} {usual}; their texts cannot be compared or be "
+            "foreign keys of each other.",
+            database.location,
+            f"{_convert(others[0].table, usual)} in a revision: flask db revision",
+            bind=database.bind,
+            subject=others[0].table,
+        )
+
+
+def _convert(table: str, collation: str) -> str:
+    charset = collation.partition("_")[0]
+    return f"ALTER TABLE `{table}` CONVERT TO CHARACTER SET {charset} COLLATE {collation};"
+
+
+def _broken_keys(
+    state: State, database: DatabaseState, storage: dict[str, Storage]
+) -> Iterator[tuple[str, str, str]]:
+    """What keeps a foreign key of the models from being made: words, table, collation to have."""
+    default = database.condition.collation
+    texts = {
+        (s.table, column): collation for s in storage.values() for column, _, collation in s.texts
+    }
+    for key in state.project.references.get(database.bind, ()):
+        other = texts.get((key.other, key.referred))
+        if other is None:
+            continue
+        mine = texts.get((key.table, key.column))
+        if mine is not None and mine != other:
+            yield (
+                f"'{key.table}.{key.column}' ({mine}) cannot be a foreign key to "
+                f"'{key.other}.{key.referred}' ({other})",
+                key.table,
+                other,
+            )
+        elif key.table not in storage and default and other != default:
+            yield (
+                f"'{key.table}.{key.column}', which is to be made ({default}), cannot be a "
+                f"foreign key to '{key.other}.{key.referred}' ({other})",
+                key.other,
+                default,
+            )
+
+
+def sql_mode_lenient(state: State) -> Iterator[Found]:
+    """MariaDB or MySQL changes values that do not fit instead of refusing them.
+
+    Cause
+        ``sql_mode`` has neither ``STRICT_TRANS_TABLES`` nor ``STRICT_ALL_TABLES``. Texts that are
+        too long are cut off and wrong numbers become 0, also by a migration that makes a column
+        narrower.
+    Example
+        ``op.alter_column("users", "name", type_=sa.String(20))`` cuts names to 20 characters, with
+        a warning that nobody sees.
+    Fix
+        ``SET GLOBAL sql_mode = CONCAT(@@GLOBAL.sql_mode, ',STRICT_TRANS_TABLES')``, and the same
+        in the server's configuration.
+    Prevention
+        Keep the server's default, which is strict.
+    """
+    for database in reached(state):
+        mode = database.condition.sql_mode
+        if mode is None or "STRICT_" in mode.upper():
+            continue
+        yield Found(
+            f'The sql_mode of database "{database.label}" ({mode or "empty"}) is not strict: a '
+            "migration that makes a column narrower cuts values off instead of failing.",
+            database.location,
+            "SET GLOBAL sql_mode = CONCAT(@@GLOBAL.sql_mode, ',STRICT_TRANS_TABLES');  "
+            "# and in the server's configuration; or take sql_mode out of the engine's options",
+            bind=database.bind,
+        )

@@ -1,0 +1,274 @@
+"""SM5xx: an SQLite database, which is a file and what lies beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask_safemigrate.checks.found import Found, counted, in_memory, listed, reached, tables
+from flask_safemigrate.state import State
+
+
+def relative_path(state: State) -> Iterator[Found]:
+    """The path of the SQLite file is relative.
+
+    Cause
+        Flask-SQLAlchemy 3 resolves a relative path from the instance folder, version 2 did from
+        the application's; another version, or another folder, means another file.
+    Example
+        ``sqlite:///app.db`` is ``instance/app.db``, not the ``app.db`` beside ``app.py``.
+    Fix
+        Nothing is wrong. If it is not the file that you mean, write an absolute path.
+    Prevention
+        ``"sqlite:///" + os.path.join(app.instance_path, "app.db")``.
+    """
+    for database in state.databases:
+        if database.configured:
+            yield Found(
+                f'SQLite path "{database.configured}" is relative; it means '
+                f'"{database.location}".',
+                database.location,
+                "if that is not the file, write an absolute path (four slashes): "
+                f"sqlite:///{database.location}",
+                bind=database.bind,
+            )
+
+
+def file_not_made_yet(state: State) -> Iterator[Found]:
+    """The SQLite file does not exist yet.
+
+    Cause
+        Nothing has been written to this database. The first upgrade makes the file.
+    Example
+        A fresh clone.
+    Fix
+        ``flask db safe-upgrade``. If you expected data here, the path is another one: look at
+        the absolute path in the message.
+    Prevention
+        None is needed.
+    """
+    for database in state.databases:
+        if not database.exists and not database.unreachable and not in_memory(database.location):
+            yield Found(
+                f'Database "{database.label}" does not exist yet; the first upgrade makes it.',
+                database.location,
+                "flask db safe-upgrade; if there should be data, correct the path",
+                bind=database.bind,
+            )
+
+
+def database_in_memory(state: State) -> Iterator[Found]:
+    """The database lives in memory.
+
+    Cause
+        The URL names no file, so every process has an empty database of its own, which goes when
+        the process ends. What a command changes there, nobody sees.
+    Example
+        ``sqlite://`` or ``sqlite:///:memory:`` from a test configuration.
+    Fix
+        Name a file: ``sqlite:///app.db``.
+    Prevention
+        Set the test configuration only where tests run.
+    """
+    for database in state.databases:
+        if database.dialect == "sqlite" and in_memory(database.location):
+            yield Found(
+                f'Database "{database.label}" lives in the memory of this process; what is '
+                "upgraded there is gone when the command ends.",
+                database.location or ":memory:",
+                'app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///app.db"',
+                bind=database.bind,
+            )
+
+
+def foreign_keys_violated(state: State) -> Iterator[Found]:
+    """Rows of an SQLite database point to rows that are not there.
+
+    Cause
+        SQLite enforces foreign keys only where ``PRAGMA foreign_keys`` is on, which is off unless
+        the application sets it on every connection. So rows were deleted that others point to, or
+        a plain batch migration dropped a table under its children.
+    Example
+        ``orders.user_id`` is 17, and no user has the id 17.
+    Fix
+        Look at the rows with the statement of the hint; then delete them, point them elsewhere, or
+        set the column to NULL. What is right only a person knows, so ``--fix`` leaves them alone.
+    Prevention
+        Turn enforcement on (SM528).
+    """
+    for database in reached(state):
+        evidence = state.evidence.get(database.bind)
+        there = {name.lower() for name in tables(database)}
+        for orphans in database.condition.orphans:
+            if evidence and evidence.compared and orphans.parent.lower() not in there:
+                continue  # that the table is gone is told by the comparison
+            key = ", ".join(orphans.columns)
+            some = ", ".join(map(str, orphans.rowids))
+            more = orphans.count > len(orphans.rowids)
+            which = f" (rowid {some}{' and more' if more else ''})" if some else ""
+            column, table = (_quoted(n) for n in (orphans.columns[0], orphans.table))
+            parent = _quoted(orphans.parent)
+            first = f"rowid IN ({some})" if some else f"{column} IS NOT NULL"
+            look = f"SELECT {'rowid, ' if some else ''}* FROM {table} WHERE {first};"
+            yield Found(
+                f'In database "{database.label}" {counted(orphans.count, "row")} of table '
+                f"'{orphans.table}'{which} "
+                f"{'points' if orphans.count == 1 else 'point'} by '{key}' to rows of "
+                f"'{orphans.parent}' that are not there.",
+                database.location,
+                f"{look} then delete them, or UPDATE {table} SET {column} = an existing row of "
+                f"{parent}",
+                bind=database.bind,
+                subject=f"{orphans.table}.{key}",
+            )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def foreign_keys_not_enforced(state: State) -> Iterator[Found]:
+    """Models declare foreign keys that SQLite does not enforce.
+
+    Cause
+        SQLite leaves ``PRAGMA foreign_keys`` off on every new connection, and the application does
+        not turn it on. ``ON DELETE CASCADE`` does nothing then, and rows may point nowhere.
+    Example
+        Deleting a user leaves the orders behind, while PostgreSQL in production refuses.
+    Fix
+        Turn it on for every connection of the application:
+        ``@event.listens_for(Engine, "connect")`` with a function that executes ``PRAGMA
+        foreign_keys=ON``. Migrations stay safe: ``flask db safe-upgrade`` changes tables without
+        setting off cascades.
+    Prevention
+        Test on the database that production uses.
+    """
+    for database in reached(state):
+        references = state.project.references.get(database.bind, ())
+        if database.dialect != "sqlite" or database.condition.enforces is not False:
+            continue
+        if references:
+            keys = listed(dict.fromkeys(f"{r.table}.{r.column}" for r in references), 3)
+            yield Found(
+                f"The models declare {counted(len(references), 'foreign key')} ({keys}), but the "
+                f'application\'s connections to "{database.label}" do not enforce '
+                f"{'it' if len(references) == 1 else 'them'}: PRAGMA foreign_keys is off.",
+                database.location,
+                '@sqlalchemy.event.listens_for(sqlalchemy.engine.Engine, "connect")\n'
+                "def enforce(connection, record):\n"
+                '    connection.execute("PRAGMA foreign_keys=ON")',
+                bind=database.bind,
+            )
+
+
+def foreign_key_mismatch(state: State) -> Iterator[Found]:
+    """A foreign key points to columns that are no key.
+
+    Cause
+        The columns that a foreign key refers to must be the primary key, or have a UNIQUE
+        constraint or index. Where that was dropped, SQLite refuses every write to either table as
+        soon as foreign keys are enforced.
+    Example
+        ``foreign key mismatch - "orders" referencing "users"``, after the unique index of
+        ``users.email`` was dropped.
+    Fix
+        Make the columns unique again, in a revision: ``op.create_index("ix_users_email", "users",
+        ["email"], unique=True)``; or point the foreign key to the primary key.
+    Prevention
+        Turn enforcement on (SM528), so that tests see it.
+    """
+    for database in reached(state):
+        for wrong in database.condition.mismatches:
+            by = f" by '{', '.join(wrong.columns)}'" if wrong.columns else ""
+            yield Found(
+                f"In database \"{database.label}\" table '{wrong.table}' refers{by} to columns of "
+                f"'{wrong.parent}' that are neither its primary key nor unique; with enforcement "
+                "on, SQLite refuses every write to them.",
+                database.location,
+                f'op.create_index("ix_{wrong.parent}_key", "{wrong.parent}", [...], unique=True) '
+                "over the columns that are referred to, in a new revision: flask db revision",
+                bind=database.bind,
+                subject=wrong.table,
+            )
+
+
+def journal_left(state: State) -> Iterator[Found]:
+    """A process died in the middle of a change.
+
+    Cause
+        A process was killed, or the machine lost power, while it wrote. What it had written so far
+        is undone from the file ``-journal`` by whoever opens the database next, the doctor
+        included.
+    Example
+        ``app.db-journal`` beside ``app.db``, and no process that works on it.
+    Fix
+        Nothing is to be done: the change is undone now. Look whether what was running is to be
+        run again. Had the journal been deleted, the database would be damaged.
+    Prevention
+        Never delete or move a ``-journal``, and copy databases with ``flask db snapshot``.
+    """
+    for database in reached(state):
+        if database.left_behind == "journal":
+            yield Found(
+                f'Database "{database.label}" was left in the middle of a change by a process '
+                f'that died; "{database.name}-journal" undid it when the database was opened now.',
+                database.location,
+                "flask db status  # shows where it stands; run again what was interrupted",
+                bind=database.bind,
+            )
+
+
+def log_left(state: State) -> Iterator[Found]:
+    """The last commits are in a file beside the database.
+
+    Cause
+        A database in WAL mode keeps commits in the file ``-wal`` until they are written back. The
+        last process that had it open did not close it: it was killed, or its files were copied
+        while it ran.
+    Example
+        ``app.db`` is copied to another machine without ``app.db-wal``: the last orders are gone.
+    Fix
+        ``flask db doctor --fix SM531`` writes them into the database file. They are not lost as
+        long as both files stay together.
+    Prevention
+        Copy databases with ``flask db snapshot``, not with ``cp``.
+    """
+    for database in reached(state):
+        if database.left_behind == "log":
+            yield Found(
+                f'The last commits of database "{database.label}" are in '
+                f'"{database.name}-wal", which no process has open: the last one did not close '
+                "it.",
+                database.location,
+                f'keep "{database.name}-wal" beside it, or flask db doctor --fix SM531',
+                bind=database.bind,
+                repair="writes the log into the database file"
+                if database.refuses is None
+                else None,
+                subject=database.location,
+            )
+
+
+def network_file_system(state: State) -> Iterator[Found]:
+    """The SQLite file is on a network file system.
+
+    Cause
+        SQLite relies on locks that many network file systems do not keep as a local disk does. Two
+        machines that write at once damage the file; WAL mode does not work there at all.
+    Example
+        ``app.db`` on an NFS share that two containers mount.
+    Fix
+        Move the file to a local disk, or use a server such as PostgreSQL where several machines
+        write.
+    Prevention
+        One machine, one local disk for each SQLite file.
+    """
+    for database in reached(state):
+        kind = database.condition.file_system
+        if kind:
+            yield Found(
+                f'Database "{database.label}" is on a network file system ({kind}), whose locks '
+                "SQLite cannot rely on.",
+                database.location,
+                "move it to a local disk, or use PostgreSQL where several machines write",
+                bind=database.bind,
+            )

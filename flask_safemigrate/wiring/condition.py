@@ -1,0 +1,51 @@
+"""Asking the databases what the doctor wants to know besides."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from flask_safemigrate.backends import backend_for
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.state import DatabaseState, Reference, State
+
+
+def examined(
+    state: State,
+    targets: Mapping[str, Target],
+    metadatas: Mapping[str, sa.MetaData],
+    *,
+    thorough: bool,
+) -> State:
+    """Return the state with the condition of every database that could be read.
+
+    :param thorough: ask also what takes reading all of a database.
+    """
+    databases = tuple(_examined(d, targets[d.bind], thorough) for d in state.databases)
+    references = {bind: _references(metadata) for bind, metadata in metadatas.items()}
+    return replace(
+        state, databases=databases, project=replace(state.project, references=references)
+    )
+
+
+def _examined(database: DatabaseState, target: Target, thorough: bool) -> DatabaseState:
+    if database.unreachable is not None:
+        return database
+    driver = target.engine.dialect.loaded_dbapi
+    # It could be read a moment ago; what goes wrong now is told the next time.
+    with contextlib.suppress(driver.Error, sa.exc.SQLAlchemyError, OSError):
+        condition = backend_for(target.engine).examine(target, thorough=thorough)
+        return replace(database, condition=condition)
+    return database
+
+
+def _references(metadata: sa.MetaData) -> tuple[Reference, ...]:
+    found = []
+    for table in metadata.tables.values():
+        for key in table.foreign_keys:
+            other, _, referred = key.target_fullname.rpartition(".")
+            found.append(Reference(table.name, key.parent.name, other, referred))
+    return tuple(sorted(found, key=lambda r: (r.table, r.column)))

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+
+from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.condition import Condition, Mismatch, Orphans
+from flask_safemigrate.evidence import Evidence
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.state import DatabaseState, Reference, State, Table, Unreachable
+from tests.checks.states import assert_finds, at, database, findings, state
+
+REFERENCES = {"": (Reference("orders", "user_id", "users", "id"),)}
+
+
+def with_condition(**facts: object) -> DatabaseState:
+    return at("c3", condition=Condition(**facts))  # type: ignore[arg-type]
+
+
+def orphans(count: int, *rowids: int, parent: str = "users") -> DatabaseState:
+    return with_condition(orphans=(Orphans("orders", ("user_id",), parent, count, rowids),))
+
+
+FINDS = [
+    (
+        "SM520",
+        state(at("c3", configured="app.db")),
+        ['"app.db" is relative; it means "/shop/app.db"', "sqlite:////shop/app.db"],
+    ),
+    ("SM521", state(database(exists=False)), ['"app.db" does not exist yet', "safe-upgrade"]),
+    ("SM522", state(at("c3", location=":memory:")), ["lives in the memory", "sqlite:///app.db"]),
+    ("SM522", state(at("c3", location="file:x?mode=memory&uri=true")), ["lives in the memory"]),
+    (
+        "SM527",
+        state(orphans(7, 1, 2, 3, 4, 5)),
+        [
+            "7 rows of table 'orders' (rowid 1, 2, 3, 4, 5 and more) point by 'user_id' to rows "
+            "of 'users' that are not there",
+            'SELECT rowid, * FROM "orders" WHERE rowid IN (1, 2, 3, 4, 5);',
+        ],
+    ),
+    ("SM527", state(orphans(1, 9)), ["1 row of table 'orders' (rowid 9) points by"]),
+    ("SM527", state(orphans(2)), ["2 rows of table 'orders' point", "SELECT * FROM"]),
+    ("SM527", state(orphans(2, parent="gone")), ["rows of 'gone' that are not there"]),
+    (
+        "SM528",
+        state(with_condition(enforces=False), references=REFERENCES),
+        ["declare 1 foreign key ('orders.user_id')", "do not enforce it", "foreign_keys=ON"],
+    ),
+    (
+        "SM529",
+        state(with_condition(mismatches=(Mismatch("orders", "users", ("email",)),))),
+        ["table 'orders' refers by 'email' to columns of 'users' that are neither", "unique=True"],
+    ),
+    (
+        "SM530",
+        state(at("c3", left_behind="journal")),
+        ['in the middle of a change by a process that died; "app.db-journal" undid it', "status"],
+    ),
+    (
+        "SM531",
+        state(at("c3", left_behind="log")),
+        ['"app.db-wal", which no process has open', "flask db doctor --fix SM531"],
+    ),
+    (
+        "SM532",
+        state(with_condition(file_system="nfs4")),
+        ["is on a network file system (nfs4)", "local disk"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "of", "parts"), FINDS)
+def test_finds(code: str, of: State, parts: list[str]) -> None:
+    assert_finds(code, of, *parts)
+
+
+LEFT = Table("_alembic_tmp_users", 37)
+SILENT = [
+    ("SM520", state(at("c3"))),
+    ("SM521", state(at("c3"))),
+    ("SM521", state(database(exists=False, location=":memory:"))),
+    ("SM522", state(at("c3"))),
+    ("SM522", state(at("c3", dialect="postgresql", location=""))),
+    ("SM527", state(at("c3"))),
+    # Where the parent is under another name, its children point to it again after the repair.
+    (
+        "SM527",
+        state(
+            database(
+                "orders",
+                "_alembic_tmp_users",
+                version_rows=("c3",),
+                leftovers=(LEFT,),
+                condition=orphans(3, 1).condition,
+            )
+        ),
+    ),
+    ("SM528", state(with_condition(enforces=True), references=REFERENCES)),
+    ("SM528", state(with_condition(enforces=None), references=REFERENCES)),
+    ("SM528", state(with_condition(enforces=False))),
+    ("SM529", state(at("c3"))),
+    ("SM530", state(at("c3", left_behind="log"))),
+    ("SM531", state(at("c3", left_behind="journal"))),
+    ("SM532", state(at("c3"))),
+]
+
+
+@pytest.mark.parametrize(("code", "of"), SILENT)
+def test_silent(code: str, of: State) -> None:
+    assert findings(code, of) == []
+
+
+def test_a_parent_that_is_gone_is_told_once() -> None:
+    of = state(orphans(2, parent="gone"))
+    compared = State(of.project, of.history, of.databases, evidence={"": Evidence(compared=True)})
+    assert findings("SM527", compared) == []
+
+
+def test_a_log_is_not_written_back_where_nothing_can_be_written() -> None:
+    why = Unreachable("read-only", "no.", "chmod")
+    assert assert_finds("SM531", state(at("c3", left_behind="log"))).repair
+    assert assert_finds("SM531", state(at("c3", left_behind="log", refuses=why))).repair is None
+
+
+def test_what_is_only_told_blocks_nothing() -> None:
+    of = state(database(exists=False, configured="app.db"))
+    assert [(f.code, f.severity) for f in run_checks(of)] == [
+        ("SM520", Severity.INFO),
+        ("SM521", Severity.INFO),
+    ]
+    assert [f.code for f in run_checks(of, command="deploy") if f.blocks] == []
