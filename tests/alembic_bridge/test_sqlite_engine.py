@@ -46,6 +46,9 @@ def refuses(path: Path, *bodies: str, match: str, foreign_keys: bool = False) ->
     return caught.value  # type: ignore[return-value]
 
 
+#: SQLite has commands for NOT NULL and DROP CONSTRAINT.
+ALTERS_CONSTRAINTS = sqlite3.sqlite_version_info >= (3, 53)
+
 PLAIN = """
 CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(50), num INTEGER, junk TEXT);
 INSERT INTO t VALUES (1, 'a', 1, 'j'), (2, 'b', 2, 'k'), (9, NULL, 3, NULL);
@@ -197,7 +200,7 @@ def test_tables_can_swap_their_names(path: Path) -> None:
         "op.rename_table('t', 'x')\nop.rename_table('u', 't')\nop.rename_table('x', 'u')\n"
         "op.alter_column('u', 'num', nullable=False)\n",
     )
-    assert done.way("u") == "schema edit"
+    assert done.way("u") == ("native" if ALTERS_CONSTRAINTS else "schema edit")
     assert ask(path, "INSERT INTO t (tid) VALUES (1)", "SELECT id FROM t") == [(51,)]
     assert ask(path, "INSERT INTO t (tid) VALUES (77)") == "IntegrityError"
     assert ask(path, "SELECT count(*) FROM u") == [(3,)]
@@ -660,7 +663,10 @@ def test_a_default_given_and_changed_in_one_go(path: Path) -> None:
         ("b.drop_column('junk')", "native"),
         ("b.create_index('ix', ['num'])", "native"),
         ("b.alter_column('name', type_=sa.String(99))", "schema edit"),
-        ("b.alter_column('num', nullable=False)", "schema edit"),
+        (
+            "b.alter_column('num', nullable=False)",
+            "native" if ALTERS_CONSTRAINTS else "schema edit",
+        ),
         ("b.create_check_constraint('ck', 'num > 0')", "schema edit"),
         ("b.create_unique_constraint('uq', ['num'])", "schema edit"),
         ("b.alter_column('num', server_default='1')", "schema edit"),
@@ -678,6 +684,32 @@ def test_the_cheapest_way_is_taken_and_told(path: Path, line: str, way: str) -> 
     assert done.way("t") == way
     assert done.work[0].reason
     assert done.work[0].statements
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_sqlite_alters_constraints_where_it_can(path: Path, schema_edits: bool) -> None:
+    seed(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT NOT NULL, c TEXT,"
+        " CONSTRAINT ck CHECK (c <> 'x')); INSERT INTO t VALUES (1, 'a', 'b', NULL);",
+    )
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    other = "schema edit" if schema_edits else "rebuild"
+    for body in (
+        "op.alter_column('t', 'a', nullable=False)",
+        "op.alter_column('t', 'b', nullable=True)",
+        "op.drop_constraint('ck', 't', type_='check')",
+    ):
+        done = upgrade(path, body, options=options)
+        assert done.way("t") == ("native" if ALTERS_CONSTRAINTS else other)
+    with pytest.raises(OperationRefused, match=r'1 of 1 rows have NULL in "t"."c", first ids 1'):
+        upgrade(path, "op.alter_column('t', 'c', nullable=False)", options=options)
+    # SQLite's ADD CONSTRAINT takes NULL for a breach, PostgreSQL and CHECK itself do not.
+    done = upgrade(path, "op.create_check_constraint('ck', 't', \"c <> 'x'\")", options=options)
+    assert done.way("t") == other
+    assert ask(path, "UPDATE t SET a = NULL") == "IntegrityError"
+    assert ask(path, "UPDATE t SET b = NULL, c = 'y'") == []
+    assert ask(path, "UPDATE t SET c = 'x'") == "IntegrityError"
 
 
 def test_a_rebuild_makes_no_index_anew(path: Path) -> None:

@@ -149,9 +149,7 @@ class ClassicChangeover:
             try:
                 self.database.run(step.sql)
             except Exception as error:
-                entry = self.mirror.find("index", step.makes) if step.makes else None
-                if entry is not None:
-                    rules.explain_index(self.database, self.mirror, entry, step.origin, error)
+                rules.explain_native(self.database, self.mirror, step, error)
                 raise refused(step.origin, f"SQLite says: {error}") from error
         way = "drop" if drops else "native"
         self.results.append(

@@ -191,9 +191,7 @@ class Executor:
                 try:
                     self.database.run(step.sql)
                 except Exception as error:
-                    index = self.mirror.find("index", step.makes) if step.makes else None
-                    if index is not None:
-                        rules.explain_index(self.database, self.mirror, index, step.origin, error)
+                    rules.explain_native(self.database, self.mirror, step, error)
                     raise refused(step.origin, f"SQLite says: {error}") from error
             revision = step.origin.revision
             results.append(

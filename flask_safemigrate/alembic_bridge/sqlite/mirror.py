@@ -62,6 +62,8 @@ class Mirror:
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
+        #: SQLite's version, known when something is loaded.
+        self.version: tuple[int, ...] = ()
         self.db: Any = None
         self.loaded = Loaded((), {}, frozenset())
 
@@ -108,6 +110,9 @@ class Mirror:
         self.close()
         self.db = self._connect()
         self.db.isolation_level = None
+        if not self.version:
+            version = self.db.execute("SELECT sqlite_version()").fetchone()[0]
+            self.version = tuple(map(int, version.split(".")))
         self.db.execute("PRAGMA foreign_keys=OFF")
         self.db.execute("PRAGMA legacy_alter_table=OFF")
         self.db.execute("BEGIN")

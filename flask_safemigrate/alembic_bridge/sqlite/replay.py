@@ -33,11 +33,23 @@ def refused(origin: Origin, message: str, hint: str | None = None) -> OperationR
     return OperationRefused(f"{where}{origin.operation}: {message}", hint=hint)
 
 
+class Rule(NamedTuple):
+    """What no row must do, and how to say that some do.
+
+    :ivar condition: SQL that is true for a row that does.
+    """
+
+    condition: str
+    what: str
+    hint: str
+
+
 class Native(NamedTuple):
     """A statement of SQLite that does on the real database what was done here.
 
     :ivar makes: the index that it makes, if any.
     :ivar owner: the table that it changes, where that one is tracked.
+    :ivar rule: why SQLite may refuse it.
     """
 
     table: str
@@ -45,6 +57,27 @@ class Native(NamedTuple):
     origin: Origin
     makes: str | None = None
     owner: TrackedTable | None = None
+    rule: Rule | None = None
+
+
+def null_rule(table: str, column: str) -> Rule:
+    """No row has NULL in the column."""
+    return Rule(
+        # Not IS NULL, which SQLite takes for false where the text says NOT NULL.
+        f"typeof({quote(column)}) = 'null'",
+        f"have NULL in {quote(table)}.{quote(column)}",
+        f"""op.execute("UPDATE {table} SET {column} = ... WHERE {column} IS NULL") before it""",
+    )
+
+
+def check_rule(expression: str, name: str | None) -> Rule:
+    """No row breaks the CHECK."""
+    called = f" {quote(name)}" if name is not None else ""
+    return Rule(
+        f"NOT ({expression}\n)",
+        f"break CHECK{called} ({' '.join(expression.split())})",
+        "change or delete these rows before it",
+    )
 
 
 class Replay:
@@ -486,30 +519,63 @@ def _drop_column(replay: Replay, change: changes.DropColumn, origin: Origin) -> 
 
 def _dropped_natively(replay: Replay, table: TrackedTable, column: str, origin: Origin) -> bool:
     sql = f"ALTER TABLE {quote(table.name)} DROP COLUMN {quote(column)}"
-    wanted = edits.drop_column(replay.read(table), column)
-    replay.mirror.db.execute("SAVEPOINT dropping")
-    try:
-        before = replay.text(table)
-        replay.mirror.execute(sql)
-        after = replay.text(table)
-        if not same_text(after, wanted):
-            replay.mirror.db.execute("ROLLBACK TO dropping")
-            return False
-    except Exception as error:
-        replay.mirror.db.execute("ROLLBACK TO dropping")
-        if not _is_database_error(error):
-            raise
+    before = replay.text(table)
+    if not _gives(replay, table, sql, edits.drop_column(replay.read(table), column)):
         return False
-    finally:
-        replay.mirror.db.execute("RELEASE dropping")
     if table.origin is not None:
-        table.realign(before, after, origin)
+        table.realign(before, replay.text(table), origin)
     tracked = table.column(column)
     real = not table.pending and (tracked is None or tracked.real is not None)
     if not real and tracked is not None and tracked.real is not None:
         table.ghosts.append(tracked.real)
     replay.also_native(Native(table.name, sql, origin, owner=table), real=real)
     return True
+
+
+def _gives(replay: Replay, table: TrackedTable, sql: str, wanted: str) -> bool:
+    """Let SQLite make a change; undo it and say no where it cannot, or makes another one."""
+    replay.mirror.db.execute("SAVEPOINT trying")
+    try:
+        replay.mirror.execute(sql)
+        if same_text(replay.text(table), wanted):
+            return True
+        replay.mirror.db.execute("ROLLBACK TO trying")
+        return False
+    except Exception as error:
+        replay.mirror.db.execute("ROLLBACK TO trying")
+        if not _is_database_error(error):
+            raise
+        return False
+    finally:
+        replay.mirror.db.execute("RELEASE trying")
+
+
+def _rewrite_or_alter(
+    replay: Replay,
+    table: TrackedTable,
+    wanted: str,
+    alter: str,
+    origin: Origin,
+    rule: Rule | None = None,
+) -> None:
+    """Give the table another text; by a statement that SQLite has since 3.53, where it has it.
+
+    :param alter: the statement after the table's name
+        (https://sqlite.org/lang_altertable.html#alter_table_drop_constraint).
+    """
+    before = replay.text(table)
+    sql = f"ALTER TABLE {quote(table.name)} {alter}"
+    if (
+        replay.mirror.version < (3, 53)
+        or table.origin is None
+        or table.pending
+        or wanted == before
+        or not _gives(replay, table, sql, wanted)
+    ):
+        replay.rewrite(table, wanted, origin)
+        return
+    table.realign(before, replay.text(table), origin)
+    replay.also_native(Native(table.name, sql, origin, owner=table, rule=rule))
 
 
 def _used(origin: Origin, name: str, users: list[str]) -> OperationRefused:
@@ -584,10 +650,20 @@ def _alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) -
     tracked = table.column(column)
     if change.nullable is not None:
         was = questions.is_not_null(found)
+        alter = f"ALTER COLUMN {quote(column)}"
         if change.nullable:
-            replay.rewrite(table, edits.drop_not_null(read, column), origin)
+            wanted = edits.drop_not_null(read, column)
+            _rewrite_or_alter(replay, table, wanted, f"{alter} DROP NOT NULL", origin)
         else:
-            replay.rewrite(table, edits.set_not_null(read, column), origin)
+            wanted = edits.set_not_null(read, column)
+            _rewrite_or_alter(
+                replay,
+                table,
+                wanted,
+                f"{alter} SET NOT NULL",
+                origin,
+                null_rule(table.name, found.name.value),
+            )
             if not was and tracked is not None:
                 tracked.not_null_by = origin
     if not isinstance(change.default, changes._Keep):
@@ -688,6 +764,7 @@ def _add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origi
                     tracked.not_null_by = origin
         replay.rewrite(table, edits.add_constraint(read_create_table(text), change.sql), origin)
         return
+    # Not by SQLite's ADD CONSTRAINT, which fails on rows for which the CHECK is NULL.
     replay.rewrite(table, edits.add_constraint(read, change.sql), origin)
 
 
@@ -708,6 +785,10 @@ def _drop_constraint(replay: Replay, change: changes.DropConstraint, origin: Ori
         raise refused(*naming.not_found(read, change, origin))
     if found.kind == "PRIMARY KEY":
         replay.rewrite(table, edits.drop_primary_key(read), origin)
+    elif found.kind == "CHECK" and found.name is not None:
+        wanted = edits.drop_constraint(read, found)
+        alter = f"DROP CONSTRAINT {quote(found.name.value)}"
+        _rewrite_or_alter(replay, table, wanted, alter, origin)
     else:
         replay.rewrite(table, edits.drop_constraint(read, found), origin)
 

@@ -8,13 +8,19 @@ from typing import NoReturn
 
 from flask_safemigrate.alembic_bridge.sqlite.database import Database
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
-from flask_safemigrate.alembic_bridge.sqlite.replay import refused
+from flask_safemigrate.alembic_bridge.sqlite.replay import (
+    Native,
+    Rule,
+    check_rule,
+    null_rule,
+    refused,
+)
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
 from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
 from flask_safemigrate.ddl.rebuild import Transition, key_columns, rowid_name
-from flask_safemigrate.ddl.shape import IndexShape, TableShape
+from flask_safemigrate.ddl.shape import IndexShape, TableShape, read_shape
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 
 #: How many of the rows that break a rule are shown.
@@ -37,43 +43,23 @@ def prove(
     if not filled:
         return
     read = read_create_table(shape.sql)
-    conditions: list[tuple[str, Origin, str, str, int]] = []
+    new: list[tuple[Rule, Origin, int]] = []
     for column in table.columns:
         now = shape.column(column.name)
-        if column.not_null_by is None or now is None or not now.not_null:
-            continue
-        name = f"{quote(shape.name)}.{quote(column.name)}"
-        conditions.append(
-            (
-                # Not IS NULL, which SQLite takes for false where the text says NOT NULL.
-                f"typeof({quote(column.name)}) = 'null'",
-                column.not_null_by,
-                f"have NULL in {name}",
-                f"""op.execute("UPDATE {shape.name} SET {column.name} = ... """
-                f"""WHERE {column.name} IS NULL") before it""",
-                0,
-            )
-        )
+        if column.not_null_by is not None and now is not None and now.not_null:
+            new.append((null_rule(shape.name, column.name), column.not_null_by, 0))
     for constraint, origin, known in _new(read, table, transition):
-        expression = constraint.expression
-        assert expression is not None
-        text = " ".join(expression.of(read.sql).split())
-        called = f" {quote(constraint.name.value)}" if constraint.name is not None else ""
-        conditions.append(
-            (
-                f"NOT ({expression.of(read.sql)}\n)",
-                origin,
-                f"break CHECK{called} ({text})",
-                "change or delete these rows before it",
-                broken.get(text, 0) if known else 0,
-            )
-        )
-    if conditions:
-        sums = ", ".join(f"sum({condition})" for condition, *_ in conditions)
+        assert constraint.expression is not None
+        text = constraint.expression.of(read.sql)
+        name = constraint.name.value if constraint.name is not None else None
+        before = broken.get(" ".join(text.split()), 0) if known else 0
+        new.append((check_rule(text, name), origin, before))
+    if new:
+        sums = ", ".join(f"sum({rule.condition})" for rule, *_ in new)
         counts = database.read(f"SELECT {sums} FROM {quote(shape.name)}")[0]
-        for count, (condition, origin, what, hint, before) in zip(counts, conditions, strict=True):
+        for count, (rule, origin, before) in zip(counts, new, strict=True):
             if (count or 0) > before:
-                refuse_rows(database, shape, condition, origin, what, hint)
+                refuse_rows(database, shape, rule.condition, origin, rule.what, rule.hint)
     _prove_foreign_keys(database, table, shape, read)
 
 
@@ -185,6 +171,24 @@ def _prove_foreign_keys(
             f"{rows} of {quote(shape.name)} have no row in {quote(target.table.value)}"
             f" for {names}{examples}",
             "delete these rows or set their columns to NULL before it",
+        )
+
+
+def explain_native(database: Database, mirror: Mirror, step: Native, error: Exception) -> None:
+    """Say which rows a statement of SQLite failed on, if that is why it failed."""
+    index = mirror.find("index", step.makes) if step.makes else None
+    if index is not None:
+        explain_index(database, mirror, index, step.origin, error)
+    if step.rule is not None and "constraint failed" in str(error):
+        row = next(
+            each
+            for each in database.master()
+            if each.type == "table" and fold(each.name) == fold(step.table)
+        )
+        assert row.sql is not None
+        shape = read_shape(row.sql, ())
+        refuse_rows(
+            database, shape, step.rule.condition, step.origin, step.rule.what, step.rule.hint
         )
 
 
