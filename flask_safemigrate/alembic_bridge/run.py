@@ -142,13 +142,15 @@ def _note_commit(position: _Position, bind: str, *_: Any) -> None:
 
 
 @contextlib.contextmanager
-def _listening(connection: Connection, position: _Position, written: set[str]) -> Iterator[None]:
+def _listening(stage: Stage, position: _Position, written: set[str]) -> Iterator[None]:
     """Note the tables that revisions write to, and keep them from ending the transaction.
 
     On SQLite it is refused. A server's revision may have to (``ALTER TYPE ... ADD VALUE``); there
     it is remembered, because a failure leaves behind what was before it.
     """
+    connection, impl = stage.connection, stage.context.impl
     dialect = connection.dialect.name
+    written.add(stage.context.version_table)
 
     def ends(how: str) -> None:
         if not position.running or position.cutting:
@@ -164,7 +166,8 @@ def _listening(connection: Connection, position: _Position, written: set[str]) -
             )
 
     def on_statement(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if journal.PROGRESS in statement:
+        # What is known to be about the version table need not be read.
+        if journal.PROGRESS in statement or getattr(impl, "bookkeeping", False):
             return
         if ending := _ENDS.match(statement):
             ends(ending[1].upper())
@@ -367,16 +370,17 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
             revisions.append(
                 AppliedRevision(revision.revision, (revision.doc or "").strip(), seconds)
             )
-            rows.append(_journal_row(run, step, started, seconds))
+            if run.keep_journal:
+                rows.append(_journal_row(run, step, started, seconds))
             if recorder is not None:
                 recorder.finish(revision.revision)
             # On SQLite a statement of ours would end the putting off of table changes.
-            if engine is None and run.keep_journal:
+            if engine is None and rows:
                 journal.write(stage.connection, rows)
                 rows.clear()
 
         with (
-            _listening(stage.connection, position, written),
+            _listening(stage, position, written),
             _recording(run, stage) as recorder,
         ):
             order: Sequence[Revision] = plan.steps
@@ -437,7 +441,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
             proven.extend(guard.finish(frozenset(written)))
             if recorder is not None:
                 proven.extend(recorder.end(keep=run.keep_journal))
-            if run.keep_journal and rows:
+            if rows:
                 journal.write(stage.connection, rows)
         seen = functools.partial(_note_commit, position, stage.bind)
         event.listen(stage.connection, "commit", seen)

@@ -8,6 +8,7 @@ behind it, several constraints of one kind on a column, keywords and strings as 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 from flask_safemigrate.ddl.cursor import Cursor, KeyPart, Name, can_be_type_word
@@ -190,6 +191,7 @@ class CreateTable:
         return (*inline, *self.constraints)
 
 
+@lru_cache(maxsize=64)
 def read_create_table(sql: str) -> CreateTable:
     """Read a ``CREATE TABLE`` statement, a trailing semicolon allowed.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from flask_safemigrate.ddl.cursor import Cursor
@@ -32,6 +33,7 @@ _PLAIN = frozenset(
 )
 
 
+@lru_cache(maxsize=64)
 def statement_targets(sql: str) -> Statement:
     """What the (first) statement of ``sql`` does; text of another dialect may be ``other``."""
     try:

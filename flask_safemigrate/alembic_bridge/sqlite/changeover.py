@@ -39,7 +39,7 @@ class Changeover:
         self.mirror = mirror
         self.replay = replay
         self.now = {(each.type, fold(each.name)): each for each in mirror.entries()}
-        self.start = {(each.type, fold(each.name)): each for each in replay.started or ()}
+        self.start = {(each.type, fold(each.name)): each for each in replay.started}
         self.jobs: list[Job] = []
         self.results: list[TableWork] = []
         self._taken = {fold(row.name) for row in database.master()} | {

@@ -45,6 +45,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     :ivar revision: the revision that runs; names errors and work.
     :ivar named: the tables that operations name, by the names they had then.
+    :ivar bookkeeping: whether the statement that runs is about the version table.
     """
 
     transactional_ddl = True
@@ -70,7 +71,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._executor: Executor | None = None
         self._convention: dict[str, str] | None = None
         self._never: Origin | None = None
-        self._bookkeeping = False
+        self.bookkeeping = False
         self._script: list[str] = []
         if self.connection is not None:
             event.listen(self.connection, "before_cursor_execute", self._before_statement)
@@ -139,11 +140,11 @@ class LosslessSQLiteImpl(SQLiteImpl):
         ours = getattr(construct, "table", None) is self._context._version
         if not ours:
             self.flush()
-        self._bookkeeping = ours
+        self.bookkeeping = ours
         try:
             return super()._exec(construct, execution_options, multiparams, params or {})
         finally:
-            self._bookkeeping = False
+            self.bookkeeping = False
 
     def _before_statement(
         self,
@@ -154,7 +155,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         context: Any,
         many: Any,
     ) -> None:
-        if self._bookkeeping:
+        if self.bookkeeping:
             return
         if self._executor is None and self.revision is None:
             # What the runner itself asks before the first revision.
@@ -176,7 +177,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             driver = self.connection.connection.driver_connection if self.connection else None
             for row in parameters if many else (parameters,):
                 self._script.append(with_literals(statement, row, driver))
-        if not self._bookkeeping and self._executor is not None:
+        if not self.bookkeeping and self._executor is not None:
             self._executor.after_foreign(statement)
 
     # ------------------------------------------------------------ the door

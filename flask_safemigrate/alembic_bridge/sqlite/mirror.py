@@ -28,6 +28,7 @@ class Entry(NamedTuple):
 
 
 Key = tuple[str, str]
+Raw = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -169,15 +170,16 @@ class Mirror:
         finally:
             self.db.execute("DROP TABLE safemigrate_probe")
 
+    def rows(self) -> list[Raw]:
+        """All objects, in the order they were made, as they come."""
+        found: list[Raw] = self.db.execute(
+            "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY rowid"
+        ).fetchall()
+        return found
+
     def entries(self) -> list[Entry]:
-        """All objects, in the order they were made."""
-        return [
-            Entry(*row)
-            for row in self.db.execute(
-                "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY rowid"
-            )
-            if not (row[0] == "table" and is_internal(row[1]))
-        ]
+        """All objects but SQLite's own, in the order they were made."""
+        return entries_of(self.rows())
 
     def find(self, kind: str, name: str) -> Entry | None:
         """One object by its name, compared as SQLite does."""
@@ -278,6 +280,11 @@ class Mirror:
                 cursor = self.db.execute(f"SELECT * FROM {quote(name)} LIMIT 0")
                 found[fold(name)] = len(cursor.description)
         return found
+
+
+def entries_of(rows: Iterable[Raw]) -> list[Entry]:
+    """What :meth:`Mirror.entries` makes of :meth:`Mirror.rows`."""
+    return [Entry(*row) for row in rows if not (row[0] == "table" and is_internal(row[1]))]
 
 
 def is_virtual(sql: str) -> bool:

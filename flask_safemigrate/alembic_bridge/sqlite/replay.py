@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flask_safemigrate.alembic_bridge.sqlite import naming, views
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
+from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror, Raw, entries_of
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedColumn, TrackedTable
 from flask_safemigrate.ddl import changes, edits, questions
 from flask_safemigrate.ddl.changes import Origin
@@ -93,7 +93,7 @@ class Replay:
 
     def restart(self) -> None:
         """Begin a new queue at the present state of the scratch database."""
-        self.started: list[Entry] | None = None
+        self._started: list[Raw] | None = None
         self.tables: dict[str, TrackedTable] = {}
         self.dropped: list[tuple[str, Origin]] = []
         self.index_origins: dict[str, Origin] = {}
@@ -109,13 +109,18 @@ class Replay:
     def empty(self) -> bool:
         return self.count == 0
 
+    @property
+    def started(self) -> list[Entry]:
+        """The objects of the scratch database when the queue began."""
+        return entries_of(self._started or ())
+
     def apply(self, change: changes.Change, origin: Origin) -> None:
         """Make one change in the scratch database.
 
         :raises OperationRefused: it cannot be made; the message names revision and operation.
         """
-        if self.started is None:
-            self.started = self.mirror.entries()
+        if self._started is None:
+            self._started = self.mirror.rows()
         handler: Any = _HANDLERS[type(change)]
         try:
             handler(self, change, origin)
