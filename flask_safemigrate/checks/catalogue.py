@@ -96,6 +96,7 @@ _SECTION = re.compile(r"^(Cause|Example|Fix|Prevention)\n", re.MULTILINE)
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 _NO_HISTORY = ("SM106", "SM107", "SM108")
+_LEFT_HALF = ("SM308", "SM403")
 _NO_TABLE = (*_NO_HISTORY, "SM534")
 _BAD_FILES = ("SM201", "SM202", "SM203", "SM204", "SM205")
 _BAD_GRAPH = (*_BAD_FILES, "SM206", "SM207", "SM208", "SM210", "SM211", "SM212")
@@ -232,18 +233,20 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM404", "tables-without-model", INFO, schema.tables_without_model),
     Check("SM405", "model-tables-missing", WARNING, schema.model_tables_missing, unless=_OTHERS),
     Check("SM406", "wrong-revision", ERROR, drift.wrong_revision, CHANGING, ("SM534", *_OTHERS)),
-    Check("SM407", "objects-missing", ERROR, drift.objects_missing, unless=("SM403", *_OTHERS)),
-    Check("SM408", "objects-added", WARNING, drift.objects_added, unless=("SM403", *_OTHERS)),
-    Check("SM409", "objects-changed", WARNING, drift.objects_changed, unless=("SM403",)),
+    Check(
+        "SM407", "objects-missing", ERROR, drift.objects_missing, unless=(*_LEFT_HALF, *_OTHERS)
+    ),
+    Check("SM408", "objects-added", WARNING, drift.objects_added, unless=(*_LEFT_HALF, *_OTHERS)),
+    Check("SM409", "objects-changed", WARNING, drift.objects_changed, unless=_LEFT_HALF),
     Check(
         "SM410",
         "pending-already-there",
         ERROR,
         drift.pending_already_there,
         _UP,
-        unless=("SM534",),
+        unless=("SM308", "SM534"),
     ),
-    Check("SM411", "pending-half-there", ERROR, drift.pending_half_there, _UP),
+    Check("SM411", "pending-half-there", ERROR, drift.pending_half_there, _UP, ("SM308",)),
     Check("SM412", "models-differ", WARNING, drift.models_differ),
     Check("SM413", "history-fails-on-empty", WARNING, drift.history_fails_on_empty),
     Check(

@@ -295,6 +295,7 @@ def table_not_transactional(state: State) -> Iterator[Found]:
             " ".join(f"ALTER TABLE `{s.table}` ENGINE=InnoDB;" for s in old[:_SHOWN])
             + " in a revision: flask db revision",
             bind=database.bind,
+            severity=Severity.ERROR if keys else None,
             subject=old[0].table,
         )
 

@@ -118,7 +118,7 @@ def _lacking(connection: Connection, database: str, user: str) -> tuple[Lacking,
     what = ", ".join(missing)
     return (
         Lacking(
-            f"use {what} in the database",
+            f"use {what}",
             f"GRANT {what} ON {quoted(database)}.* TO '{name}'@'{host}';",
         ),
     )
