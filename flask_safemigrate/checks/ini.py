@@ -155,7 +155,7 @@ def ini_script_location(state: State) -> Iterator[Found]:
     if location:
         yield Found(
             f"\"{_named(project)}\" names '{location}' as script_location, which is not this "
-            "folder; flask db does not heed it, the command alembic does.",
+            "folder; Flask-Migrate does not heed it, the command alembic does.",
             _path(project),
             "script_location = %(here)s",
             file=_path(project),

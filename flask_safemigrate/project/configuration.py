@@ -35,24 +35,22 @@ def database_variable(files: Iterable[Path]) -> str:
 
 
 def _variable(tree: ast.Module) -> str:
-    named: dict[str, ast.expr] = {}
+    named: dict[str, list[ast.expr]] = {}
     prefixed = False
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Name):
-                    named[target.id] = node.value
+                    named.setdefault(target.id, []).append(node.value)
         prefixed |= isinstance(node, ast.Attribute) and node.attr == "from_prefixed_env"
     values = [*_values(tree)]
-    for value in values:
-        for _ in range(3):
-            if found := next(_read(value), ""):
-                return found
-            inner = (n.id for n in ast.walk(value) if isinstance(n, ast.Name) and n.id in named)
-            name = next(inner, None)
-            if name is None:
-                break
-            value = named.pop(name)
+    todo = [*values]
+    while todo:
+        value = todo.pop(0)
+        if found := next(_read(value), ""):
+            return found
+        names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+        todo += [each for name in sorted(names) for each in named.pop(name, ())]
     return f"FLASK_{_KEY}" if prefixed and not values else ""
 
 

@@ -11,6 +11,7 @@ from flask_safemigrate import cli
 from flask_safemigrate.checks.catalogue import CATALOGUE, run_checks
 from flask_safemigrate.state import State
 from tests.checks import (
+    test_checkout,
     test_database,
     test_history,
     test_project,
@@ -19,7 +20,14 @@ from tests.checks import (
 )
 
 COMMANDS = {**stock.commands, **{command.name or "": command for command in cli.commands()}}
-TABLES = (test_project, test_history, test_version_table, test_schema, test_database)
+TABLES = (
+    test_project,
+    test_checkout,
+    test_history,
+    test_version_table,
+    test_schema,
+    test_database,
+)
 STATES = [of for module in TABLES for _, of, _ in module.FINDS]
 
 
