@@ -71,23 +71,26 @@ def half_applied(
     plans: Sequence[Plan],
     places: Mapping[str, str],
     left: Mapping[str, Sequence[ProgressRow]],
+    ways_back: Mapping[str, str],
 ) -> HalfApplied:
     """Say what is in and what is not, where a failure leaves something behind.
 
     :param plans: those that are not empty.
     :param places: where each database is by its version table, in words, by bind key.
     :param left: the statements of a half applied revision that are in, by bind key.
+    :param ways_back: snapshot from before that revision, "" where there is none, by bind key.
     """
     way = plans[0].direction
     again = "flask db safe-upgrade" if way == "upgrade" else "flask db safe-downgrade"
     lines = [told.message]
     last: ProgressRow | None = None
+    way_back = ""
     for plan in plans:
         rows = left.get(plan.bind, ())
         if not rows:
             lines.append(f"{places[plan.bind]}; no revision is half applied there.")
             continue
-        last = rows[-1]
+        last, way_back = rows[-1], ways_back.get(plan.bind, "")
         lines.append(
             f"{plan.location} commits every DDL statement, and revision '{last.revision}' is half "
             "applied. In:"
@@ -105,6 +108,6 @@ def half_applied(
     return HalfApplied(
         "\n".join(lines),
         hint=f"mend what failed, then run {again} again: it goes on after statement "
-        f"{last.position + 1}. What is in must stay as it is in the file. Or go back: "
-        "flask db restore",
+        f"{last.position + 1}. What is in must stay as it is in the file."
+        + (f" Or go back: flask db restore {way_back}" if way_back else ""),
     )

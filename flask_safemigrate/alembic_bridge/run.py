@@ -88,6 +88,7 @@ class Run:
     :param catalogue_of: for a bind key, what it takes to go on with a revision that was stopped;
         None where a failure leaves nothing behind.
     :param progress_of: what a half applied revision has done, looked at from outside the run.
+    :param way_back: id of the snapshot from before that revision, "" where there is none.
     """
 
     config: Config
@@ -109,6 +110,7 @@ class Run:
     ancestors: Callable[[tuple[str, ...]], frozenset[str]] = lambda heads: frozenset()
     catalogue_of: Callable[[str], Catalogue | None] = lambda bind: None
     progress_of: Callable[[str], tuple[ProgressRow, ...]] = lambda bind: ()
+    way_back: Callable[[str], str] = lambda bind: ""
 
 
 @dataclass
@@ -589,7 +591,8 @@ def _in_part(run: Run, position: _Position, told: SafeMigrateError) -> HalfAppli
     if not moved and not any(left.values()):
         return None
     places = {plan.bind: _where_it_is(plan, now[plan.bind]) for plan in plans}
-    return half_applied(told, plans, places, left)
+    ways_back = {plan.bind: run.way_back(plan.bind) for plan in plans}
+    return half_applied(told, plans, places, left, ways_back)
 
 
 def _described(error: BaseException, position: _Position, run: Run) -> SafeMigrateError:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,25 +76,38 @@ def running(
 
     :param environment: what the child gets beside this process's own environment.
     """
+    started: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "LC_ALL": "C", **environment},
-            stdin=stdin,
-            stdout=stdout,
-            stderr=errors,
-        )
+
+        def start() -> None:
+            process = subprocess.Popen(
+                command,
+                env={**os.environ, "LC_ALL": "C", **environment},
+                stdin=stdin,
+                stdout=stdout,
+                stderr=errors,
+            )
+            started.append(process)
+
         try:
-            yield Running(process, errors, secrets)
+            # In a thread, which no signal interrupts: a program that had begun would stay.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(start).result()
+            yield Running(started[0], errors, secrets)
         finally:
-            if process.poll() is None:
-                process.kill()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    # A pipe to a child that has gone cannot be flushed.
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-            process.wait()
+            for process in started:
+                _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            # A pipe to a child that has gone cannot be flushed.
+            with contextlib.suppress(OSError):
+                pipe.close()
+    process.wait()
 
 
 def output_of(command: list[str], *, environment: Mapping[str, str] | None = None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -94,4 +96,22 @@ def write(target: Screen, text: str) -> None:
     """Write text; what the stream's encoding cannot say is written as an escape."""
     encoding = getattr(target.stream, "encoding", None) or "utf-8"
     text = target.wording(text).encode(encoding, "backslashreplace").decode(encoding)
-    click.echo(text, file=target.stream, nl=False, color=target.color)
+    try:
+        click.echo(text, file=target.stream, nl=False, color=target.color)
+    except OSError as error:
+        # Nobody reads any more, as behind `| head`. What the command did stands all the same,
+        # and its exit code tells.
+        _into_nothing(target.stream)
+        if error.errno != errno.EPIPE:
+            click.echo(f"The output cannot be written: {error.strerror}.", err=True)
+
+
+def _into_nothing(stream: TextIO) -> None:
+    """Let a stream swallow what it holds and what is still written to it.
+
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    with contextlib.suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)

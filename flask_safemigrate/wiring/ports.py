@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +49,7 @@ from flask_safemigrate.state import (
 from flask_safemigrate.wiring.checkout import with_checkout, with_names, with_rows
 from flask_safemigrate.wiring.condition import examined
 from flask_safemigrate.wiring.provenance import Inquiry
+from flask_safemigrate.wiring.stopping import Stopping
 from flask_safemigrate.workflows.ports import Direction, Hook, Repaired, Request, Say
 
 # Alembic and what stands on it is imported where it is used: reading needs none of it.
@@ -61,23 +61,6 @@ if TYPE_CHECKING:
 
 _MEMORY = ":memory:"
 _MOST_SHOWN = 50  # pending revisions whose files are read for the tables they touch
-
-
-@contextlib.contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Let SIGTERM undo a run as Ctrl-C does, instead of cutting it off."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Wiring:
@@ -111,6 +94,7 @@ class Wiring:
         self.folder = Path(self._directory).absolute()
         self._held: dict[str, Held] = {}
         self._taken: dict[str, Snapshot] = {}
+        self._stopping = Stopping()
 
     @cached_property
     def settings(self) -> Settings:
@@ -253,7 +237,7 @@ class Wiring:
             exclude=self.settings.exclude_tables,
             x_arg=self.x_arg,
         )
-        with _signals_raise(), self._no_empty_files():
+        with self._stopping.raising(), self._no_empty_files():
             return gathering.gather(state)
 
     def count_rows(self, bind: str) -> tuple[Table, ...]:
@@ -269,7 +253,7 @@ class Wiring:
     @contextlib.contextmanager
     def lock(self, binds: Sequence[str], wait: float, say: Say) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_signals_raise())
+            stack.enter_context(self._stopping.raising())
             try:
                 for bind in sorted(binds):
                     target = self._targets[bind]
@@ -380,6 +364,7 @@ class Wiring:
             ancestors=history.ancestors,
             catalogue_of=lambda bind: self.backend(self._targets[bind]).catalogue,
             progress_of=self._progress_of,
+            way_back=self._way_back,
             **other,
         )
 
@@ -419,7 +404,7 @@ class Wiring:
     def apply(self, plans: Sequence[Plan], request: Request) -> tuple[Applied, ...]:
         from flask_safemigrate.alembic_bridge.run import run_plans
 
-        with _signals_raise(), self._no_empty_files():
+        with self._stopping.raising(), self._no_empty_files():
             return run_plans(self._run(plans, request))
 
     def rehearse(self, plans: Sequence[Plan], request: Request) -> tuple[Applied, ...]:
@@ -463,18 +448,28 @@ class Wiring:
         target = self._targets[bind]
         backend = self.backend(target)
         state = backend.read(target)
-        taken = snapshots.new_snapshot(
-            self._folder_for(target),
-            state,
-            lambda path: backend.take(target, path, say),
-            needs=backend.needs(target),
-            suffix=backend.suffix,
-            why=why,
-            app=self.app.name,
-            keep=self.settings.keep_snapshots,
-        )
+        with self._stopping.raising():
+            taken = snapshots.new_snapshot(
+                self._folder_for(target),
+                state,
+                lambda path: backend.take(target, path, say),
+                needs=backend.needs(target),
+                suffix=backend.suffix,
+                why=why,
+                app=self.app.name,
+                keep=self.settings.keep_snapshots,
+                pinned=[self._way_back(bind)],
+            )
         say(Progress("snapshot", taken.id, taken.path, bind=bind))
         return taken
+
+    def _way_back(self, bind: str) -> str:
+        """The snapshot from before a revision that is half applied; newer ones hold half of it."""
+        begun = [datetime.fromisoformat(row.started) for row in self._progress_of(bind)]
+        if not begun:
+            return ""
+        older = (s.id for s in self.snapshots(bind) if _when(s) <= min(begun))
+        return next(older, "")
 
     def snapshots(self, bind: str) -> tuple[Snapshot, ...]:
         target = self._targets[bind]
@@ -612,6 +607,10 @@ def _with_pending(history: History, databases: Sequence[DatabaseState]) -> Histo
         return history
     named = {r.id: replace(r, tables=tables_of(r.path)) for r in pending}
     return replace(history, revisions=tuple(named.get(r.id, r) for r in history.revisions))
+
+
+def _when(snapshot: Snapshot) -> datetime:
+    return datetime.fromisoformat(snapshot.created)
 
 
 def _count(connection: Connection, table: str) -> int:

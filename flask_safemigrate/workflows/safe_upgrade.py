@@ -22,13 +22,20 @@ _FIRST_PAUSE = 0.5  # seconds
 _LONGEST_PAUSE = 5.0
 
 
-def told(command: str, work: Callable[[], Outcome]) -> Outcome:
-    """Run the work; an error that is meant for a person becomes an outcome."""
+def told(command: str, work: Callable[[], Outcome], *, stopped: str = "") -> Outcome:
+    """Run the work; an error that is meant for a person becomes an outcome.
+
+    :param stopped: what a signal leaves behind that nothing else has told of.
+    """
     started = time.perf_counter()
     try:
         outcome = work()
     except SafeMigrateError as error:
         outcome = Outcome(command, status_of(error), error=error.message, hint=error.hint or "")
+    except KeyboardInterrupt as stop:
+        left = stopped or "No change was under way; flask db status tells where the databases are."
+        message = f"Stopped by {str(stop) or 'Ctrl-C'}. {left}"
+        outcome = Outcome(command, Status.FAILED, error=message)
     return replace(outcome, seconds=time.perf_counter() - started)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask_safemigrate.errors import UsageError
+from flask_safemigrate.errors import Interrupted, UsageError
 from flask_safemigrate.outcome import Outcome, Progress, Status
 from flask_safemigrate.state import DatabaseState, State
 from flask_safemigrate.workflows.ports import Ports, Request, Say
@@ -41,7 +41,8 @@ def take(ports: Ports, bind: str | None, why: str, say: Say) -> Outcome:
         taken = tuple(ports.take_snapshot(d.bind, why, say) for d in chosen)
         return Outcome("snapshot", Status.DONE, databases=tuple(chosen), snapshots=taken)
 
-    return told("snapshot", work)
+    left = "What was not finished is no snapshot; flask db snapshots lists those that are."
+    return told("snapshot", work, stopped=left)
 
 
 def listed(ports: Ports, bind: str | None) -> Outcome:
@@ -80,7 +81,14 @@ def restore(ports: Ports, name: str | None, bind: str | None, request: Request) 
             if database.exists and database.unreachable is None:
                 kept = ports.take_snapshot(database.bind, "restore", request.say)
             request.say(Progress("restoring", snapshot.id, snapshot.path, bind=database.bind))
-            proven = ports.put_back(snapshot, request.say)
+            try:
+                proven = ports.put_back(snapshot, request.say)
+            except KeyboardInterrupt as stop:
+                raise Interrupted(
+                    f"Stopped by {str(stop) or 'Ctrl-C'}. The database is as it was, or as the "
+                    "snapshot is.",
+                    hint=f"flask db restore {snapshot.id}",
+                ) from stop
         after = ports.read()
         now = _chosen(after, database.bind)[0]
         notes = [f"Put back snapshot {snapshot.id}."]
@@ -109,4 +117,4 @@ def restore(ports: Ports, name: str | None, bind: str | None, request: Request) 
             notes=tuple(notes),
         )
 
-    return told("restore", work)
+    return told("restore", work, stopped="Nothing was put back.")
