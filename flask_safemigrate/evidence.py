@@ -61,6 +61,8 @@ class Difference:
     :param name: of the column, index or constraint, as a person knows it.
     :param here: its value in the first schema, None where it has none.
     :param there: its value in the second, None where it has none.
+    :param made_by: the revision that gave it its value in the second, "" where that is unknown.
+    :param key: what tells it from others of its kind: the columns of an index, or its expressions.
     """
 
     kind: str
@@ -68,6 +70,8 @@ class Difference:
     name: str
     here: str | None
     there: str | None
+    made_by: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)

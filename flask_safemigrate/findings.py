@@ -25,8 +25,9 @@ class Step:
 
     :param verb: ``restore`` (the files of revisions: their ids), ``reparent`` (id,
         then its new parents), ``renumber`` (path, new id, parents), ``delete``
-        (path), ``merge`` (heads), ``stamp`` (revisions), ``upgrade`` (to the newest), ``recover``
-        (a table that holds the data of another, then the statements of its indexes).
+        (path, and that of the same content), ``move`` (path, into the folder of revisions),
+        ``merge`` (heads), ``stamp`` (revisions), ``upgrade`` (to the newest), ``recover`` (a table
+        that holds the data of another, then the statements of its indexes).
     """
 
     verb: str

@@ -88,6 +88,7 @@ class Edit:
     """How a revision file differs from what ran.
 
     :param lines: the difference as ``diff -u`` shows it, without its head.
+    :param harmless: whether nothing but comments, docstrings or blanks differ.
     :param commit: the commit that changed it last, None where the change is not committed.
     :param before: what ``git checkout`` takes to bring the text back that ran, "" where git does
         not have it.
@@ -96,6 +97,7 @@ class Edit:
     lines: tuple[str, ...] = ()
     commit: Commit | None = None
     before: str = ""
+    harmless: bool = False
 
 
 @dataclass(frozen=True)

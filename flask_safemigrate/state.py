@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from flask_safemigrate.condition import Condition
 from flask_safemigrate.checkout import Checkout
+from flask_safemigrate.condition import Condition
 from flask_safemigrate.evidence import Evidence
 from flask_safemigrate.provenance import Provenance
 

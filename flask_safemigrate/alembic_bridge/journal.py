@@ -59,7 +59,22 @@ def write(connection: Connection, rows: Iterable[Mapping[str, object]]) -> None:
     _TABLE.create(connection, checkfirst=True)
     if any(row.get("result") for row in values):
         _add_result(connection)
+    known = _known(connection, [str(row.get("checksum")) for row in values if row.get("source")])
+    for row in values:
+        if row.get("checksum") in known:
+            row["source"] = None
     connection.execute(_TABLE.insert(), values)
+
+
+def _known(connection: Connection, checksums: list[str]) -> frozenset[str]:
+    """Checksums of the texts that the journal has already."""
+    if not checksums:
+        return frozenset()
+    column = _TABLE.c.checksum
+    query = sa.select(column).where(_TABLE.c.source.is_not(None)).distinct()
+    if len(checksums) <= 500:
+        query = query.where(column.in_(checksums))
+    return frozenset(connection.execute(query).scalars())
 
 
 def _add_result(connection: Connection) -> None:

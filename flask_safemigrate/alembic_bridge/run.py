@@ -7,6 +7,7 @@ import functools
 import re
 import sys
 import time
+import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -246,6 +247,12 @@ def _named_by(dialect: str, statement: str) -> Iterable[str]:
     return (quoted or ticked or word for quoted, ticked, word in _NAME.findall(statement))
 
 
+def _text(path: str) -> str:
+    # As Python reads it: a comment may declare another encoding than UTF-8.
+    with tokenize.open(path) as file:
+        return file.read()
+
+
 def _journal_row(run: Run, step: Any, started: str, seconds: float) -> dict[str, object]:
     path = run.sources.get(step.revision.revision, "")
     return {
@@ -255,7 +262,7 @@ def _journal_row(run: Run, step: Any, started: str, seconds: float) -> dict[str,
         "started": started,
         "finished": journal.now(),
         "checksum": run.checksum(path) if path else "",
-        "source": Path(path).read_text("utf-8") if path else None,
+        "source": _text(path) if path else None,
         "environment": "",
         "seconds": round(seconds, 4),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, listed, reached, tables
-from flask_safemigrate.state import State
+from flask_safemigrate.state import DatabaseState, State
 
 
 def database_of_another_bind(state: State) -> Iterator[Found]:
@@ -21,25 +21,38 @@ def database_of_another_bind(state: State) -> Iterator[Found]:
     Prevention
         Take each address from an environment variable that is named after its bind.
     """
-    models = state.project.models
-    if not state.project.multidb:
-        return
+    held = {
+        database.bind: other
+        for database in reached(state)
+        if state.project.multidb and (other := _holds(state, database)) is not None
+    }
     for database in reached(state):
-        there = set(tables(database))
-        own = set(models.get(database.bind, ()))
-        if not there or there & own:
+        other = held.get(database.bind)
+        both = other is not None and held.get(other) == database.bind
+        if other is None or (both and other < database.bind):
             continue
-        for bind, names in models.items():
-            # Tables that both binds' models define prove nothing.
-            if bind != database.bind and names and set(names) <= there and own:
-                other = f"bind '{bind}'" if bind else "the default bind"
-                this = f"bind '{database.bind}'" if database.bind else "the default bind"
-                yield Found(
-                    f'Database "{database.label}" is that of {this}, but holds the tables of '
-                    f"{other}: {listed(names)}; of its own it has none.",
-                    database.location,
-                    "correct SQLALCHEMY_DATABASE_URI and SQLALCHEMY_BINDS",
-                    bind=database.bind,
-                    subject=bind,
-                )
-                break
+        names = listed(state.project.models[other])
+        more = f", and the other way round: {_bind(other)} has those of {_bind(database.bind)}"
+        yield Found(
+            f'Database "{database.label}" is that of {_bind(database.bind)}, but holds the tables '
+            f"of {_bind(other)}: {names}; of its own it has none{more if both else ''}.",
+            database.location,
+            "correct SQLALCHEMY_DATABASE_URI and SQLALCHEMY_BINDS",
+            subject=other,
+        )
+
+
+def _bind(key: str) -> str:
+    return f"bind '{key}'" if key else "the default bind"
+
+
+def _holds(state: State, database: DatabaseState) -> str | None:
+    """The bind whose tables a database holds instead of its own."""
+    models = state.project.models
+    there, own = set(tables(database)), set(models.get(database.bind, ()))
+    if not own or not there or there & own:
+        return None
+    return next(
+        (b for b, names in models.items() if b != database.bind and names and set(names) <= there),
+        None,
+    )

@@ -213,7 +213,13 @@ CATALOGUE: tuple[Check, ...] = (
         unless=(*_BAD_GRAPH, "SM209", *_BAD_VERSION, *_WRONG_PLACE),
         cured_by=UPWARD,
     ),
-    Check("SM307", "applied-file-changed", WARNING, journal.applied_file_changed),
+    Check(
+        "SM307",
+        "applied-file-changed",
+        WARNING,
+        journal.applied_file_changed,
+        unless=("SM206", "SM208", "SM210"),
+    ),
     Check("SM308", "journal-unfinished", WARNING, journal.journal_unfinished),
     Check("SM309", "version-cut-off", ERROR, version_table.version_cut_off, ALL),
     Check("SM310", "on-another-branch", ERROR, lost.on_another_branch, ALL, ("SM106",)),
@@ -230,8 +236,14 @@ CATALOGUE: tuple[Check, ...] = (
         schema.leftover_is_the_table,
         ("upgrade", "downgrade", "deploy"),
     ),
-    Check("SM404", "tables-without-model", INFO, schema.tables_without_model),
-    Check("SM405", "model-tables-missing", WARNING, schema.model_tables_missing, unless=_OTHERS),
+    Check("SM404", "tables-without-model", INFO, schema.tables_without_model, unless=_OTHERS),
+    Check(
+        "SM405",
+        "model-tables-missing",
+        WARNING,
+        schema.model_tables_missing,
+        unless=(*_LOST, *_OTHERS),
+    ),
     Check("SM406", "wrong-revision", ERROR, drift.wrong_revision, CHANGING, ("SM534", *_OTHERS)),
     Check(
         "SM407", "objects-missing", ERROR, drift.objects_missing, unless=(*_LEFT_HALF, *_OTHERS)
@@ -247,7 +259,7 @@ CATALOGUE: tuple[Check, ...] = (
         unless=("SM308", "SM534"),
     ),
     Check("SM411", "pending-half-there", ERROR, drift.pending_half_there, _UP, ("SM308",)),
-    Check("SM412", "models-differ", WARNING, drift.models_differ),
+    Check("SM412", "models-differ", WARNING, drift.models_differ, unless=(*_LOST, *_OTHERS)),
     Check("SM413", "history-fails-on-empty", WARNING, drift.history_fails_on_empty),
     Check(
         "SM414",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from flask_safemigrate.checks.found import Found, at_places, named, reached, things
+from flask_safemigrate.checks.found import Found, at_places, file, named, reached, things
+from flask_safemigrate.checks.tracing import changed_since
 from flask_safemigrate.evidence import Difference, Evidence
 from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import DatabaseState, State
+
+_PLAIN = re.compile(r"[\w$]+(?:, [\w$]+)*")
 
 #: What ``flask db migrate`` sees; the rest of a table a person must write down.
 _SEEN_BY_AUTOGENERATE = ("table", "column", "unique", "foreign key", "index")
@@ -62,14 +66,40 @@ def wrong_revision(state: State) -> Iterator[Found]:
         stamp = " ".join(place) or "base"
         yield Found(
             f'Database "{database.label}" says that it is at {says}, {what}'
-            f"{_but(evidence.but)}: what comes between never ran here, or was undone by hand.",
+            f"{_but(evidence.but)}: {_between(state, database, place)}.",
             database.location,
-            f"flask db doctor --fix (flask db stamp {stamp}), then flask db safe-upgrade",
+            f"flask db doctor --fix (flask db stamp {stamp}), then flask db safe-upgrade"
+            f"{_rows_gone(evidence)}",
             bind=database.bind,
             repair=f"stamps '{stamp}'",
             steps=(Step("stamp", place),),
             subject=" ".join(place),
         )
+
+
+def _between(state: State, database: DatabaseState, place: tuple[str, ...]) -> str:
+    """What is known of the revisions that the version names and the schema does not have."""
+    history = state.history
+    between = history.ancestors(database.version_rows or ()) - history.ancestors(place)
+    last = {row.subject: row for row in database.journal if row.kind == "revision"}
+    ran = [
+        row
+        for row in last.values()
+        if row.subject in between and row.direction == "upgrade" and row.finished
+    ]
+    if not ran:
+        return "what comes between never ran here, or was undone by hand"
+    return (
+        f"{named(history, ran[-1].subject)} did run here on {ran[-1].finished[:10]}, as the "
+        "journal says, and was undone by hand"
+    )
+
+
+def _rows_gone(evidence: Evidence) -> str:
+    tables = [d for d in evidence.drift if d.kind == "table" and d.here is None]
+    if not tables:
+        return ""
+    return f", which makes {things(tables)} again, empty; flask db snapshots may have the rows"
 
 
 def _but(differences: Sequence[Difference]) -> str:
@@ -79,7 +109,9 @@ def _but(differences: Sequence[Difference]) -> str:
 def _by_hand(state: State) -> Iterator[tuple[DatabaseState, tuple[Difference, ...]]]:
     for database, evidence in _compared(state):
         if evidence.at_version is not None and _elsewhere(evidence) is None and evidence.drift:
-            yield database, evidence.drift
+            # What follows from an edit is reported with it.
+            edited = changed_since(state, database)
+            yield database, tuple(d for d in evidence.drift if d.made_by not in edited)
 
 
 def _place(state: State, database: DatabaseState) -> str:
@@ -107,17 +139,35 @@ def objects_missing(state: State) -> Iterator[Found]:
         if not gone:
             continue
         hard = any(d.kind in _SEEN_BY_AUTOGENERATE for d in gone)
+        makers = list(dict.fromkeys(d.made_by for d in gone))
+        made = f"which the history up to {_place(state, database)} makes"
+        source = ""
+        if len(makers) == 1 and makers[0] in state.history.by_id:
+            made = f"which revision {named(state.history, makers[0])} makes"
+            source = f", out of {file(state.history.by_id[makers[0]].path)}"
+        again = (
+            f"make {'it' if len(gone) == 1 else 'them'} again in a new revision"
+            f"{_again(gone)}{source}: flask db revision"
+        )
+        with_rows = any(d.kind in ("table", "column") for d in gone)
         yield Found(
-            f'In database "{database.label}" {things(gone)} '
-            f"{_is(gone)} missing, which the history up to "
-            f"{_place(state, database)} makes.",
+            f'In database "{database.label}" {things(gone)} {_is(gone)} missing, {made}.',
             database.location,
-            "flask db snapshots, then flask db restore ID; or make "
-            f"{'it' if len(gone) == 1 else 'them'} again in a new revision: flask db revision",
+            f"flask db snapshots, then flask db restore ID, for the rows; or {again}"
+            if with_rows
+            else again,
             bind=database.bind,
             severity=None if hard else Severity.WARNING,
             subject=gone[0].table or gone[0].name,
         )
+
+
+def _again(gone: Sequence[Difference]) -> str:
+    """The operations that make indexes again, where there is nothing else."""
+    if len(gone) > 3 or any(d.kind != "index" or not _PLAIN.fullmatch(d.key) for d in gone):
+        return ""
+    calls = (f"op.create_index('{d.name}', '{d.table}', {d.key.split(', ')})" for d in gone)
+    return f" ({'; '.join(calls)})"
 
 
 def objects_added(state: State) -> Iterator[Found]:
@@ -129,8 +179,9 @@ def objects_added(state: State) -> Iterator[Found]:
     Example
         ``ALTER TABLE users ADD COLUMN phone`` in a console, "just for now".
     Fix
-        Write it down: add it to the models, then ``flask db migrate``; or drop it. An index that
-        only this database needs may stay.
+        Drop it; or write it down: add it to the models, run ``flask db migrate`` on a database
+        that does not have it (it would see nothing to do here), and ``flask db stamp head`` here.
+        An index that only this database needs may stay.
     Prevention
         Change the schema by revisions only.
     """
@@ -138,11 +189,14 @@ def objects_added(state: State) -> Iterator[Found]:
         more = [d for d in drift if d.there is None]
         if more:
             harmless = all(d.kind == "index" for d in more)
+            undo = _undo(more, database.dialect)
             yield Found(
                 f'Database "{database.label}" has {things(more)}, which the history up to '
                 f"{_place(state, database)} does not make.",
                 database.location,
-                "add it to the models and run flask db migrate, or drop it",
+                f"to drop it: {undo or 'a new revision, flask db revision'}; to keep it: add it "
+                "to the models, run flask db migrate on a database that does not have it, then "
+                "flask db stamp head here",
                 bind=database.bind,
                 severity=Severity.INFO if harmless else None,
                 subject=more[0].table or more[0].name,
@@ -314,7 +368,7 @@ def models_differ(state: State) -> Iterator[Found]:
         evidence = state.evidence.get(database.bind)
         if evidence is None or not evidence.models:
             continue
-        seen = [d for d in evidence.models if d.kind in _SEEN_BY_AUTOGENERATE]
+        seen = [d for d in evidence.models if _is_seen(d, database.dialect)]
         told = seen or list(evidence.models)
         # Tables that an include_object filter keeps out of the history are meant to differ.
         if {"include_object", "include_name"} & state.project.configure_keywords:
@@ -332,6 +386,13 @@ def models_differ(state: State) -> Iterator[Found]:
             severity=None if seen else Severity.INFO,
             subject=told[0].table or told[0].name,
         )
+
+
+def _is_seen(difference: Difference, dialect: str) -> bool:
+    """Whether ``flask db migrate`` writes it down: it skips expressions in indexes on SQLite."""
+    if difference.kind == "index" and dialect == "sqlite":
+        return bool(_PLAIN.fullmatch(difference.key.removeprefix("UNIQUE ")))
+    return difference.kind in _SEEN_BY_AUTOGENERATE
 
 
 def _two_sides(differences: Sequence[Difference]) -> str:

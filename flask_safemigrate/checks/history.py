@@ -119,7 +119,8 @@ def _parent(state: State, missing: str, children: Sequence[Revision]) -> Found:
     else:
         near, why = _nearest(history, child, missing)
         question = f" Did you mean {named(history, near)}{why}?" if near else ""
-        message = f"{begin}.{_where(state, lost) or question}{here}"
+        told = _where(state, lost) or f"{looked(state, missing)}{question}"
+        message = f"{begin}.{told}{here}"
         hint = _advice(state, lost, child, near)
     return Found(
         message,
@@ -147,11 +148,13 @@ def _advice(state: State, lost: Lost, child: Revision, near: str) -> str:
     if lost.fate == "elsewhere" and lost.commit is not None:
         place = lost.branches[0] if lost.branches else lost.commit.id
         return f"git checkout {place} -- ':/{lost.path}'"
-    if near:
-        return f"down_revision = '{near}' in {file(child.path)}"
-    told = looked(state, lost.id).strip()
     search = f"bring the file back: git log --all --oneline -- '*{lost.id}*'"
-    return f"{search} on the machine that made it. {told}" if told else search
+    if state.provenance.git is not None:
+        search += " on the machine that made it"
+    if state.provenance.shallow:
+        search = "git fetch --unshallow, then flask db doctor"
+    meant = f"if that is meant, down_revision = '{near}' in {file(child.path)}; else "
+    return f"{meant if near else ''}{search}"
 
 
 def dependency_missing(state: State) -> Iterator[Found]:

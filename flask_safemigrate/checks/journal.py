@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask_safemigrate.checks.found import Found, counted, file, named, reached
+from flask_safemigrate.checks.found import (
+    Found,
+    commit,
+    counted,
+    file,
+    named,
+    reached,
+    things,
+)
+from flask_safemigrate.checks.tracing import changed_since
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import DatabaseState, State
+from flask_safemigrate.provenance import Edit
+from flask_safemigrate.state import DatabaseState, JournalRow, State
 
+_LINES = 3  # of a difference in a finding
 _SHOWN = 120  # characters of a statement in a finding
 
 
@@ -15,12 +26,15 @@ def applied_file_changed(state: State) -> Iterator[Found]:
     """A revision was changed after it was applied.
 
     Cause
-        The file was edited since our commands ran it here (the journal keeps its checksum). What
-        was added to it later never ran on this database, but runs on every new one.
+        The file was edited since our commands ran it here (the journal keeps its checksum and its
+        text). What was added to it later never ran on this database, but runs on every new one.
+        Comments, blanks and docstrings do not count.
     Example
         A column added to ``create_table`` in last month's revision.
     Fix
-        Undo the edit, and put the change into a new revision: ``flask db revision -m "..."``.
+        Undo the edit, and put the change into a new revision: ``flask db revision -m "..."``. The
+        finding shows what differs, names the commit that did it, and the command that brings the
+        text back that ran.
     Prevention
         Treat a revision as read-only once anyone has applied it.
     """
@@ -33,18 +47,42 @@ def applied_file_changed(state: State) -> Iterator[Found]:
             if row.kind == "revision" and row.direction == "upgrade" and row.checksum
         }
         for id, row in ran.items():
-            now = state.checksums.get(id)
-            if id in have and now and now != row.checksum:
-                yield Found(
-                    f'"{file(history.by_id[id].path)}" was changed after revision '
-                    f'{named(history, id)} was applied to database "{database.label}" '
-                    f"on {row.started[:10]}.",
-                    history.by_id[id].path,
-                    "undo the edit and put the change into a new revision: flask db revision",
-                    bind=database.bind,
-                    subject=id,
-                    file=history.by_id[id].path,
-                )
+            if id in have and id in changed_since(state, database):
+                yield _changed(state, database, row, state.provenance.edits.get(id, Edit()))
+
+
+def _changed(state: State, database: DatabaseState, row: JournalRow, edit: Edit) -> Found:
+    id, path = row.subject, state.history.by_id[row.subject].path
+    evidence = state.evidence.get(database.bind)
+    missing = [d for d in (evidence.drift if evidence else ()) if d.made_by == id]
+    parts = []
+    if edit.lines:
+        shown = [" ".join(line[1:].split()) for line in edit.lines if line[1:].strip()]
+        signs = [line[0] for line in edit.lines if line[1:].strip()]
+        lines = (
+            f"{'added' if sign == '+' else 'gone' if sign == '-' else ''}: {text}"
+            for sign, text in zip(signs[:_LINES], shown, strict=False)
+        )
+        more = f"; and {len(shown) - _LINES} lines more" if len(shown) > _LINES else ""
+        parts.append(f" ({'; '.join(lines)}{more})")
+    by = f", by {commit(edit.commit)}" if edit.commit else ""
+    therefore = (
+        f" Therefore {things(missing)} {'is' if len(missing) == 1 else 'are'} not in the database "
+        "as the file says."
+        if missing
+        else ""
+    )
+    undo = f"git checkout {edit.before} -- {path}" if edit.before else "undo the edit"
+    return Found(
+        f'"{file(path)}" was changed after revision {named(state.history, id)} was applied to '
+        f'database "{database.label}" on {row.started[:10]}{by}{"".join(parts)}.{therefore}',
+        path,
+        f"{undo}, and put the change into a new revision: flask db revision",
+        bind=database.bind,
+        severity=Severity.ERROR if missing else None,
+        subject=id,
+        file=path,
+    )
 
 
 def journal_unfinished(state: State) -> Iterator[Found]:

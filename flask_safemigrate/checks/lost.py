@@ -203,14 +203,19 @@ def database_ahead(state: State) -> Iterator[Found]:
         repair, steps = restoring(state, ids) if ids else (None, ())
         heads = sorted(_joins(state, ids))
         down = f"flask db safe-downgrade {' '.join(heads)}"
-        back = f"flask db doctor --fix {repair}, then {down}; or "
+        back = (
+            f". If its file was deleted here, flask db doctor --fix {repair}; to go back, then "
+            f"{down}, or "
+        )
         more = f", {len(ids)} revisions after {listed(heads)}" if len(ids) > 1 else ""
         yield Found(
             f'Database "{database.label}" is newer than this code: '
             f"revision '{row}'{more}, which {versions(state.project)} does not have, "
-            f"was applied {when}" + (f" from host '{host}'." if host else "."),
+            f"was applied {when}"
+            + (f" from host '{host}'" if host else "")
+            + (". The journal has its text." if ids else "."),
             database.location,
-            f"run the code that has '{row}'. To go back: {back if ids else ''}flask db snapshots "
+            f"run the code that has '{row}'{back if ids else '. To go back: '}flask db snapshots "
             "and flask db restore ID; do not stamp",
             bind=database.bind,
             repair=repair,
@@ -290,9 +295,9 @@ def ids_rewritten(state: State) -> Iterator[Found]:
             )
             steps = (Step("stamp", rows),)
         elif proof is not None:
-            why = (
-                f"its schema equals {proof.place}: the ids were rewritten, or the file that is "
-                "gone changed no table"
+            anew = _written_anew(state, chain(state, row))
+            why = f"its schema equals {proof.place}: the ids were rewritten" + (
+                "" if anew else ", or the file that is gone changed no table"
             )
             rows, steps = tuple(proof.stamp.split()), (proof.step,)
         else:
@@ -352,17 +357,20 @@ def in_another_folder(state: State) -> Iterator[Found]:
         if _kind(state, database, lost) != "other folder":
             continue
         path = PurePath(lost.other_path)
+        root = PurePath(state.project.directory).parent
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
         mislaid = path.parent == PurePath(state.project.directory)
-        target = PurePath(
-            state.project.locations[0] if state.project.locations else state.project.directory
-        )
+        target = versions(state.project)
+        repair = f'moves "{path.name}" into "{target}"' if mislaid else None
         yield Found(
-            f'{_is_at(state, database, row)}, but "{path}" has.',
+            f'{_is_at(state, database, row)}, but "{shown}" has.',
             database.location,
-            f"mv {path} {target}"
+            f"flask db doctor --fix {repair}"
             if mislaid
-            else f"flask db doctor -d {path.parent.parent}, if this database belongs to that "
-            f"history; or mv {path} {target}, if the file was mislaid",
+            else f"flask db doctor -d {shown.parent.parent}, if this database belongs to that "
+            f"history; or mv {shown} {target}, if the file was mislaid",
+            repair=repair,
+            steps=(Step("move", (str(path),)),) if mislaid else (),
             bind=database.bind,
             subject=row,
             file=str(path),

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from flask_safemigrate.checks.found import commit, counted
 from flask_safemigrate.findings import Step
 from flask_safemigrate.provenance import Lost
-from flask_safemigrate.state import State
+from flask_safemigrate.state import DatabaseState, State
 
 # The width of Alembic's column, where servers cut or refuse what is longer.
 _WIDTH = 32
@@ -44,6 +44,21 @@ def chain(state: State, id: str) -> tuple[str, ...] | None:
         found.append(place)
         waiting.extend(lost[place].parents or ())
     return tuple(reversed(found))
+
+
+def changed_since(state: State, database: DatabaseState) -> frozenset[str]:
+    """Revisions whose files are not what ran on a database."""
+    ran = {
+        row.subject: row.checksum
+        for row in database.journal
+        if row.kind == "revision" and row.direction == "upgrade" and row.checksum
+    }
+    harmless = {id for id, edit in state.provenance.edits.items() if edit.harmless}
+    return frozenset(
+        id
+        for id, sum in ran.items()
+        if state.checksums.get(id) not in (None, "", sum) and id not in harmless
+    )
 
 
 def restoring(state: State, ids: tuple[str, ...]) -> tuple[str, tuple[Step, ...]]:

@@ -85,7 +85,8 @@ def _without_version(state: State, database: DatabaseState, lacks: str) -> Found
         return Found(
             f"{begin}. The schema equals {proof.place}.{_create_all(state)}",
             database.location,
-            f"flask db doctor --fix (flask db stamp {proof.stamp}{then})",
+            f"flask db doctor --fix (flask db stamp {proof.stamp}{then})"
+            + ("; remove create_all()" if state.project.create_all else ""),
             bind=database.bind,
             repair=f"stamps '{proof.stamp}'{up}",
             steps=(proof.step, *(() if proof.newest else (Step("upgrade"),))),

@@ -60,8 +60,17 @@ def _apply(values: dict[Fact, str], changes: Mapping[Fact, tuple[str | None, str
             values[fact] = after
 
 
-def differences(here: Values, there: Values, names: Mapping[Fact, str]) -> tuple[Difference, ...]:
-    """How two schemas differ; what belongs to an object that only one of them has is left out."""
+def differences(
+    here: Values,
+    there: Values,
+    names: Mapping[Fact, str],
+    makers: Mapping[Fact, str] | None = None,
+) -> tuple[Difference, ...]:
+    """How two schemas differ; what belongs to an object that only one of them has is left out.
+
+    :param makers: the revision that gave each fact its value in the second.
+    """
+    made = makers or {}
     found = [
         (fact, here.get(fact), there.get(fact))
         for fact in here.keys() | there.keys()
@@ -76,7 +85,15 @@ def differences(here: Values, there: Values, names: Mapping[Fact, str]) -> tuple
         return any(owner in alone for owner in owners)
 
     return tuple(
-        Difference(fact.kind, _table_name(fact, names), names.get(fact, fact.name), one, two)
+        Difference(
+            fact.kind,
+            _table_name(fact, names),
+            names.get(fact, fact.name),
+            one,
+            two,
+            made.get(fact, ""),
+            fact.name,
+        )
         for fact, one, two in sorted(found, key=lambda each: (_order(each[0]), each[0]))
         if not belongs(fact)
     )
@@ -328,9 +345,13 @@ def _place(
         explained = {
             (d.kind, d.table, d.name) for found in already for d in (*found.done, *found.missing)
         }
+        needed = history.ancestors(at)
+        makers = {
+            fact: id for id, changes in replay.changes.items() if id in needed for fact in changes
+        }
         drift = tuple(
             d
-            for d in differences(have, expected, names)
+            for d in differences(have, expected, names, makers)
             if (d.kind, d.table, d.name) not in explained
         )
     return Evidence(

@@ -18,6 +18,7 @@ _RAW = ("--raw", "--no-abbrev", "-z", "-M")
 #: Wherever revisions may have lain: folders are moved and renamed.
 _ANYWHERE = ":(top,glob)**/versions/**/*.py"
 _NOTHING = "0" * 40
+_SHORT = 9  # characters of a commit's id, as git itself shortens it in a large repository
 #: Changes to revision files that are looked at; the newest.
 _MOST = 20_000
 
@@ -195,7 +196,7 @@ class GitPast:
     def _commit(self, arguments: Sequence[str], path: str) -> Commit | None:
         output = git(self._place, [*arguments, _FORMAT, "--", path])
         parts = os.fsdecode(output or b"").strip().lstrip("\x01").split("\0")
-        return Commit(*parts) if len(parts) == 4 else None
+        return Commit(parts[0][:_SHORT], *parts[1:]) if len(parts) == 4 else None
 
     def changed_by(self, path: str) -> Commit | None:
         """The commit that changed a file last; None where the change is not committed."""
@@ -236,7 +237,7 @@ def _parsed(output: str) -> Iterator[Change]:
         field = fields[place].lstrip("\n")
         if field.startswith("\x01"):
             author, date, subject = fields[place + 1 : place + 4]
-            commit = Commit(field[1:], author, date, subject)
+            commit = Commit(field[1 : 1 + _SHORT], author, date, subject)
             place += 4
             continue
         if not field.startswith(":"):

@@ -211,7 +211,12 @@ def _order(state: State) -> list[str]:
 
 
 def _broken(history: History) -> bool:
-    return bool(history.broken) or len(history.by_id) != len(history.revisions)
+    whole = all(
+        need in history.by_id and need != r.id
+        for r in history.by_id.values()
+        for need in history.needs(r)
+    )
+    return bool(history.broken) or len(history.by_id) != len(history.revisions) or not whole
 
 
 def _first_line(error: BaseException) -> str:

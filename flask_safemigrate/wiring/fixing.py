@@ -53,6 +53,10 @@ def _in_files(
         return history_repairs.renumber(files, Path(names[0]), names[1:], history.by_id)
     if step.verb == "delete":
         return history_repairs.delete(files, Path(names[0]), Path(names[1]))
+    if step.verb == "move":
+        path, folder = Path(names[0]), wiring.versions
+        files.rename(path, folder / path.name)
+        return f'Moved "{path.name}" into "{folder}".'
     assert step.verb == "merge", step.verb
     said, path = merge_heads(wiring.config())
     back.callback(path.unlink, missing_ok=True)
@@ -62,10 +66,9 @@ def _in_files(
 def _restore(wiring: Wiring, ids: tuple[str, ...], files: history_repairs.Files) -> str:
     state = wiring.read()
     inquiry = wiring.inquiry(state.project)
-    folders = state.project.locations or (str(wiring.folder / "versions"),)
     return history_repairs.restore(
         files,
-        Path(folders[0]),
+        wiring.versions,
         [state.provenance.lost[id] for id in ids if id in state.provenance.lost],
         state.history,
         lambda lost: inquiry.text_of(lost, state.databases),

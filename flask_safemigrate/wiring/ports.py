@@ -210,6 +210,12 @@ class Wiring:
             state = replace(state, project=replace(state.project, create_all=calls))
         return replace(state, evidence=self._compare(state))
 
+    @property
+    def versions(self) -> Path:
+        """The folder in which new revision files belong."""
+        folders = self._project.locations
+        return Path(folders[0]) if folders else self.folder / "versions"
+
     def inquiry(self, project: ProjectState) -> Inquiry:
         """What became of files, to be asked."""
         return Inquiry(self.folder, project.locations, self._targets)

@@ -16,7 +16,7 @@ from flask_safemigrate.backends.journal import JOURNAL
 from flask_safemigrate.project.calls import sources
 from flask_safemigrate.project.git_past import GitPast, Removal
 from flask_safemigrate.project.headers import read_header
-from flask_safemigrate.project.history import checksum, read_text
+from flask_safemigrate.project.history import checksum, read_text, same_code
 from flask_safemigrate.provenance import Edit, Lost, Provenance
 from flask_safemigrate.state import DatabaseState, State
 
@@ -159,16 +159,18 @@ class Inquiry:
         return ""
 
     def _from_journal(self, target: Target, id: str) -> str:
-        table = sa.table(JOURNAL, *map(sa.column, ("id", "kind", "subject", "source")))
-        query = (
-            sa.select(table.c.source)
-            .where(table.c.kind == "revision", table.c.subject == id, table.c.source.is_not(None))
-            .order_by(table.c.id.desc())
-            .limit(1)
+        columns = ("id", "kind", "subject", "direction", "checksum", "source")
+        table = sa.table(JOURNAL, *map(sa.column, columns))
+        ran = sa.select(table.c.checksum).where(
+            table.c.kind == "revision", table.c.subject == id, table.c.direction == "upgrade"
         )
+        # The same text is kept once, however often it ran.
+        text = sa.select(table.c.source).where(table.c.subject == id, table.c.source.is_not(None))
         try:
             with target.engine.connect() as connection:
-                return str(connection.execute(query).scalar() or "")
+                last = connection.execute(ran.order_by(table.c.id.desc()).limit(1)).scalar()
+                found = connection.execute(text.where(table.c.checksum == last).limit(1)).scalar()
+                return str(found or "")
         except sqlalchemy.exc.SQLAlchemyError:
             return ""
 
@@ -191,6 +193,8 @@ class Inquiry:
         if len(shown) > _MOST_LINES:
             more = f"... and {len(shown) - _MOST_LINES} lines more"
             shown = [*shown[:_MOST_LINES], more]
+        if same_code(ran, now):
+            return Edit(tuple(shown), harmless=True)
         commit = self.past.changed_by(path)
         return Edit(tuple(shown), commit, self.past.version_of(path, ran))
 

@@ -13,6 +13,10 @@ from flask_safemigrate.state import State
 from flask_safemigrate.workflows.ports import Confirm, Ports, Say
 from flask_safemigrate.workflows.safe_upgrade import told
 
+_Identity = tuple[str, "str | None", str, "str | None"]
+
+_ROUNDS = 5
+
 
 def doctor(
     ports: Ports,
@@ -46,21 +50,40 @@ def doctor(
         outcome = examine()
         if fix is None:
             return outcome
-        todo = [f for f in outcome.findings if f.repair and (not fix or f.code in fix)]
-        if not todo:
+        done: list[str] = []
+        not_done: list[str] = []
+        tried: set[_Identity] = set()
+        # Behind one fault another may show, as a table that comes back makes a revision pending.
+        for _ in range(_ROUNDS):
+            todo = [
+                f
+                for f in outcome.findings
+                if f.repair and (not fix or f.code in fix) and _identity(f) not in tried
+            ]
+            if not todo:
+                break
+            if confirm is not None and not confirm(replace(outcome, findings=tuple(todo))):
+                refused = _ended(outcome, done, not_done)
+                note = "Nothing more was changed." if done else "Nothing was changed."
+                return replace(refused, notes=(*refused.notes, note))
+            tried.update(map(_identity, todo))
+            binds = sorted({f.bind for f in todo if f.bind is not None})
+            with ports.lock(binds, ports.settings.lock_wait, say):
+                # Another process may have changed something since.
+                _repair(ports, examine().findings, todo, examine, say, done, not_done)
+            outcome = examine()
+        if not tried:
             return replace(outcome, notes=("Nothing here can be repaired by this command.",))
-        if confirm is not None and not confirm(replace(outcome, findings=tuple(todo))):
-            return replace(outcome, notes=("Nothing was changed.",))
-        binds = sorted({f.bind for f in todo if f.bind is not None})
-        with ports.lock(binds, ports.settings.lock_wait, say):
-            # Another process may have changed something since.
-            done, not_done = _repair(ports, examine().findings, todo, examine, say)
-        proven = replace(examine(), repairs=tuple(done), notes=tuple(not_done))
-        if not_done and proven.status is Status.DONE:
-            return replace(proven, status=Status.FAILED, error="Not everything was repaired.")
-        return proven
+        return _ended(outcome, done, not_done)
 
     return told("doctor", work)
+
+
+def _ended(outcome: Outcome, done: Sequence[str], not_done: Sequence[str]) -> Outcome:
+    ended = replace(outcome, repairs=tuple(done), notes=tuple(not_done))
+    if not_done and outcome.status is Status.DONE:
+        return replace(ended, status=Status.FAILED, error="Not everything was repaired.")
+    return ended
 
 
 def _repair(
@@ -69,13 +92,13 @@ def _repair(
     todo: Sequence[Finding],
     examine: Callable[[], Outcome],
     say: Say,
-) -> tuple[list[str], list[str]]:
-    """Repair one finding after the other, each proven by checks; what was done, and what not.
+    done: list[str],
+    not_done: list[str],
+) -> None:
+    """Repair one finding after the other, each proven by checks; tells what was done, what not.
 
     Files come first: what a database needs shows once the history is whole.
     """
-    done: list[str] = []
-    not_done: list[str] = []
     for finding in sorted(todo, key=lambda f: f.code[:3]):
         if _identity(finding) not in map(_identity, found):
             done.append(f"{finding.code} is gone; nothing was done about it.")
@@ -100,7 +123,6 @@ def _repair(
             continue
         done.append(repaired.said)
         found = after
-    return done, not_done
 
 
 def _worse(
@@ -125,7 +147,7 @@ def _worse(
     )
 
 
-def _identity(finding: Finding) -> tuple[str, str | None, str, str | None]:
+def _identity(finding: Finding) -> _Identity:
     return finding.code, finding.bind, finding.subject, finding.repair
 
 

@@ -47,7 +47,10 @@ FINDS = [
     (
         "SM408",
         with_evidence(at("c3"), at_version=False, drift=(COLUMN,)),
-        ["has column 'users.phone', which the history up to", "or drop it"],
+        [
+            "has column 'users.phone', which the history up to",
+            'to drop it: ALTER TABLE "users" DROP COLUMN "phone"',
+        ],
     ),
     (
         "SM409",
