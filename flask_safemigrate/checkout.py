@@ -39,6 +39,7 @@ class IniFacts:
     :param missing_logger: the logger that ``fileConfig`` switches off because it is not named.
     :param silent: why errors that Flask-Migrate logs are not shown.
     :param script_location: the folder that it names, where that is another one than this.
+    :param sourceless: whether Alembic may load compiled revisions.
     :param url: the database that it names, which may hold a password.
     :param url_replaced: whether ``env.py`` puts the application's in its place.
     """
@@ -47,6 +48,7 @@ class IniFacts:
     missing_logger: str = ""
     silent: str = ""
     script_location: str = ""
+    sourceless: bool = False
     url: str = ""
     url_replaced: bool = True
 

@@ -81,9 +81,12 @@ def failure(error: BaseException) -> Failure:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Flask says of a module that cannot be imported only that it cannot be found."""
+    """What lies behind an error of Flask, which says only that a module cannot be imported."""
     cause = error.__context__
-    return cause if isinstance(error, NoAppException) and isinstance(cause, ImportError) else error
+    if not isinstance(error, NoAppException) or not isinstance(cause, ImportError):
+        return error
+    # Where the module that was asked for is the one that is missing, there is no more to say.
+    return error if error.message.startswith(f"Could not import {cause.name!r}") else cause
 
 
 def _told(error: BaseException) -> tuple[str, str]:

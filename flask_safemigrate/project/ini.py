@@ -49,6 +49,7 @@ def read_ini(directory: Path) -> IniFacts:
         missing_logger=missing,
         silent=silent,
         script_location="" if _same(location, directory) else location,
+        sourceless=alembic.get("sourceless") == "true",
         url="" if url == _PLACEHOLDER else url,
         url_replaced=any(
             call.args

@@ -67,15 +67,16 @@ def with_checkout(
     looked_at = [r.path for r in known] if every else _pending(state)[:_MOST]
     importing = own_imports(looked_at, folder.parent)
     classes = _classes(state, root, needed=bool(importing))
+    ini = read_ini(folder)
     found = replace(
         state.project.checkout,
         failure=failure,
         initialised=failure is not None or not app.extensions["safemigrate"].attached,
         env=compare(folder / "env.py"),
-        ini=read_ini(folder),
+        ini=ini,
         left_out=left_out(folder, [r.path for r in known]) if folder.is_dir() else (),
         stray=stray_files(folders),
-        sourceless=sourceless(folders),
+        sourceless=sourceless(folders) if ini.sourceless else (),
         shadows=shadows(folder.parent),
         model_imports=model_imports(importing, {(c.module, c.name) for c in classes}),
         dotenv=unread_dotenv([folder.parent, Path.cwd()]),
