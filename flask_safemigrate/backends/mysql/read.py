@@ -53,7 +53,8 @@ def quoted(name: str) -> str:
 def numbers_of(version: str) -> tuple[int, ...]:
     """Return the numbers of a server's version, those of MariaDB itself."""
     # MariaDB before 11 puts a number in front that old replicas understand.
-    found = re.search(r"(\d+(?:\.\d+)+)(?=-MariaDB)|^\d+(?:\.\d+)*", version, re.IGNORECASE)
+    own = re.search(r"(\d+(?:\.\d+)+)(?=-MariaDB)", version, re.IGNORECASE)
+    found = own or re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite import files, scratch
-from flask_safemigrate.backends.sqlite.snapshot import quick_check
+from flask_safemigrate.backends.sqlite.snapshot import UNKNOWN, quick_check
 from flask_safemigrate.condition import Condition, Mismatch, Orphans
 from flask_safemigrate.errors import Refused
 
@@ -55,13 +55,16 @@ def _enforces(target: Target) -> bool | None:
 
 def _damage(connection: Any, error: type[Exception]) -> tuple[str, ...]:
     try:
-        answers = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_FAULTS})")]
+        try:
+            rows = connection.execute(f"PRAGMA integrity_check({_FAULTS})").fetchall()
+            answers = [str(row[0]) for row in rows]
+        except error as problem:
+            if UNKNOWN.search(str(problem)) is None:
+                raise
+            # An index needs what only the application has; the pages can still be read.
+            answers = quick_check(connection)
     except error as problem:
-        text = str(problem)
-        if "no such function" not in text and "no such collation" not in text:
-            return (text,)
-        # An index needs what only the application has; the pages can still be read.
-        answers = quick_check(connection)
+        return (str(problem),)
     # A row that breaks NOT NULL or CHECK is a fault of the data, not of the file.
     return tuple(_fault(a) for a in answers if a != "ok" and not _of_the_data(a))
 

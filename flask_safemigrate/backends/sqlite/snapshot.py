@@ -26,6 +26,8 @@ PAGES = 1024
 WAIT_SECONDS = 30.0
 #: Copies that a writer may spoil before it has to wait.
 RESTARTS = 3
+#: What SQLite says of what only the application adds to its connections.
+UNKNOWN = re.compile(r"(?:no such|unknown) (function|collation sequence): ([^()]+)")
 _BUSY, _LOCKED = 5, 6  # https://www.sqlite.org/rescode.html
 
 
@@ -204,7 +206,7 @@ def quick_check(connection: sqlite3.Connection) -> list[str]:
         try:
             return [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
         except sqlite3.OperationalError as error:
-            unknown = re.search(r"no such (function|collation sequence): (.+)", str(error))
+            unknown = UNKNOWN.search(str(error))
             if unknown is None:
                 raise
             if unknown[1] == "function":
