@@ -27,7 +27,8 @@ class Step:
         then its new parents), ``renumber`` (path, new id, parents), ``delete``
         (path, and that of the same content), ``move`` (path, into the folder of revisions),
         ``merge`` (heads), ``stamp`` (revisions), ``upgrade`` (to the newest), ``recover`` (a table
-        that holds the data of another, then the statements of its indexes).
+        that holds the data of another, then the statements of its indexes), ``index`` (table, name
+        and columns of one to make).
     """
 
     verb: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from flask_safemigrate.checks.found import Found, at_places, file, named, reached, things
 from flask_safemigrate.checks.tracing import changed_since
@@ -128,8 +128,9 @@ def objects_missing(state: State) -> Iterator[Found]:
     Example
         ``DROP TABLE orders`` in a console; ``flask db upgrade`` goes on as if it were there.
     Fix
-        Bring it back: from a snapshot (``flask db snapshots``), or with a new revision that makes
-        it again. If it should be gone, write the revision that drops it.
+        Bring it back: from a snapshot (``flask db snapshots``), or as the revision that is named
+        made it. ``flask db doctor --fix`` makes indexes again. A new revision that makes it would
+        fail on every database that has it. If it should be gone, write the revision that drops it.
     Prevention
         Change the schema by revisions only.
     """
@@ -144,30 +145,48 @@ def objects_missing(state: State) -> Iterator[Found]:
         source = ""
         if len(makers) == 1 and makers[0] in state.history.by_id:
             made = f"which revision {named(state.history, makers[0])} makes"
-            source = f", out of {file(state.history.by_id[makers[0]].path)}"
-        again = (
-            f"make {'it' if len(gone) == 1 else 'them'} again in a new revision"
-            f"{_again(gone)}{source}: flask db revision"
-        )
-        with_rows = any(d.kind in ("table", "column") for d in gone)
+            source = f" as {file(state.history.by_id[makers[0]].path)} does"
+        again = _again(gone, database.dialect)
+        steps = tuple(Step("index", (d.table, d.name, *d.key.split(", "))) for d in gone)
+        only_indexes = all(d.kind == "index" and _PLAIN.fullmatch(d.key) for d in gone)
+        them = "it" if len(gone) == 1 else "them"
+        repair = f"makes {things(gone)} again" if only_indexes else None
+        if only_indexes:
+            hint = f"flask db doctor --fix {repair} ({again})"
+        elif any(d.kind in ("table", "column") for d in gone):
+            hint = (
+                "flask db snapshots, then flask db restore ID, for the rows; or make "
+                f"{them} again here{source}{f' ({again})' if again else ''}"
+            )
+        else:
+            hint = f"make {them} again here{source}"
         yield Found(
             f'In database "{database.label}" {things(gone)} {_is(gone)} missing, {made}.',
             database.location,
-            f"flask db snapshots, then flask db restore ID, for the rows; or {again}"
-            if with_rows
-            else again,
+            f"{hint}; if {them} should be gone, write the revision that drops {them}: "
+            "flask db revision",
             bind=database.bind,
             severity=None if hard else Severity.WARNING,
+            repair=repair,
+            steps=steps if only_indexes else (),
             subject=gone[0].table or gone[0].name,
         )
 
 
-def _again(gone: Sequence[Difference]) -> str:
-    """The operations that make indexes again, where there is nothing else."""
-    if len(gone) > 3 or any(d.kind != "index" or not _PLAIN.fullmatch(d.key) for d in gone):
-        return ""
-    calls = (f"op.create_index('{d.name}', '{d.table}', {d.key.split(', ')})" for d in gone)
-    return f" ({'; '.join(calls)})"
+def _again(gone: Sequence[Difference], dialect: str) -> str:
+    """The statements that bring back indexes and columns, "" where there is something else."""
+    quoted = _quoting(dialect)
+    statements = []
+    for d in gone:
+        if d.kind == "index" and _PLAIN.fullmatch(d.key):
+            columns = ", ".join(map(quoted, d.key.split(", ")))
+            statements.append(f"CREATE INDEX {quoted(d.name)} ON {quoted(d.table)} ({columns})")
+        elif d.kind == "column" and d.there and "NOT NULL" not in d.there:
+            name = quoted(d.name)
+            statements.append(f"ALTER TABLE {quoted(d.table)} ADD COLUMN {name} {d.there}")
+        else:
+            return ""
+    return "; ".join(statements) if len(statements) <= 3 else ""
 
 
 def objects_added(state: State) -> Iterator[Found]:
@@ -325,13 +344,15 @@ def pending_half_there(state: State) -> Iterator[Found]:
                 )
 
 
+def _quoting(dialect: str) -> Callable[[str], str]:
+    """What puts a name into the quotes of a dialect."""
+    mark = "`" if dialect in ("mysql", "mariadb") else '"'
+    return lambda name: mark + name.replace(mark, mark * 2) + mark
+
+
 def _undo(done: Sequence[Difference], dialect: str) -> str:
     """The statements that take back what was added; "" where something else was done."""
-    mark = "`" if dialect in ("mysql", "mariadb") else '"'
-
-    def quoted(name: str) -> str:
-        return mark + name.replace(mark, mark * 2) + mark
-
+    quoted = _quoting(dialect)
     statements = []
     for d in done:
         if d.here is None or d.there is not None:
@@ -341,7 +362,7 @@ def _undo(done: Sequence[Difference], dialect: str) -> str:
         elif d.kind == "column":
             statements.append(f"ALTER TABLE {quoted(d.table)} DROP COLUMN {quoted(d.name)}")
         elif d.kind == "index":
-            of = f" ON {quoted(d.table)}" if mark == "`" else ""
+            of = f" ON {quoted(d.table)}" if dialect in ("mysql", "mariadb") else ""
             statements.append(f"DROP INDEX {quoted(d.name)}{of}")
         else:
             return ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flask_safemigrate.alembic_bridge.merge import merge_heads
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.errors import HalfApplied
 from flask_safemigrate.findings import Step
 from flask_safemigrate.planning import plan_upgrade
 from flask_safemigrate.project.history import read_history
@@ -29,11 +30,14 @@ def take_steps(
     said = []
     try:
         for step in steps:
-            if step.verb in ("stamp", "upgrade", "recover"):
+            if step.verb in ("stamp", "upgrade", "recover", "index"):
                 assert target is not None
                 said.append(_in_database(wiring, step, target, back, say))
             else:
                 said.append(_in_files(wiring, step, files, back))
+    except HalfApplied:
+        # What is in stays in, and goes on from where it is stamped.
+        raise
     except BaseException:
         back.close()
         raise
@@ -87,6 +91,8 @@ def _in_database(
         said = repairs.stamp(target, step.names)
         back.callback(repairs.unstamp, target, before, step.names)
         return said
+    if step.verb == "index":
+        return repairs.make_index(target, *step.names)
     state = wiring.read()
     database = next(d for d in state.databases if d.bind == target.bind)
     plan = plan_upgrade(state.history, database, "heads")

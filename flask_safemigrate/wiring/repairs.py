@@ -14,7 +14,6 @@ from flask_safemigrate.wiring import database_repairs
 CHANGING = ("SM305", "SM401", "SM403")
 
 
-
 def _remove_version(target: Target, revision: str) -> str:
     table = sa.table(target.version_table, sa.column("version_num"), schema=target.version_schema)
     with target.engine.begin() as connection:
@@ -55,6 +54,14 @@ def unstamp(target: Target, before: tuple[str, ...] | None, stamped: tuple[str, 
                 sa.Table(target.version_table, sa.MetaData(), schema=target.version_schema)
             )
             connection.exec_driver_sql(f"DROP TABLE {name}")
+
+
+def make_index(target: Target, table: str, name: str, *columns: str) -> str:
+    """Make an index that the history has and the database has lost."""
+    here = sa.Table(table, sa.MetaData(), *(sa.Column(column) for column in columns))
+    with target.engine.begin() as connection:
+        sa.Index(name, *here.c).create(connection)
+    return f'Made index "{name}" of "{table}" again.'
 
 
 def repair(finding: Finding, target: Target | None) -> str:
