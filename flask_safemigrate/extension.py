@@ -472,27 +472,34 @@ class SafeMigrate:
 
         return take(self._wiring(), bind, why, say or _silent)
 
-    def snapshots(self, *, bind: str | None = None) -> Outcome:
-        """The snapshots that are there, newest first."""
+    def snapshots(
+        self, *, bind: str | None = None, verify: bool = False, say: Say | None = None
+    ) -> Outcome:
+        """The snapshots that are there, newest first.
+
+        :param verify: read every one to its end; a damaged one fails the outcome.
+        """
         from flask_safemigrate.workflows.snapshots import listed
 
-        return listed(self._wiring(), bind)
+        return listed(self._wiring(), bind, verify, say or _silent)
 
     def restore(
         self,
         snapshot: str | None = None,
         *,
         bind: str | None = None,
+        into: str | None = None,
         lock_wait: float | None = None,
         confirm: Confirm | None = None,
         say: Say | None = None,
     ) -> Outcome:
         """Put a snapshot back, the newest one where none is named.
 
+        :param into: another database of the same server, or another SQLite file, that is empty.
         :param lock_wait: seconds.
         """
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.snapshots import restore
 
         request = Request("restore", lock_wait=lock_wait, confirm=confirm, say=say or _silent)
-        return restore(self._wiring(), snapshot, bind, request)
+        return restore(self._wiring(), snapshot, bind, request, into)

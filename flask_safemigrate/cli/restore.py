@@ -12,6 +12,11 @@ from flask_safemigrate.cli.running import run
 @click.command()
 @click.argument("id", required=False)
 @options.bind
+@click.option(
+    "--into",
+    metavar="NAME",
+    help="Another database of the same server, or another SQLite file; it must be empty.",
+)
 @options.lock_wait
 @options.yes
 @options.shared
@@ -23,6 +28,7 @@ def restore(
     form: str,
     id: str | None,
     bind: str | None,
+    into: str | None,
     lock_wait: float | None,
     yes: bool,
 ) -> None:
@@ -33,7 +39,12 @@ def restore(
     run(
         ctx,
         lambda call: call.service.restore(
-            id, bind=bind, lock_wait=lock_wait, confirm=call.confirm, say=call.say
+            id,
+            bind=bind,
+            into=into,
+            lock_wait=lock_wait,
+            confirm=None if into else call.confirm,
+            say=call.say,
         ),
         directory=directory,
         x_arg=x_arg,

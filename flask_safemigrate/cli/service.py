@@ -104,14 +104,17 @@ class Service(Protocol):
     ) -> Outcome:
         """Take a snapshot of one bind, or of all."""
 
-    def snapshots(self, *, bind: str | None = None) -> Outcome:
-        """The snapshots that are there, newest first."""
+    def snapshots(
+        self, *, bind: str | None = None, verify: bool = False, say: Say | None = None
+    ) -> Outcome:
+        """The snapshots that are there, newest first; ``verify`` reads them to their ends."""
 
     def restore(
         self,
         snapshot: str | None = None,
         *,
         bind: str | None = None,
+        into: str | None = None,
         lock_wait: float | None = None,
         confirm: Confirm | None = None,
         say: Say | None = None,

@@ -10,6 +10,7 @@ from flask_safemigrate.cli.running import run
 
 @click.command()
 @options.bind
+@click.option("--verify", is_flag=True, help="Read every one of them to its end.")
 @options.shared
 @click.pass_context
 def snapshots(
@@ -18,11 +19,12 @@ def snapshots(
     x_arg: tuple[str, ...],
     form: str,
     bind: str | None,
+    verify: bool,
 ) -> None:
     """List the snapshots, newest first."""
     run(
         ctx,
-        lambda call: call.service.snapshots(bind=bind),
+        lambda call: call.service.snapshots(bind=bind, verify=verify, say=call.say),
         directory=directory,
         x_arg=x_arg,
         form=form,

@@ -18,7 +18,7 @@ import sqlalchemy.exc
 from flask import Flask
 from sqlalchemy import Connection
 
-from flask_safemigrate.backends import backend_for, is_served, snapshots
+from flask_safemigrate.backends import backend_for, elsewhere, is_served, snapshots
 from flask_safemigrate.backends.contract import Backend, Held, SessionOptions, Target
 from flask_safemigrate.checkout import Failure
 from flask_safemigrate.errors import (
@@ -486,9 +486,20 @@ class Wiring:
     def find_snapshot(self, bind: str, name: str | None) -> Snapshot:
         target = self._targets[bind]
         found = snapshots.find(self._folder_for(target), name, among=self.snapshots(bind))
-        snapshots.verify(found)
-        self.backend(target).check(Path(found.path))
+        self.verify_snapshot(found)
         return found
+
+    def verify_snapshot(self, snapshot: Snapshot) -> None:
+        snapshots.verify(snapshot)
+        self.backend(self._targets[snapshot.bind]).check(Path(snapshot.path))
+
+    def put_back_into(self, name: str, snapshot: Snapshot, say: Say) -> DatabaseState:
+        target = self._targets[snapshot.bind]
+        given = self.app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
+        with elsewhere.empty_database(target, name, given.get("connect_args")) as other:
+            with self._stopping.raising():
+                self.backend(target).put_back(other, Path(snapshot.path), say)
+            return self.backend(target).read(other)
 
     def put_back(self, snapshot: Snapshot, say: Say) -> tuple[str, ...]:
         target = self._targets[snapshot.bind]

@@ -11,7 +11,7 @@ from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Applied, HookRun, Outcome, Progress, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.settings import Settings
-from flask_safemigrate.state import State, Table
+from flask_safemigrate.state import DatabaseState, State, Table
 
 Say = Callable[[Progress], None]
 Confirm = Callable[[Outcome], bool]
@@ -98,11 +98,17 @@ class Ports(Protocol):
     def snapshots(self, bind: str) -> tuple[Snapshot, ...]:
         """The snapshots of a database, newest first."""
 
+    def verify_snapshot(self, snapshot: Snapshot) -> None:
+        """Read a snapshot to its end. :raises SnapshotFailed: it is damaged."""
+
     def find_snapshot(self, bind: str, name: str | None) -> Snapshot:
         """One snapshot by id or unique beginning, the newest for None; proven to be whole."""
 
     def put_back(self, snapshot: Snapshot, say: Say) -> tuple[str, ...]:
         """Replace the content of a database by that of a snapshot; says what was proven."""
+
+    def put_back_into(self, name: str, snapshot: Snapshot, say: Say) -> DatabaseState:
+        """Fill another database, which must be empty; returns what is there then."""
 
     def drop_everything(self, bind: str) -> None:
         """Remove every object of a database."""

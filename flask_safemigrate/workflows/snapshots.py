@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask_safemigrate.errors import Interrupted, UsageError
+from flask_safemigrate.errors import Interrupted, SnapshotFailed, UsageError
 from flask_safemigrate.outcome import Outcome, Progress, Status
 from flask_safemigrate.state import DatabaseState, State
 from flask_safemigrate.workflows.ports import Ports, Request, Say
@@ -45,20 +45,54 @@ def take(ports: Ports, bind: str | None, why: str, say: Say) -> Outcome:
     return told("snapshot", work, stopped=left)
 
 
-def listed(ports: Ports, bind: str | None) -> Outcome:
-    """The snapshots that are there, newest first."""
+def listed(ports: Ports, bind: str | None, verify: bool, say: Say) -> Outcome:
+    """The snapshots that are there, newest first.
+
+    :param verify: read each to its end.
+    """
 
     def work() -> Outcome:
         state = ports.read()
         chosen = _chosen(state, bind)
         found = tuple(s for d in chosen for s in ports.snapshots(d.bind))
-        return Outcome("snapshots", Status.DONE, databases=chosen, snapshots=found)
+        outcome = Outcome("snapshots", Status.DONE, databases=chosen, snapshots=found)
+        return _verified(ports, outcome, say) if verify else outcome
 
     return told("snapshots", work)
 
 
-def restore(ports: Ports, name: str | None, bind: str | None, request: Request) -> Outcome:
-    """Prove the snapshot, keep the present state, put the snapshot back, look at the result."""
+def _verified(ports: Ports, outcome: Outcome, say: Say) -> Outcome:
+    damaged: list[str] = []
+    total = len(outcome.snapshots)
+    for done, snapshot in enumerate(outcome.snapshots):
+        say(Progress("verifying", snapshot.id, bind=snapshot.bind, done=done, total=total))
+        try:
+            ports.verify_snapshot(snapshot)
+        except SnapshotFailed as error:
+            damaged.append(error.message)
+    notes = [f"{total - len(damaged)} of {total} snapshots are whole."] if total else []
+    if not damaged:
+        return replace(outcome, notes=tuple(notes))
+    return replace(
+        outcome,
+        status=Status.FAILED,
+        notes=tuple(notes),
+        error="\n".join(damaged),
+        hint="flask db snapshot  # takes a new one; remove the damaged files",
+    )
+
+
+def restore(
+    ports: Ports,
+    name: str | None,
+    bind: str | None,
+    request: Request,
+    into: str | None = None,
+) -> Outcome:
+    """Prove the snapshot, keep the present state, put the snapshot back, look at the result.
+
+    :param into: another database, which is empty; nothing is kept or locked then.
+    """
 
     def work() -> Outcome:
         state = ports.read()
@@ -73,6 +107,10 @@ def restore(ports: Ports, name: str | None, bind: str | None, request: Request) 
         shown = Outcome(
             "restore", Status.DONE, databases=(database,), snapshots=(snapshot,), state=state
         )
+        if into is not None:
+            filled = ports.put_back_into(into, snapshot, request.say)
+            notes = [f"Put snapshot {snapshot.id} into {filled.location}."]
+            return replace(shown, databases=(filled,), notes=tuple(notes))
         if request.confirm is not None and not request.confirm(shown):
             return replace(shown, status=Status.FAILED, error="Nothing was changed.")
         patience = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait

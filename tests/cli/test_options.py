@@ -92,9 +92,15 @@ CASES: list[tuple[str, str, dict[Any, Any]]] = [
     ("reset --no-snapshot --lock-wait 5", "reset", {**RESET, "snapshot": False, "lock_wait": 5.0}),
     ("snapshot", "take_snapshot", {"bind": None}),
     ("snapshot --bind audit", "take_snapshot", {"bind": "audit"}),
-    ("snapshots --bind audit", "snapshots", {"bind": "audit"}),
-    ("restore", "restore", {0: None, "bind": None, "lock_wait": None}),
-    ("restore x --bind a --yes", "restore", {0: "x", "bind": "a", "lock_wait": None}),
+    ("snapshots --bind audit", "snapshots", {"bind": "audit", "verify": False}),
+    ("snapshots --verify", "snapshots", {"bind": None, "verify": True}),
+    ("restore", "restore", {0: None, "bind": None, "into": None, "lock_wait": None}),
+    (
+        "restore x --bind a --yes",
+        "restore",
+        {0: "x", "bind": "a", "into": None, "lock_wait": None},
+    ),
+    ("restore --into b", "restore", {0: None, "bind": None, "into": "b", "lock_wait": None}),
 ]
 
 

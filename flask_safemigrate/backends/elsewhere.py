@@ -1,0 +1,57 @@
+"""Another database than the application's, which a snapshot may go into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from flask_safemigrate.backends import backend_for
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.errors import DatabaseUnavailable, UsageError
+
+
+@contextmanager
+def empty_database(
+    target: Target, name: str, connect_args: Mapping[str, Any] | None
+) -> Iterator[Target]:
+    """Give a database beside the application's, by the same address and user.
+
+    :param name: of the database on the same server, or the path of an SQLite file.
+    :param connect_args: what the application hands to its driver.
+    :raises UsageError: it is the application's own, or not empty.
+    :raises DatabaseUnavailable: it cannot be reached.
+    """
+    sqlite = target.engine.dialect.name == "sqlite"
+    url = target.engine.url.set(database=str(Path(name).absolute()) if sqlite else name, query={})
+    if not sqlite:
+        url = url.set(query=target.engine.url.query)
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=dict(connect_args or {}))
+    other = replace(target, engine=engine, configured="")
+    try:
+        backend = backend_for(engine)
+        state, own = backend.read(other), backend.read(target)
+        if state.unreachable is not None:
+            missing = state.unreachable.kind == "missing database"
+            raise DatabaseUnavailable(
+                state.unreachable.message,
+                kind=state.unreachable.kind,
+                hint=f"CREATE DATABASE {name}" if missing else state.unreachable.hint,
+            )
+        if state.location == own.location:
+            raise UsageError(
+                f"{state.location} is the application's own database.",
+                hint="flask db restore ID, without --into",
+            )
+        if state.exists and (state.tables or state.version_rows is not None):
+            raise UsageError(
+                f"{state.location} is not empty (tables: {len(state.tables)}).",
+                hint="name a database that is empty; restore --into never removes anything",
+            )
+        yield other
+    finally:
+        engine.dispose()

@@ -1,0 +1,94 @@
+"""Snapshots as an operator has them: proven on request, kept while needed, put elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from tests.support.projects import Project, ProjectFactory
+from tests.support.servers import Databases
+
+FIRST = (
+    "a1",
+    "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True))\n"
+    "op.execute('INSERT INTO t (id) VALUES (1), (2)')",
+)
+
+
+def said(result: object) -> str:
+    return " ".join(result.output.split())  # type: ignore[attr-defined]
+
+
+def started(project: ProjectFactory, url: str | None = None, **config: object) -> Project:
+    p = project(url=url, config={f"SAFEMIGRATE_{k}": v for k, v in config.items()})
+    p.revision(*FIRST)
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    return p
+
+
+def test_all_are_read_on_request(project: ProjectFactory) -> None:
+    p = started(project)
+    for _ in range(2):
+        assert p.invoke("db", "snapshot").exit_code == 0
+    whole = p.invoke("db", "snapshots", "--verify")
+    assert whole.exit_code == 0, whole.output
+    assert "2 of 2 snapshots are whole" in said(whole)
+    damaged = sorted((p.path / ".safemigrate").glob("*Z-*.db"))[0]
+    content = bytearray(damaged.read_bytes())
+    content[-100] ^= 1
+    damaged.write_bytes(content)
+    assert p.invoke("db", "snapshots").exit_code == 0
+    found = p.invoke("db", "snapshots", "--verify")
+    assert found.exit_code == 1
+    assert f"Snapshot '{damaged.stem}' is damaged" in said(found)
+    assert "1 of 2 snapshots are whole" in said(found)
+
+
+def test_into_another_database(
+    project: ProjectFactory, databases: Databases, database_url: str, tmp_path: Path
+) -> None:
+    p = started(project, database_url)
+    assert p.invoke("db", "snapshot").exit_code == 0
+    p.execute("DELETE FROM t WHERE id = 2")
+    dialect = make_url(p.url).get_backend_name()
+    if dialect == "sqlite":
+        other, name = f"sqlite:///{tmp_path / 'other.db'}", str(tmp_path / "other.db")
+    else:
+        other = databases.create(dialect)
+        name = str(make_url(other).database)
+        missing = p.invoke("db", "restore", "--into", f"{name}_no")
+        assert missing.exit_code == 4, missing.output
+        assert f"CREATE DATABASE {name}_no" in said(missing)
+    filled = p.invoke("db", "restore", "--into", name)
+    assert filled.exit_code == 0, filled.output
+    assert p.rows("SELECT id FROM t ORDER BY id", other) == [(1,), (2,)]
+    assert p.heads(other) == {"a1"}
+    assert p.rows("SELECT id FROM t") == [(1,)]
+    again = p.invoke("db", "restore", "--into", name)
+    assert again.exit_code == 2, again.output
+    assert "is not empty (tables: 1)" in said(again)
+    own = p.invoke("db", "restore", "--into", str(make_url(p.url).database))
+    assert own.exit_code == 2, own.output
+    assert "is the application's own database" in said(own)
+
+
+def test_the_way_back_from_a_half_applied_revision_is_kept(
+    project: ProjectFactory, mysql_url: str
+) -> None:
+    p = started(project, mysql_url, KEEP_SNAPSHOTS=1, SNAPSHOT_SERVERS=True)
+    bad = p.revision("a2", "op.add_column('t', sa.Column('x', sa.Integer))\n1 / 0")
+    failed = p.invoke("db", "safe-upgrade", "--yes")
+    assert failed.exit_code == 5, failed.output
+    (before,) = (path.name[:-7] for path in (p.path / "instance/.safemigrate").glob("*.sql.gz"))
+    for _ in range(2):
+        failed = p.invoke("db", "safe-upgrade", "--yes")
+        assert failed.exit_code == 5, failed.output
+        assert f"Or go back: flask db restore {before}" in said(failed)
+    back = p.invoke("db", "restore", before, "--yes")
+    assert back.exit_code == 0, back.output
+    bad.write_text(bad.read_text().replace("1 / 0", "pass"))
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    assert p.rows("SELECT id, x FROM t ORDER BY id") == [(1, None), (2, None)]
