@@ -15,7 +15,7 @@ class EnvTemplate:
     :param installed: the release that is installed.
     :param outdated: whether the installed release has another text.
     :param modified: whether the project has changed more than comments and layout.
-    :param faults: see :func:`flask_safemigrate.project.templates.faults`.
+    :param faults: see :func:`flask_safemigrate.project.env_faults.faults`.
     :param patch: a unified diff that brings a modified file up to date and keeps the project's own
         lines; "" where there is none, or where both have changed the same lines.
     :param replacement: the file of the installed Flask-Migrate.

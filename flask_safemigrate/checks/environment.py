@@ -193,10 +193,18 @@ def env_behind(state: State) -> Iterator[Found]:
     project = state.project
     env = project.checkout.env
     broken = [*_broken_now(state)]
-    # One that is not made from a template is only told about what fails.
     if not env.modified or not (env.outdated or broken):
         return
     about = [*broken, *_weak(env.faults)]
+    if not env.name:
+        yield Found(
+            f'"{_named(project)}" is made from no template of Flask-Migrate{_told(broken)}.',
+            _path(project),
+            "flask db init -d NEW shows how the template does it",
+            severity=Severity.ERROR,
+            file=_path(project),
+        )
+        return
     patch = "\n".join(f"    {line}" for line in env.patch.splitlines())
     yield Found(
         f'"{_named(project)}" comes from Flask-Migrate {env.release} and was changed since; '

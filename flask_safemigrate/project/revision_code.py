@@ -13,7 +13,7 @@ from pathlib import Path
 from flask_safemigrate.checkout import ModelImport, UnknownName
 from flask_safemigrate.project.headers import parse
 
-_IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
+_IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
 _MODULE_NAMES = frozenset(
     {*dir(builtins), "__file__", "__name__", "__doc__", "__package__", "__spec__", "__loader__"}
 )
@@ -25,12 +25,16 @@ def unknown_names(path: str) -> tuple[UnknownName, ...]:
         text = Path(path).read_text(encoding="utf-8-sig")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return tuple(_unknown(text, path))
+            return tuple(names_missing(text, path))
     except (OSError, ValueError, SyntaxError):
         return ()
 
 
-def _unknown(text: str, path: str) -> Iterator[UnknownName]:
+def names_missing(text: str, path: str) -> Iterator[UnknownName]:
+    """The same for a text.
+
+    :raises SyntaxError: it is no Python.
+    """
     tree = parse(text, path)
     stars = any(
         alias.name == "*"
@@ -81,10 +85,12 @@ def own_imports(paths: Iterable[str], root: Path) -> tuple[str, ...]:
     found = []
     for path in paths:
         try:
-            text = Path(path).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError):
+            with open(path, "rb") as file:
+                names = set(_IMPORT.findall(file.read()))
+        except OSError:
             continue
-        for name in set(_IMPORT.findall(text)):
+        for found_name in names:
+            name = found_name.decode(errors="replace")
             if name not in own:
                 own[name] = (root / f"{name}.py").is_file() or any((root / name).glob("*.py"))
             if own[name]:

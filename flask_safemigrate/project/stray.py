@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -28,11 +29,11 @@ _NEEDED = (
 def stray_files(folders: Iterable[Path]) -> tuple[str, ...]:
     """Copies of revisions, and what editors and merges leave, in the folders of the revisions."""
     return tuple(
-        str(path)
+        os.path.join(folder, name)
         for folder in folders
         if folder.is_dir()
-        for path in sorted(folder.iterdir())
-        if path.is_file() and _COPY.search(path.name) and ".py" in path.name
+        for name in sorted(os.listdir(folder))
+        if ".py" in name and not name.endswith(".py") and _COPY.search(name)
     )
 
 

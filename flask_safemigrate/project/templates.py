@@ -21,18 +21,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from flask_safemigrate.checkout import EnvTemplate
+from flask_safemigrate.project.env_faults import faults, passed
 from flask_safemigrate.project.headers import parse
+from flask_safemigrate.project.revision_code import names_missing
 
 #: A file that shares less with every template was written by somebody else.
 _ALIKE = 0.6
 _BLANK = ""
+NAMES = ("flask", "flask-multidb", "aioflask", "aioflask-multidb")
 
 
 @dataclass(frozen=True)
 class Template:
     """A text that Flask-Migrate has shipped as ``env.py``.
 
-    :param name: ``flask``, ``flask-multidb``, ``aioflask`` or ``aioflask-multidb``.
+    :param name: one of :data:`NAMES`.
     :param first: the release that brought it.
     :param last: the last release that had it.
     :param meaning: :func:`meaning` of its text.
@@ -108,21 +111,29 @@ def installed(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def _installed_texts() -> dict[str, str]:
+    """The templates of the installed release: text and name."""
+    paths = {name: installed(name) for name in NAMES}
+    return {path.read_text(encoding="utf-8"): name for name, path in paths.items() if path}
+
+
 def compare(path: Path) -> EnvTemplate:
     """Find the template that an ``env.py`` was made from."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        found = meaning(parse(text, str(path)))
+        if name := _installed_texts().get(text):
+            return EnvTemplate(name)
+        tree = parse(text, str(path))
         release = version("flask-migrate")
     except (OSError, ValueError, SyntaxError, PackageNotFoundError):
         return EnvTemplate()
+    found = meaning(tree)
     known = [each for each in shipped() if each.meaning == found]
     origin = known[-1] if known else _nearest(text)
-    if origin is None:
-        return EnvTemplate()
-    newest = installed(origin.name)
-    if newest is None:
-        return EnvTemplate()
+    newest = installed(origin.name) if origin is not None else None
+    if origin is None or newest is None:
+        own = faults(tree, multidb="upgrade_token" in text)
+        return EnvTemplate(installed=release, modified=True, faults=own)
     replacement = newest.read_text(encoding="utf-8")
     newer = _numbers(origin.first) > _numbers(release)
     current = meaning(parse(replacement, str(newest))) == origin.meaning
@@ -132,7 +143,7 @@ def compare(path: Path) -> EnvTemplate:
         release,
         outdated=not (newer or current),
         modified=not known,
-        faults=faults(parse(text, str(path)), multidb="multidb" in origin.name),
+        faults=faults(tree, multidb="multidb" in origin.name),
         patch="" if known or newer or current else _patch(path, origin, text, replacement),
         replacement=str(newest),
     )
@@ -161,11 +172,14 @@ def _patch(path: Path, origin: Template, text: str, replacement: str) -> str:
         return ""
     try:
         tree = parse("\n".join(merged), str(path))
+        lacks = {each.name for each in names_missing("\n".join(merged), str(path))}
     except SyntaxError:
         return ""
+    if lacks - {each.name for each in names_missing(text, str(path))}:
+        return ""
     multidb = "multidb" in origin.name
-    wanted = _passed(parse(text, str(path))) - {"process_revision_directives"}
-    if not wanted <= _passed(tree) or faults(tree, multidb=multidb) - faults(
+    wanted = passed(parse(text, str(path))) - {"process_revision_directives"}
+    if not wanted <= passed(tree) or faults(tree, multidb=multidb) - faults(
         parse(replacement, str(path)), multidb=multidb
     ):
         return ""
@@ -222,76 +236,8 @@ def _with_additions(
     return both
 
 
-def _passed(tree: ast.Module) -> set[str | None]:
-    """Keywords that go to ``context.configure``."""
-    return {
-        keyword.arg
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and _name(node.func) == "configure"
-        for keyword in node.keywords
-    }
-
-
 def _same(base: Sequence[str], keys: Sequence[str]) -> Iterator[tuple[int, int]]:
     matcher = difflib.SequenceMatcher(None, base, keys, autojunk=False)
     for block in matcher.get_matching_blocks():
         for n in range(block.size):
             yield block.a + n, block.b + n
-
-
-def faults(tree: ast.Module, *, multidb: bool) -> frozenset[str]:
-    """What in an ``env.py`` fails with the Flask-SQLAlchemy and SQLAlchemy of today.
-
-    ``own engine`` (not the application's), ``config url`` (takes the URL from the configuration),
-    ``percent`` (and does not escape it), ``masked password``, ``get_engine arguments``,
-    ``get_engine`` (about to be removed), ``one metadata`` (of several binds), ``directives``
-    (passed by name beside the extension's arguments) and ``no arguments``.
-    """
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    names = {_name(call.func) for call in calls}
-    attributes = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
-    handled = {
-        n.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ExceptHandler) and node.type
-        for n in ast.walk(node.type)
-        if isinstance(n, ast.Name)
-    }
-    found = set()
-    if names & {"engine_from_config", "create_engine"}:
-        found.add("own engine")
-    for call in calls:
-        if _name(call.func) in ("set_main_option", "set_section_option"):
-            inside = {
-                *(n.value for n in ast.walk(call) if isinstance(n, ast.Constant)),
-                *(n.attr for n in ast.walk(call) if isinstance(n, ast.Attribute)),
-            }
-            if "SQLALCHEMY_DATABASE_URI" in inside:
-                found.add("config url")
-                if "replace" not in inside:
-                    found.add("percent")
-        elif _name(call.func) == "get_engine":
-            if len(call.args) > 1 or any(k.arg == "app" for k in call.keywords):
-                found.add("get_engine arguments")
-            if isinstance(call.func, ast.Attribute) and "AttributeError" not in handled:
-                found.add("get_engine")
-        elif isinstance(call.func, ast.Name) and call.func.id == "str" and call.args:
-            of = call.args[0]
-            if isinstance(of, ast.Attribute) and of.attr == "url":
-                found.add("masked password")
-        elif _name(call.func) == "configure":
-            keywords = {keyword.arg for keyword in call.keywords}
-            if {"process_revision_directives", None} <= keywords:
-                found.add("directives")
-            if "connection" in keywords and None not in keywords:
-                found.add("no arguments")
-    if multidb and "metadatas" not in attributes | texts and "metadata" in attributes:
-        found.add("one metadata")
-    return frozenset(found)
-
-
-def _name(function: ast.expr) -> str:
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""

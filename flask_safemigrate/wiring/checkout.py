@@ -132,19 +132,12 @@ def _of_application(
     engines: Mapping[str | None, sa.Engine] = dict(migrate.db.engines)
     default = engines.get(None)
     models = state.project.models
-    loaded = {
-        os.path.realpath(path)
-        for module in [*sys.modules.values()]
-        if (path := getattr(module, "__file__", None))
-    }
+    strange = [c for c in classes if c.table not in models.get(c.bind, ())]
+    loaded = _loaded() if strange else frozenset()
     return replace(
         found,
         ini=_compared(found.ini, default),
-        unimported=tuple(
-            c
-            for c in classes
-            if c.table not in models.get(c.bind, ()) and os.path.realpath(c.path) not in loaded
-        ),
+        unimported=tuple(c for c in strange if os.path.realpath(c.path) not in loaded),
         url_has=_url_has(default),
         arguments=frozenset(migrate.configure_args),
         debug=bool(app.debug),
@@ -158,6 +151,12 @@ def _of_application(
             if (tables := _unnamed(metadata))
         },
     )
+
+
+def _loaded() -> frozenset[str]:
+    """The files of every module that was imported."""
+    files = (getattr(module, "__file__", None) for module in [*sys.modules.values()])
+    return frozenset(os.path.realpath(file) for file in files if file)
 
 
 def _compared(ini: IniFacts, default: sa.Engine | None) -> IniFacts:

@@ -72,6 +72,11 @@ FINDS = [
     ("SM120", old(modified=True, patch="--- a\n+++ b"), ["was changed since", "    --- a"]),
     ("SM120", old(modified=True), ["was changed since", "diff "]),
     (
+        "SM120",
+        shown(env=EnvTemplate(modified=True, faults=frozenset({"get_engine arguments"}))),
+        ["from no template of Flask-Migrate. It calls get_engine()", "flask db init -d NEW"],
+    ),
+    (
         "SM121",
         shown(ini=IniFacts(missing_logger="flask_migrate")),
         ['"migrations/alembic.ini" does not name the logger flask_migrate', "--fix SM121"],
@@ -205,6 +210,7 @@ SILENT = [
     ("SM119", old(modified=True)),
     ("SM120", old()),
     ("SM120", shown(env=EnvTemplate())),
+    ("SM120", shown(env=EnvTemplate(modified=True, faults=frozenset({"own engine"})))),
     ("SM120", shown(env=replace(OLD, outdated=False, modified=True))),
     ("SM121", shown(ini=IniFacts(problem="x"))),
     ("SM122", state(env_problem="x", checkout=Checkout(ini=IniFacts(problem="x")))),

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flask_safemigrate.project import templates
-from flask_safemigrate.project.templates import compare, installed, merge, shipped
+from flask_safemigrate.project.env_faults import faults
+from flask_safemigrate.project.templates import NAMES, compare, installed, line_key, merge, shipped
 from tests.support.old_templates import OLD, old_env
-
-NAMES = ("flask", "flask-multidb", "aioflask", "aioflask-multidb")
 
 
 def current(name: str = "flask") -> str:
@@ -74,6 +72,20 @@ def test_no_patch_where_both_have_changed_a_line(tmp_path: Path) -> None:
     assert (found.outdated, found.modified, found.patch) == (True, True, "")
 
 
+def test_no_patch_that_takes_a_name_away(tmp_path: Path) -> None:
+    text = f"{old_env('3.1.0')}\nprint(target_metadata.tables)\n"
+    (tmp_path / "env.py").write_text(text)
+    found = compare(tmp_path / "env.py")
+    assert (found.release, found.modified, found.patch) == ("3.1.0", True, "")
+
+
+def test_a_file_of_another_making_is_looked_at_for_what_fails(tmp_path: Path) -> None:
+    (tmp_path / "env.py").write_text("engine = db.get_engine(app, 'x')\n")
+    found = compare(tmp_path / "env.py")
+    assert (found.name, found.outdated, found.modified) == ("", False, True)
+    assert "get_engine arguments" in found.faults
+
+
 @pytest.mark.parametrize("text", ["", "x = 1\n", "def (", "from alembic import context\n" * 9])
 def test_a_file_of_another_making(text: str, tmp_path: Path) -> None:
     (tmp_path / "env.py").write_text(text)
@@ -97,7 +109,7 @@ def test_no_file(tmp_path: Path) -> None:
     ],
 )
 def test_merge(base: str, ours: str, theirs: str, merged: str | None) -> None:
-    keys = [templates.line_key(line) for line in base]
+    keys = [line_key(line) for line in base]
     assert merge(keys, [*ours], [*theirs]) == (None if merged is None else [*merged])
 
 
@@ -119,5 +131,5 @@ def test_merge(base: str, ours: str, theirs: str, merged: str | None) -> None:
     ],
 )
 def test_faults(code: str, fault: str) -> None:
-    assert fault in templates.faults(ast.parse(code), multidb=True)
-    assert not templates.faults(ast.parse("context.run_migrations()"), multidb=True)
+    assert fault in faults(ast.parse(code), multidb=True)
+    assert not faults(ast.parse("context.run_migrations()"), multidb=True)
