@@ -42,8 +42,9 @@ _PRELOAD = (
     "tests.support.forked",
 )
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(list(_PRELOAD))
+#: What processes of tests are made by.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(list(_PRELOAD))
 
 
 @dataclass
@@ -94,7 +95,7 @@ def flask(
     """
     descriptor, name = tempfile.mkstemp(dir=project.path.parent, suffix=".said")
     os.close(descriptor)
-    process = _context.Process(
+    process = CONTEXT.Process(
         target=_run,
         args=(project.path, arguments, project._environment(env), name, before, together),
         daemon=True,
@@ -105,7 +106,7 @@ def flask(
 
 def crowd_of(size: int) -> Barrier:
     """What lets so many processes begin at one moment."""
-    return _context.Barrier(size)
+    return CONTEXT.Barrier(size)
 
 
 def _run(
