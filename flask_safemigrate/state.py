@@ -130,6 +130,11 @@ class History:
         needed = {n for i in chosen for n in self.needs(self.by_id[i])}
         return tuple(i for i in self.by_id if i in chosen and i not in needed)
 
+    def since_fork(self, heads: tuple[str, ...]) -> frozenset[str]:
+        """What only some of several heads have behind them, themselves included."""
+        behind = [self.ancestors((head,)) for head in heads]
+        return frozenset().union(*behind) - frozenset.intersection(*behind)
+
     def descendants(self, id: str) -> frozenset[str]:
         """This revision and all that come after it."""
         seen: set[str] = set()

@@ -119,7 +119,13 @@ def several_heads(state: State) -> Iterator[Found]:
     marks = [_marks(history, head) for head in heads]
     if all(own - frozenset().union(*(m for m in marks if m is not own)) for own in marks):
         return
-    touched = [frozenset(history.by_id[head].tables) for head in heads]
+    forked = history.since_fork(heads)
+    touched = [
+        frozenset(
+            t for id in forked & history.ancestors((head,)) for t in history.by_id[id].tables
+        )
+        for head in heads
+    ]
     shared = sorted(t for t, n in Counter(t for ts in touched for t in ts).items() if n > 1)
     about = ""
     if shared:

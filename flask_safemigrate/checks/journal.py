@@ -12,6 +12,7 @@ from flask_safemigrate.checks.found import (
     named,
     reached,
     things,
+    versions,
 )
 from flask_safemigrate.checks.tracing import changed_since
 from flask_safemigrate.findings import Severity
@@ -72,7 +73,9 @@ def _changed(state: State, database: DatabaseState, row: JournalRow, edit: Edit)
         if missing
         else ""
     )
-    undo = f"git checkout {edit.before} -- {path}" if edit.before else "undo the edit"
+    undo = "undo the edit"
+    if edit.before:
+        undo = f"git checkout {edit.before} -- {versions(state.project)}/{file(path)}"
     return Found(
         f'"{file(path)}" was changed after revision {named(state.history, id)} was applied to '
         f'database "{database.label}" on {row.started[:10]}{by}{"".join(parts)}.{therefore}',

@@ -30,9 +30,24 @@ def _joins(state: State, ids: tuple[str, ...]) -> frozenset[str]:
     return frozenset(parents & state.history.by_id.keys())
 
 
-def _written_anew(state: State, ids: tuple[str, ...] | None) -> bool:
-    """Whether what is lost belongs to a history of its own, and another has taken its place."""
-    return bool(ids and state.history.by_id) and not _joins(state, ids or ())
+def _written_anew(state: State, id: str) -> bool:
+    """Whether what is lost belongs to a history of its own, and another has taken its place.
+
+    A file that was given another id ends the way back: it is part of the new history.
+    """
+    lost, known = state.provenance.lost, state.history.by_id
+    seen: set[str] = set()
+    waiting = [id]
+    while waiting:
+        place = waiting.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        found = lost.get(place)
+        if place in known or found is None or not (found.restorable or found.became):
+            return False
+        waiting.extend(found.parents or ())
+    return bool(known)
 
 
 def _unknown(state: State, database: DatabaseState) -> list[str]:
@@ -86,7 +101,7 @@ def _kind(state: State, database: DatabaseState, lost: Lost) -> str:
     if lost.became and lost.became in state.history.by_id:
         return "rewritten"
     by_git = lost.fate in ("uncommitted", "deleted")
-    if _written_anew(state, ids) or (not ids and by_git and _proof(state, database)):
+    if _written_anew(state, lost.id) or (not ids and by_git and _proof(state, database)):
         return "rewritten"
     if by_git:
         return "gone"
@@ -295,7 +310,7 @@ def ids_rewritten(state: State) -> Iterator[Found]:
             )
             steps = (Step("stamp", rows),)
         elif proof is not None:
-            anew = _written_anew(state, chain(state, row))
+            anew = _written_anew(state, row)
             why = f"its schema equals {proof.place}: the ids were rewritten" + (
                 "" if anew else ", or the file that is gone changed no table"
             )

@@ -13,7 +13,7 @@ from flask_safemigrate.project.headers import read_header
 from flask_safemigrate.provenance import Commit, Origin
 from flask_safemigrate.state import Revision
 
-_FORMAT = "--format=%x01%h%x00%an%x00%as%x00%s"
+_FORMAT = "--format=%x01%H%x00%an%x00%as%x00%s"
 _RAW = ("--raw", "--no-abbrev", "-z", "-M")
 #: Wherever revisions may have lain: folders are moved and renamed.
 _ANYWHERE = ":(top,glob)**/versions/**/*.py"

@@ -229,9 +229,7 @@ def _edited(state: State) -> tuple[str, ...]:
 def _since_fork(state: State, heads: tuple[str, ...]) -> list[str]:
     """Files of the revisions that only some of the heads have behind them."""
     history = state.history
-    behind = [history.ancestors((head,)) for head in heads]
-    if not behind:
+    if not heads:
         return []
-    shared = frozenset.intersection(*behind)
-    paths = [history.by_id[id].path for id in sorted(frozenset().union(*behind) - shared)]
+    paths = [history.by_id[id].path for id in sorted(history.since_fork(heads))]
     return paths if len(paths) <= 20 else [history.by_id[head].path for head in heads]
