@@ -28,6 +28,18 @@ def _silent(progress: Progress) -> None:
     """For whoever calls from Python and does not want to be told."""
 
 
+def _heard(say: Say | None) -> Say:
+    from flask_safemigrate.report.log import waits
+
+    return waits(say or _silent)
+
+
+def _recorded(outcome: Outcome) -> Outcome:
+    from flask_safemigrate.report.log import record
+
+    return record(outcome)
+
+
 class MigrationConfig:
     """What stands in ``app.extensions["migrate"]``, as Flask-Migrate's own object does.
 
@@ -366,9 +378,9 @@ class SafeMigrate:
             snapshot=snapshot,
             lock_wait=lock_wait,
             confirm=confirm,
-            say=say or _silent,
+            say=_heard(say),
         )
-        return safe_upgrade(self._wiring(directory, x_arg), request)
+        return _recorded(safe_upgrade(self._wiring(directory, x_arg), request))
 
     def downgrade(
         self,
@@ -399,9 +411,9 @@ class SafeMigrate:
             snapshot=snapshot,
             lock_wait=lock_wait,
             confirm=confirm,
-            say=say or _silent,
+            say=_heard(say),
         )
-        return safe_upgrade(self._wiring(directory, x_arg), request)
+        return _recorded(safe_upgrade(self._wiring(directory, x_arg), request))
 
     def deploy(
         self,
@@ -438,9 +450,9 @@ class SafeMigrate:
             wait=wait,
             phase=phase,
             confirm=confirm,
-            say=say or _silent,
+            say=_heard(say),
         )
-        return deploy(self._wiring(directory, x_arg), request)
+        return _recorded(deploy(self._wiring(directory, x_arg), request))
 
     def reset(
         self,
@@ -460,9 +472,9 @@ class SafeMigrate:
         from flask_safemigrate.workflows.reset import reset
 
         request = Request(
-            "reset", snapshot=snapshot, lock_wait=lock_wait, confirm=confirm, say=say or _silent
+            "reset", snapshot=snapshot, lock_wait=lock_wait, confirm=confirm, say=_heard(say)
         )
-        return reset(self._wiring(directory, x_arg), request)
+        return _recorded(reset(self._wiring(directory, x_arg), request))
 
     def take_snapshot(
         self, *, bind: str | None = None, why: str = "by hand", say: Say | None = None
@@ -470,7 +482,7 @@ class SafeMigrate:
         """Copy one database, or all where no bind is named."""
         from flask_safemigrate.workflows.snapshots import take
 
-        return take(self._wiring(), bind, why, say or _silent)
+        return _recorded(take(self._wiring(), bind, why, _heard(say)))
 
     def snapshots(
         self, *, bind: str | None = None, verify: bool = False, say: Say | None = None
@@ -501,5 +513,5 @@ class SafeMigrate:
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.snapshots import restore
 
-        request = Request("restore", lock_wait=lock_wait, confirm=confirm, say=say or _silent)
-        return restore(self._wiring(), snapshot, bind, request, into)
+        request = Request("restore", lock_wait=lock_wait, confirm=confirm, say=_heard(say))
+        return _recorded(restore(self._wiring(), snapshot, bind, request, into))
