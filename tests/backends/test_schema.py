@@ -137,3 +137,78 @@ def test_names_of_scratch_databases_tell_their_age(monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     names = [fresh, old, f"{PREFIX}mine", "shop", f"{old}_too"]
     assert stale(names) == [old]
+
+
+CHANGES = {
+    "sqlite": (
+        "ALTER TABLE child ADD COLUMN more INTEGER",
+        "ALTER TABLE child RENAME COLUMN text TO words",
+        "DROP INDEX ix_two",
+        "CREATE UNIQUE INDEX ix_more ON parent (price)",
+        "CREATE INDEX ix_some ON parent (price) WHERE n > 3",
+        "DROP INDEX ix_some",
+        "ALTER TABLE parent DROP COLUMN n",
+        "DROP TRIGGER noted",
+        "ALTER TABLE child RENAME TO children",
+        "DROP TABLE children",
+        "DROP VIEW seen",
+    ),
+    "postgresql": (
+        "ALTER TABLE parent ALTER n TYPE bigint",
+        "ALTER TABLE parent ALTER n SET NOT NULL",
+        "ALTER TABLE parent ALTER n SET DEFAULT 3",
+        "ALTER TABLE parent ALTER name DROP DEFAULT",
+        "ALTER TABLE parent ALTER name TYPE varchar(41)",
+        "ALTER TABLE parent ALTER price TYPE numeric(11, 2)",
+        "ALTER TABLE parent ALTER made TYPE timestamptz",
+        "ALTER TABLE parent ADD COLUMN more integer",
+        "ALTER TABLE parent DROP CONSTRAINT positive",
+        "ALTER TABLE parent ADD CHECK (n > 1)",
+        "ALTER TABLE parent DROP CONSTRAINT parent_name_mood_key",
+        'ALTER TABLE parent ALTER name TYPE varchar(40) COLLATE "C"',
+        "ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey",
+        "ALTER TABLE child DROP CONSTRAINT child_pkey",
+        "ALTER TYPE mood ADD VALUE 'odd'",
+        "DROP INDEX ix_two",
+        "CREATE INDEX ix_more ON parent (lower(name))",
+        "DROP TABLE child",
+        "DROP VIEW seen",
+    ),
+    "mysql": (
+        "ALTER TABLE parent MODIFY n BIGINT",
+        "ALTER TABLE parent MODIFY n INTEGER NOT NULL",
+        "ALTER TABLE parent ALTER n SET DEFAULT 3",
+        "ALTER TABLE parent ALTER name DROP DEFAULT",
+        "ALTER TABLE parent MODIFY name VARCHAR(41) NOT NULL DEFAULT 'nobody'",
+        "ALTER TABLE parent MODIFY mood ENUM('sad', 'glad', 'odd')",
+        "ALTER TABLE parent ADD COLUMN more INTEGER",
+        "ALTER TABLE parent DROP CONSTRAINT positive",
+        "ALTER TABLE parent ADD CHECK (n > 1)",
+        "ALTER TABLE parent DROP INDEX name",
+        "ALTER TABLE child DROP FOREIGN KEY child_ibfk_1",
+        "ALTER TABLE child DROP PRIMARY KEY",
+        "DROP INDEX ix_two ON child",
+        "CREATE INDEX ix_more ON parent (n)",
+        "DROP TABLE child",
+        "DROP VIEW seen",
+    ),
+}
+
+
+def test_every_real_change_is_seen(target: Target) -> None:
+    backend = backend_for(target.engine)
+    dialect = target.engine.dialect.name
+    META.create_all(target.engine)
+    with target.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE VIEW seen AS SELECT id FROM parent")
+        if dialect == "sqlite":
+            connection.exec_driver_sql(
+                "CREATE TRIGGER noted AFTER DELETE ON child BEGIN SELECT 1; END"
+            )
+    before = facts_of(backend.read_schema(target))
+    for change in CHANGES[dialect]:
+        with target.engine.begin() as connection:
+            connection.exec_driver_sql(change)
+        after = facts_of(backend.read_schema(target))
+        assert differences(after.values, before.values, {}), change
+        before = after

@@ -96,17 +96,16 @@ def _retrying(
     session = session_of(connection)
     driver = connection.connection.driver_connection
 
-    def execute(cursor: Any, statement: str, parameters: Any, context: Any = None) -> bool | None:
+    def execute(cursor: Any, statement: str, *rest: Any) -> bool | None:
+        *parameters, context = rest
         # The event is the engine's, and the application may use the engine meanwhile.
         if context is None or context.root_connection.connection.driver_connection is not driver:
             return None
         started = time.monotonic()
         while True:
             try:
-                if parameters:
-                    cursor.execute(statement, parameters)
-                else:
-                    cursor.execute(statement)
+                # Empty ones too: they undo the doubling of percent signs.
+                cursor.execute(statement, *parameters)
             except Exception as error:
                 waited = time.monotonic() - started
                 if error_number(error) != _LOCK_WAIT_TIMEOUT or waited >= options.patience:
