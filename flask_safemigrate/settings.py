@@ -33,7 +33,7 @@ class Settings:
     :param keep_snapshots: how many snapshots of a database are kept.
     :param lock: how processes keep each other out: ``session`` is a lock that ends with its
         connection, ``lease`` a row in ``safemigrate_lock`` that is renewed, ``auto`` the row
-        where session locks do not reach every process (Galera, CockroachDB, a pooler).
+        where session locks do not reach every process (Galera, a pooler).
     :param lock_timeout: seconds that a statement of a migration waits for a table's lock on
         PostgreSQL, MariaDB and MySQL before it makes way and tries again; 0 means no limit.
     :param lock_wait: seconds to wait for another process, 0 means not at all.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import LockTimeout
 from flask_safemigrate.outcome import Progress
 from tests.end_to_end.story import assert_told, tell
+from tests.support import forked
 from tests.support.galera import cluster, missing
+from tests.support.ledger import audit, keep_ledger
 from tests.support.projects import Project, ProjectFactory
 
 # One cluster for all of them.
@@ -39,7 +43,11 @@ def nodes() -> Iterator[list[str]]:
 
 @pytest.fixture
 def urls(nodes: list[str]) -> list[str]:
-    """One database, by the address of each node."""
+    return database(nodes)
+
+
+def database(nodes: list[str]) -> list[str]:
+    """One new database, by the address of each node."""
     name = f"sm_{secrets.token_hex(6)}"
     engine = create_engine(nodes[0])
     with engine.begin() as connection:
@@ -72,6 +80,31 @@ def test_a_session_lock_reaches_one_node_and_a_row_all(urls: list[str]) -> None:
     assert "one of 3 in a Galera cluster" in told[0].text
     for engine in engines:
         engine.dispose()
+
+
+def test_a_session_lock_does_not_hold_a_crowd_together(
+    project: ProjectFactory, nodes: list[str]
+) -> None:
+    """What the other tests prove can fail."""
+    for _ in range(3):
+        urls = database(nodes)
+        projects = [
+            keep_ledger(project, url, config={"SAFEMIGRATE_LOCK": "session"}) for url in urls
+        ]
+        together = forked.crowd_of(CROWD)
+        crowd = [
+            forked.flask(projects[number % len(projects)], "db", "deploy", together=together)
+            for number in range(CROWD)
+        ]
+        codes = [copy.wait() for copy in crowd]
+        try:
+            wrong = audit(urls[0], deploys=CROWD)
+        except SQLAlchemyError as error:
+            wrong = [str(error)]
+        logging.getLogger(__name__).info("exit codes %s; %s", codes, wrong)
+        if any(codes) or wrong:
+            return
+    pytest.fail("nothing broke")
 
 
 def test_deploys_on_all_nodes_of_a_fresh_database(
