@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from flask_safemigrate.checks.found import Found, at_places, file, named, reached, things
+from flask_safemigrate.checks.found import (
+    Found,
+    at_places,
+    file,
+    listed,
+    named,
+    reached,
+    tables,
+    things,
+)
 from flask_safemigrate.checks.tracing import changed_since
 from flask_safemigrate.evidence import Difference, Evidence
 from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import DatabaseState, State
 
+_NEVER_RAN = "what comes between never ran here, or was undone by hand"
 _PLAIN = re.compile(r"[\w$]+(?:, [\w$]+)*")
 
 #: What ``flask db migrate`` sees; the rest of a table a person must write down.
@@ -57,6 +67,10 @@ def wrong_revision(state: State) -> Iterator[Found]:
         place = _elsewhere(evidence)
         if place is None or _is_ahead(state, database, place):
             continue
+        ran = _between(state, database, place)
+        gone = [d for d in evidence.drift if d.kind == "table" and d.here is None]
+        models = state.project.models.get(database.bind, ())
+        strange = [name for name in tables(database) if name not in models]
         says = " and ".join(named(state.history, row) for row in database.version_rows or ())
         what = (
             "but it has none of the history's tables"
@@ -64,21 +78,34 @@ def wrong_revision(state: State) -> Iterator[Found]:
             else f"but its schema is that of {at_places(state.history, place)}"
         )
         stamp = " ".join(place) or "base"
+        by_hand = f"flask db stamp {stamp}"
+        repair: str | None = f"stamps '{stamp}'"
+        instead = ""
+        if ran and gone and strange:
+            # The table may be there under another name: making it anew would hide that.
+            repair = None
+            instead = f"; but if {listed(strange, 3)} is what was {things(gone)}, rename it back"
         yield Found(
             f'Database "{database.label}" says that it is at {says}, {what}'
-            f"{_but(evidence.but)}: {_between(state, database, place)}.",
+            f"{_but(evidence.but)}: {ran or _NEVER_RAN}.",
             database.location,
-            f"flask db doctor --fix (flask db stamp {stamp}), then flask db safe-upgrade"
-            f"{_rows_gone(evidence)}",
+            (f"flask db doctor --fix ({by_hand})" if repair else by_hand)
+            + ", then flask db safe-upgrade"
+            + (
+                f", which makes {things(gone)} again, empty; flask db snapshots may have the rows"
+                if gone
+                else ""
+            )
+            + instead,
             bind=database.bind,
-            repair=f"stamps '{stamp}'",
-            steps=(Step("stamp", place),),
+            repair=repair,
+            steps=(Step("stamp", place),) if repair else (),
             subject=" ".join(place),
         )
 
 
 def _between(state: State, database: DatabaseState, place: tuple[str, ...]) -> str:
-    """What is known of the revisions that the version names and the schema does not have."""
+    """What is known of revisions that the version names and the schema lacks; "" for nothing."""
     history = state.history
     between = history.ancestors(database.version_rows or ()) - history.ancestors(place)
     last = {row.subject: row for row in database.journal if row.kind == "revision"}
@@ -88,18 +115,11 @@ def _between(state: State, database: DatabaseState, place: tuple[str, ...]) -> s
         if row.subject in between and row.direction == "upgrade" and row.finished
     ]
     if not ran:
-        return "what comes between never ran here, or was undone by hand"
+        return ""
     return (
         f"{named(history, ran[-1].subject)} did run here on {ran[-1].finished[:10]}, as the "
         "journal says, and was undone by hand"
     )
-
-
-def _rows_gone(evidence: Evidence) -> str:
-    tables = [d for d in evidence.drift if d.kind == "table" and d.here is None]
-    if not tables:
-        return ""
-    return f", which makes {things(tables)} again, empty; flask db snapshots may have the rows"
 
 
 def _but(differences: Sequence[Difference]) -> str:
@@ -389,8 +409,11 @@ def models_differ(state: State) -> Iterator[Found]:
         evidence = state.evidence.get(database.bind)
         if evidence is None or not evidence.models:
             continue
-        seen = [d for d in evidence.models if _is_seen(d, database.dialect)]
-        told = seen or list(evidence.models)
+        # What follows from an edit of an applied revision is reported with it.
+        edited = changed_since(state, database)
+        differ = [d for d in evidence.models if d.made_by not in edited]
+        seen = [d for d in differ if _is_seen(d, database.dialect)]
+        told = seen or differ
         # Tables that an include_object filter keeps out of the history are meant to differ.
         if {"include_object", "include_name"} & state.project.configure_keywords:
             told = [d for d in told if d.kind != "table"]

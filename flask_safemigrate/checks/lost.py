@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from flask_safemigrate.checks.found import Found, commit, file, listed, reached, versions
+from flask_safemigrate.checks.found import Found, commit, file, listed, reached, tables, versions
 from flask_safemigrate.checks.proof import Proof, proven
 from flask_safemigrate.checks.tracing import (
     by_hand,
@@ -76,9 +76,12 @@ def _lost_rows(state: State) -> Iterator[_Row]:
 
 
 def _proof(state: State, database: DatabaseState) -> Proof | None:
-    """The proof, where it is about the lost revision and not about others beside it."""
-    rows = set(database.version_rows or ())
-    return proven(state, database) if rows == set(_unknown(state, database)) else None
+    """The proof, where what is known beside the lost revision does not speak against it."""
+    proof = proven(state, database)
+    known = set(database.version_rows or ()) - set(_unknown(state, database))
+    if proof is None or not known <= state.history.ancestors(tuple(proof.stamp.split())):
+        return None
+    return proof
 
 
 def _applied_by_us(database: DatabaseState, id: str) -> tuple[str, str] | None:
@@ -170,6 +173,10 @@ def _untraceable(state: State, database: DatabaseState, row: str, lost: Lost) ->
     if needs and seen:
         seen += f"; but it needs {listed(needs)}, of which nobody has the file"
     left = f' Only "{file(lost.bytecode)}" is left of it.' if lost.bytecode and not seen else ""
+    models = set(state.project.models.get(database.bind, ()))
+    others = models and tables(database) and not models & set(tables(database))
+    if others:
+        left += " None of its tables is a model's: it may be another application's."
     return Found(
         f"{_is_at(state, database, row)}{seen}.{left}{'' if seen else looked(state, row)}",
         database.location,
@@ -274,6 +281,8 @@ def on_another_branch(state: State) -> Iterator[Found]:
             id = lost.commit.id if lost.commit else "COMMIT"
             where = f"{commit(lost.commit)}, which no branch holds any more, has"
             hint = f"git checkout {id} -- ':/{lost.path}'"
+            if lost.commit and lost.commit.subject.startswith(("untracked files on", "WIP on")):
+                where, hint = "a stash of git has", f"git stash pop, or {hint}"
         yield Found(
             f"{_is_at(state, database, row)}; {where} it ({name}"
             + (f", {commit(lost.commit)})." if lost.branches else ")."),

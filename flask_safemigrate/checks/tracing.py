@@ -11,6 +11,7 @@ from flask_safemigrate.state import DatabaseState, State
 
 # The width of Alembic's column, where servers cut or refuse what is longer.
 _WIDTH = 32
+_BEGINNING = 6  # characters by which a person names a revision
 
 
 def cut_from(state: State, row: str) -> list[str]:
@@ -22,9 +23,23 @@ def cut_from(state: State, row: str) -> list[str]:
 
 def nearly(state: State, row: str) -> str:
     """The id that a row of a version table misspells, "" for none."""
+    known = state.history.by_id
+    if row in known or (row in state.provenance.lost and state.provenance.lost[row].restorable):
+        return ""
     plain = row.strip().strip("'\"").lower()
-    ids = [id for id in state.history.by_id if id.lower() == plain]
-    return ids[0] if len(ids) == 1 and row not in state.history.by_id else ""
+    same = [id for id in known if id.lower() == plain]
+    # The beginning of an id, or the name of its file.
+    like = [
+        id
+        for id, revision in known.items()
+        if (len(plain) >= _BEGINNING and id.lower().startswith(plain))
+        or (
+            PurePath(revision.path).stem.lower().startswith(plain or " ")
+            and plain.startswith(f"{id.lower()}_")
+        )
+    ]
+    ids = same or like
+    return ids[0] if len(ids) == 1 else ""
 
 
 def chain(state: State, id: str) -> tuple[str, ...] | None:
@@ -65,8 +80,8 @@ def restoring(state: State, ids: tuple[str, ...]) -> tuple[str, tuple[Step, ...]
     """A repair that brings files back, in words and steps."""
     lost = [state.provenance.lost[id] for id in ids]
     sources = dict.fromkeys("git" if one.blob else "the journal" for one in lost)
-    names = [PurePath(one.path).name if one.path else f"revision {one.id}" for one in lost]
-    what = f'"{names[0]}"' if len(names) == 1 else counted(len(names), "file")
+    first = f'"{PurePath(lost[0].path).name}"' if lost[0].path else f"revision '{lost[0].id}'"
+    what = first if len(lost) == 1 else counted(len(lost), "file")
     return f"restores {what} from {' and '.join(sources)}", (Step("restore", ids),)
 
 

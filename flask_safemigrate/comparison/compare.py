@@ -305,6 +305,7 @@ def _models(
         {f: v for f, v in models.values.items() if f.kind in _MODELLED},
         {f: v for f, v in built.items() if f.kind in _MODELLED},
         names,
+        {fact: id for id, changes in replay.changes.items() for fact in changes},
     )
 
 

@@ -107,9 +107,11 @@ class GitPast:
         """By id: the newest change, here and on the way to here, that took it away."""
         if not self.present:
             return {}
+        # Merges come last: what a commit before them did is not theirs.
         changes = [
             *self._changes(["diff", "HEAD", "--diff-filter=DRM"]),
             *self._changes(["log", "HEAD", "--diff-filter=DRM", _FORMAT]),
+            *self._changes(["log", "HEAD", "--merges", "-m", "--diff-filter=D", _FORMAT]),
         ]
         texts = self.texts([blob for c in changes for blob in (c.old, c.new) if blob])
         found: dict[str, Removal] = {}
@@ -131,7 +133,16 @@ class GitPast:
         if not self.present:
             return {}
         changes = self._changes(
-            ["log", "--all", "--reflog", "--not", "HEAD", "--diff-filter=AMR", _FORMAT]
+            [
+                "log",
+                "--all",
+                "--reflog",
+                "--full-history",
+                "--not",
+                "HEAD",
+                "--diff-filter=AMR",
+                _FORMAT,
+            ]
         )
         texts = self.texts([change.new for change in changes if change.new])
         found: dict[str, Removal] = {}
