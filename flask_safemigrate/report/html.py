@@ -51,7 +51,7 @@ def page(outcome: Outcome, root: Path, made: datetime) -> str:
             hint=outcome.hint,
             notes=outcome.notes,
             databases=[_database(d, history, names) for d in outcome.databases],
-            findings=[_finding(f, root) for f in _worst_first(outcome.findings)],
+            findings=_findings(outcome.findings, root),
             repairs=outcome.repairs,
             ignored=_ignored(state),
             version=version("flask-safemigrate"),
@@ -105,6 +105,16 @@ def _counts(outcome: Outcome) -> list[tuple[str, str]]:
     return found or [("good", "No problems found")]
 
 
+def _findings(found: Sequence[Finding], root: Path) -> list[dict[str, Any]]:
+    """Worst first; each code is explained once."""
+    told: set[str] = set()
+    shown = []
+    for finding in _worst_first(found):
+        shown.append({**_finding(finding, root), "again": finding.code in told})
+        told.add(finding.code)
+    return shown
+
+
 def _finding(finding: Finding, root: Path) -> dict[str, Any]:
     check = _CHECKS.get(finding.code)
     return {
@@ -132,8 +142,17 @@ def _database(database: DatabaseState, history: History, names: dict[str, str]) 
         "facts": "" if why else ", ".join(facts(database)),
         "state": state,
         "place": told,
+        "share": _share(database, history),
         "links": [(row, names.get(row)) for row in database.version_rows or ()],
     }
+
+
+def _share(database: DatabaseState, history: History) -> str:
+    """How much of the history is applied, in per cent; "" where that is unknown."""
+    if database.unreachable or not history.by_id:
+        return ""
+    applied = history.ancestors(database.version_rows or ())
+    return f"{100 * len(applied) / len(history.by_id):.1f}"
 
 
 def _ignored(state: State | None) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_safemigrate.report.lanes import BOTTOM, TOP, Row, Stroke, rows, width
+from flask_safemigrate.report.overview import overview
 from flask_safemigrate.report.wording import count
 from flask_safemigrate.state import DatabaseState, History
 
@@ -50,8 +51,12 @@ def picture(
         *([f"{behind:,} pending"] if behind else []),
         *([f"{len(missing)} without a file"] if missing else []),
     ]
+    behind_ids = {id for id, labels in pending.items() if labels}
     return {
         "rows": told,
+        "overview": overview(drawn, history, read, behind_ids, names, _COLORS),
+        # One database needs no column of its own: its pending revisions say so.
+        "columns": [d.bind or d.name for d in read] if len(read) > 1 else [],
         "summary": ", ".join(parts),
         "missing": bool(missing),
         "depends": any(s.kind == "depends" for row in drawn for s in row.strokes),
@@ -78,9 +83,9 @@ def _row(
         pills.append(("error", "no file has it"))
     if row.id in history.heads:
         pills.append(("head", "head"))
-    if left:
-        everywhere = len(left) == len(databases)
-        pills.append(("pending", "pending" if everywhere else f"pending in {', '.join(left)}"))
+    everywhere = len(left) == len(databases)
+    if left and everywhere:
+        pills.append(("pending", "pending"))
     if revision and revision.labels:
         pills += [("label", label) for label in revision.labels]
     if any(stroke.kind == "circle" for stroke in row.strokes):
@@ -95,11 +100,16 @@ def _row(
         "node_at": _LEFT + row.lane * step + step / 2 - 9,
         "strokes": [_stroke(s, row, pending, step) for s in row.strokes],
         "here": here,
+        "applied": [(d.bind or d.name) not in left for d in databases]
+        if revision and len(databases) > 1
+        else [],
         "pending": bool(left),
         "missing": revision is None,
         "merge": len(parents) > 1,
         "pills": pills,
-        "spoken": _spoken(row, history),
+        "spoken": "; ".join(
+            filter(None, ["" if everywhere else _behind(left), _spoken(row, history)])
+        ),
         "tip": _tip(row, history),
     }
 
@@ -119,6 +129,10 @@ def _stroke(
     color = (stroke.start if stroke.start_at == TOP else stroke.end) % _COLORS
     kind = stroke.kind + (" ahead" if pending.get(stroke.child) else "")
     return color, kind, way
+
+
+def _behind(labels: Sequence[str]) -> str:
+    return f"pending in {', '.join(labels)}" if labels else ""
 
 
 def _spoken(row: Row, history: History) -> str:
