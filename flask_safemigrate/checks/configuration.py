@@ -62,7 +62,7 @@ def database_url_unusable(state: State) -> Iterator[Found]:
         Build URLs with ``sqlalchemy.engine.URL.create``, which escapes by itself.
     """
     for message in _config(state, "url"):
-        hint = "escape special characters in the password with urllib.parse.quote_plus(password)"
+        hint = "write @ in the password as %40, or urllib.parse.quote_plus(password)"
         if "postgres:" in message or "'postgres'" in message:
             hint = "write postgresql:// instead of postgres://"
         yield Found(message, state.project.app, hint)

@@ -99,11 +99,9 @@ def _told(error: BaseException) -> tuple[str, str]:
     if isinstance(error, NoSuchModuleError):
         return _no_dialect(error)
     if _in_address_parser(error):
-        return (
-            "SQLALCHEMY_DATABASE_URI is not an address that SQLAlchemy can read.",
-            "sqlite:///app.db or postgresql://user:password@host:5432/name; in a password write "
-            "@ as %40, : as %3A, / as %2F",
-        )
+        return _no_url(error)
+    if "Invalid SQLite URL" in str(error):
+        return "the URL of the SQLite database has too few slashes.", "sqlite:///app.db"
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _no_module(error.name)
     if isinstance(error, SyntaxError):
@@ -148,6 +146,38 @@ def _no_module(name: str) -> tuple[str, str]:
     return (
         f'module "{name}" is not installed here.',
         f"activate the environment of the application, or `pip install {top}`",
+    )
+
+
+def _no_url(error: BaseException) -> tuple[str, str]:
+    """Say what is wrong with a URL and print none of it, as it may hold a password."""
+    from sqlalchemy.exc import ArgumentError
+
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    written = frames[-1].f_locals.get("name", "")
+    text = written if isinstance(written, str) else ""
+    name = "SQLALCHEMY_DATABASE_URI"
+    if not text and isinstance(error, ArgumentError):
+        return (
+            f"{name} is empty; the variable that it comes from is set to nothing.",
+            "sqlite:///app.db or postgresql://user:password@host:5432/name",
+        )
+    if text[:1] in ("'", '"'):
+        return (
+            f"{name} begins with a quote, which belongs to the shell and not to the value.",
+            "DATABASE_URL=postgresql://user:password@host:5432/name",
+        )
+    if text.startswith(("$", "%", "{", "<")):
+        return f"{name} is a placeholder that nothing has filled in.", "echo $DATABASE_URL"
+    if isinstance(error, ValueError):
+        return (
+            f"the port in {name} is no number.",
+            "postgresql://user:password@host:5432/name; in a password write / as %2F, : as %3A",
+        )
+    return (
+        f"{name} is not an address that SQLAlchemy can read.",
+        "sqlite:///app.db or postgresql://user:password@host:5432/name; in a password write "
+        "@ as %40, : as %3A, / as %2F",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ADDRESS = re.compile(r"(?P<head>\b[A-Za-z][\w+.-]*://[^\s/:@'\"]*):(?P<password>[^\s/]*)@")
+_ADDRESS = re.compile(r"(?P<head>\b[A-Za-z][\w+.-]*://[^\s/:@'\"]*):(?P<password>(?!\d+/)\S*)@")
 
 
 def without_passwords(text: str) -> str:

@@ -141,7 +141,11 @@ def _of_application(
         url_has=_url_has(default),
         arguments=frozenset(migrate.configure_args),
         debug=bool(app.debug),
-        hosts=tuple((key or "", e.url.host) for key, e in engines.items() if e.url.host),
+        hosts=tuple(
+            (key or "", e.url.host)
+            for key, e in engines.items()
+            if e.url.host and "@" not in e.url.host
+        ),
         other_files={
             d.bind: files for d in state.databases if (files := _other_files(d, app, engines))
         },

@@ -125,11 +125,20 @@ class Wiring:
                 )
             )
         for key, engine in self._engines.items():
+            of = f"Bind '{key}': " if key is not None else ""
+            if _misread(engine):
+                problems.append(
+                    (
+                        "url",
+                        f"{of}The password in the URL of the database holds an @ that is not "
+                        "escaped, so that a part of it is taken for the host.",
+                    )
+                )
+                continue
             try:
                 backend_for(engine)
             except Refused as reason:
                 kind = "async" if engine.dialect.is_async else "dialect"
-                of = f"Bind '{key}': " if key is not None else ""
                 problems.append((kind, of + reason.message))
         return tuple(problems)
 
@@ -143,7 +152,7 @@ class Wiring:
         binds = self.app.config.get("SQLALCHEMY_BINDS") or {}
         found = {}
         for key, engine in self._engines.items():
-            if engine.dialect.is_async or not is_served(engine):
+            if engine.dialect.is_async or not is_served(engine) or _misread(engine):
                 continue
             written = (
                 self.app.config.get("SQLALCHEMY_DATABASE_URI") if key is None else binds.get(key)
@@ -636,6 +645,11 @@ def _when(snapshot: Snapshot) -> datetime:
 def _count(connection: Connection, table: str) -> int:
     name = connection.dialect.identifier_preparer.quote(table)
     return int(connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() or 0)
+
+
+def _misread(engine: sa.Engine) -> bool:
+    """Whether a part of the password was taken for the host, which nothing may print then."""
+    return "@" in (engine.url.host or "")
 
 
 def _relative_path(written: object) -> str:

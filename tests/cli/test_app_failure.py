@@ -74,7 +74,11 @@ CASES = [
     (uri('"oracel://u:s3cret@h/db"'), 'knows no database "oracel"', "sqlite://"),
     (uri('"postgresql+nope://u:s3cret@h/db"'), 'no database "postgresql+nope"', "sqlite://"),
     (uri('"u:s3cret@h/db"'), "is not an address that SQLAlchemy can read", "%40"),
-    (uri('"postgresql://u:s3cret:x@h:s3cret/db"'), "is not an address", "%40"),
+    (uri('"postgresql://u:s3cret:x@h:s3cret/db"'), "is no number", "%2F"),
+    (uri('""'), "is empty", "sqlite:///"),
+    (uri("\"'sqlite:///x.db'\""), "begins with a quote", ""),
+    (uri('"$DATABASE_URL"'), "a placeholder", "echo"),
+    (uri('"sqlite://x.db"'), "too few slashes", "sqlite:///app.db"),
     (
         "import MySQLdb",
         'the database driver "MySQLdb" is not installed',

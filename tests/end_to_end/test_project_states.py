@@ -322,6 +322,19 @@ def test_production_in_a_debug_shell(
     assert "it says 'prod'" in found(p)["SM129"]["message"]
 
 
+@pytest.mark.parametrize("command", ["doctor", "status", "safe-upgrade", "deploy"])
+def test_no_part_of_a_password_is_printed(command: str, project: ProjectFactory) -> None:
+    p = project(url="postgresql+psycopg://me:first@second@127.0.0.1:1/shop", models=MODELS)
+    p.revision("a1", TABLE, "op.drop_table('item')")
+    for form in ("text", "json"):
+        done = p.invoke("db", command, "--format", form)
+        assert done.exit_code == 3, done.output
+        assert "SM102" in done.output
+        assert "holds an @ that is not escaped" in done.output.replace("\n      ", " ")
+        assert "first" not in done.output.replace("--first", "")
+        assert "second" not in done.output.replace('"seconds"', "")
+
+
 def test_revisions_that_git_ignores(project: ProjectFactory) -> None:
     p = shop(project)
     subprocess.run(["git", "init", "-q"], cwd=p.path, check=True)
