@@ -2,6 +2,8 @@
 
     python -m bench.survival kills  [--on sqlite,postgresql,mysql] [--count 500]
     python -m bench.survival crowds [--on ...] [--rounds 10] [--size 8]
+    python -m bench.survival faults
+    python -m bench.survival readers [--seconds 15]
 
 Both tools run the same ten revisions, which mix changes of the schema, inserts and updates, and in
 which each writes its name into a table, so that what ran twice or not at all shows. Every run is a
@@ -17,61 +19,25 @@ import random
 import signal
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from sqlalchemy.exc import SQLAlchemyError
-
+from bench import faults, readers
+from bench.harness import (
+    OURS,
+    SECONDS,
+    TOOLS,
+    audit_quietly,
+    beside,
+    changed,
+    project,
+    run,
+    to_the_middle,
+)
 from tests.support import forked
 from tests.support.kept import Kept
-from tests.support.ledger import MIDDLE, audit, content, keep_ledger
-from tests.support.projects import Project, ProjectFactory
-from tests.support.servers import Databases, Server, find_server
-
-#: What each tool is called with.
-OURS = "flask db deploy"
-TOOLS = {"flask db upgrade": ("db", "upgrade"), OURS: ("db", "deploy")}
-_SECONDS = 240.0
-
-
-@contextlib.contextmanager
-def project(tool: str, dialect: str) -> Iterator[Project]:
-    """A project on an empty database of its own."""
-
-    def require(name: str) -> Server:
-        server = find_server(name)
-        if not server.reachable:
-            raise SystemExit(f"no {name} server (set {server.variable}): {server.problem}")
-        return server
-
-    databases = Databases(require)
-    with tempfile.TemporaryDirectory() as folder:
-        factory = ProjectFactory(Path(folder))
-        url = None if dialect == "sqlite" else databases.create(dialect)
-        try:
-            yield keep_ledger(factory, url, safe=tool == OURS)
-        finally:
-            factory.close()
-            databases.close()
-
-
-def run(p: Project, tool: str, *more: str) -> forked.Copy:
-    """Run a tool to its end."""
-    copy = forked.flask(p, *TOOLS[tool], *more)
-    copy.wait(_SECONDS)
-    return copy
-
-
-def to_the_middle(p: Project) -> None:
-    """Bring a database to the revision where the rounds begin, by plain Flask-Migrate."""
-    copy = forked.flask(p, "db", "upgrade", MIDDLE)
-    if copy.wait(_SECONDS):
-        raise SystemExit(copy.said)
+from tests.support.ledger import content
+from tests.support.projects import Project
 
 
 def kills(tool: str, dialect: str, count: int) -> Counter[str]:
@@ -119,24 +85,6 @@ def how_long(p: Project, tool: str, kept: Kept) -> float:
     return statistics.median(took)
 
 
-def changed(p: Project, before: object) -> bool:
-    """Whether a database is not what it was, or does not answer."""
-    try:
-        return content(p.url) != before
-    except SQLAlchemyError:
-        return True
-
-
-def audit_quietly(p: Project, tool: str, deploys: int = 1) -> list[str]:
-    """What is wrong, also where the database does not even answer."""
-    try:
-        wrong = audit(p.url, deploys=deploys if tool == OURS else None)
-    except SQLAlchemyError as error:
-        return [str(error)]
-    # A kill between a hook and the record of it lets the hook run again.
-    return wrong if deploys > 1 else [each for each in wrong if not each.startswith("hook ")]
-
-
 def crowds(tool: str, dialect: str, rounds: int, size: int) -> Counter[str]:
     """Start a crowd at once, on an empty database and in the middle of the history."""
     seen: Counter[str] = Counter()
@@ -155,7 +103,7 @@ def crowd_once(p: Project, tool: str, size: int, seen: Counter[str]) -> None:
     together = forked.crowd_of(size)
     more = ("--lock-wait", "200") if tool == OURS else ()
     crowd = [forked.flask(p, *TOOLS[tool], *more, together=together) for _ in range(size)]
-    codes = [copy.wait(_SECONDS) for copy in crowd]
+    codes = [copy.wait(SECONDS) for copy in crowd]
     wrong = audit_quietly(p, tool, size)
     seen["processes"] += size
     seen["exit 0"] += codes.count(0)
@@ -167,22 +115,21 @@ def crowd_once(p: Project, tool: str, size: int, seen: Counter[str]) -> None:
         print(wrong, *(copy.said for copy in crowd if copy.code), file=sys.stderr)
 
 
-def beside(title: str, found: dict[str, Counter[str]]) -> None:
-    """Print the counts of both tools side by side."""
-    print(f"\n{title}\n{'':28}" + "".join(f"{tool:>20}" for tool in found))
-    for row in dict.fromkeys(key for counts in found.values() for key in counts):
-        print(f"{row:28}" + "".join(f"{counts[row]:>20}" for counts in found.values()))
-    sys.stdout.flush()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["kills", "crowds"])
+    parser.add_argument("what", choices=["kills", "crowds", "faults", "readers"])
     parser.add_argument("--on", default="sqlite,postgresql,mysql")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--size", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=15)
     given = parser.parse_args()
+    if given.what == "faults":
+        faults.show()
+        return
+    if given.what == "readers":
+        readers.show(given.seconds)
+        return
     for dialect in given.on.split(","):
         if given.what == "kills":
             title = f"{dialect}: killed at {given.count} random moments, then run once more"
