@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.old_templates import OLD, old_env
+from tests.support.old_templates import old_env
 from tests.support.projects import Project, ProjectFactory
 
 TABLE = "op.create_table('item', sa.Column('id', sa.Integer, primary_key=True))"
@@ -48,7 +48,7 @@ def old_ini(p: Project) -> None:
     path.write_text(text)
 
 
-@pytest.mark.parametrize("release", OLD)
+@pytest.mark.parametrize("release", ["4.0.4", "3.0.0", "2.4.0"])
 def test_an_old_env_is_replaced(release: str, project: ProjectFactory) -> None:
     p = shop(project)
     env = p.path / "migrations" / "env.py"
@@ -379,36 +379,43 @@ def test_offline_asks_no_database(project: ProjectFactory) -> None:
 
 BROKEN = [
     (
+        "db",
         lambda s: (
             s.replace("'SQLALCHEMY_DATABASE_URI': 'sqlite", "'OTHER': 'sqlite")
             + '\nimport os\napp.config["SQLALCHEMY_DATABASE_URI"] = os.environ.get("SHOP_DB")\n'
         ),
         ("(app.py:17)", "environment variable SHOP_DB", "export SHOP_DB="),
     ),
-    (lambda s: f"import nosuchmodule\n{s}", ("(app.py:1)", 'module "nosuchmodule"')),
-    (lambda s: f"{s}\nx = (\n", ("was never closed",)),
-    (lambda s: f"{s}\nraise ValueError('postgresql://u:s3cret@h/d')", ("ValueError", "u:***@h")),
+    (
+        "safemigrate",
+        lambda s: f"import nosuchmodule\n{s}",
+        ("(app.py:1)", 'module "nosuchmodule"'),
+    ),
+    ("db", lambda s: f"{s}\nx = (\n", ("was never closed",)),
+    (
+        "db",
+        lambda s: f"{s}\nraise ValueError('postgresql://u:s3cret@h/d')",
+        ("ValueError", "u:***@h"),
+    ),
 ]
 
 
-@pytest.mark.parametrize(("change", "parts"), BROKEN)
+@pytest.mark.parametrize(("group", "change", "parts"), BROKEN)
 def test_the_application_does_not_load(
-    change: Callable[[str], str], parts: tuple[str, ...], project: ProjectFactory
+    group: str, change: Callable[[str], str], parts: tuple[str, ...], project: ProjectFactory
 ) -> None:
     p = shop(project)
     source = (p.path / "app.py").read_text()
     (p.path / "app.py").write_text(change(source))
     (p.path / "migrations" / "env.py").write_text(old_env("4.0.3"))
-    for group in ("db", "safemigrate"):
-        done = p.flask(group, "doctor", env={"COLUMNS": "300"})
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert "SM132 error" in done.stdout
-        assert all(part in done.stdout for part in parts), done.stdout
-        # What needs no application is looked at all the same.
-        assert "SM119" in done.stdout
-        assert "s3cret" not in done.stdout + done.stderr
-        assert "Traceback" not in done.stdout + done.stderr
-    (p.path / "app.py").write_text(source)
+    done = p.flask(group, "doctor", env={"COLUMNS": "300"})
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "SM132 error" in done.stdout
+    assert all(part in done.stdout for part in parts), done.stdout
+    # What needs no application is looked at all the same.
+    assert "SM119" in done.stdout
+    assert "s3cret" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_without_an_application_files_are_repaired(project: ProjectFactory) -> None:
