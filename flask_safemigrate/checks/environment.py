@@ -225,12 +225,12 @@ def _told(about: list[str]) -> str:
 
 
 def package_shadowed(state: State) -> Iterator[Found]:
-    """A module of the project has the name of a package that migrations need.
+    """A module of the project has the name of one that migrations need.
 
     Cause
         Python looks into the project's folder before it looks into the installed packages, so
         ``import alembic`` finds the project's file. What fails then depends on which is imported
-        first.
+        first. Python's own modules are hidden as well.
     Example
         ``alembic.py`` or ``alembic/__init__.py`` beside ``app.py``: ``cannot import name 'op'
         from 'alembic'``.
@@ -243,11 +243,11 @@ def package_shadowed(state: State) -> Iterator[Found]:
         path = PurePath(shadow.path)
         shown = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
         yield Found(
-            f'"{shown}" has the name of the package {shadow.name}'
+            f'"{shown}" has the name of the module {shadow.name}'
             + (
                 " and was imported in its place."
                 if shadow.used
-                else ", which env.py, the revisions or a library may get in its place."
+                else ", which env.py, a revision or a library may get in its place."
             ),
             shadow.path,
             f"give it another name, such as {shown.split('.')[0].rstrip('/')}_own",

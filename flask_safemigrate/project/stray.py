@@ -14,16 +14,10 @@ _COPY = re.compile(
     r"(\.(bak|orig|rej|old|save|tmp|swp|swo|pyc|txt|disabled|BACKUP.*|LOCAL.*|REMOTE.*|BASE.*)|~"
     r"|\.py[_.-].+)$"
 )
-#: What env.py, the revisions and our commands import.
-_NEEDED = (
-    "alembic",
-    "flask",
-    "flask_migrate",
-    "flask_sqlalchemy",
-    "sqlalchemy",
-    "mako",
-    "logging",
-)
+_PACKAGES = ("alembic", "flask", "flask_migrate", "flask_sqlalchemy", "mako", "sqlalchemy")
+#: What env.py, the revisions and the libraries import; people's own scripts are often called
+#: like the few modules that are left out, which no library needs.
+_NEEDED = {*_PACKAGES, *sys.stdlib_module_names} - {"antigravity", "cmd", "code", "test", "this"}
 
 
 def stray_files(folders: Iterable[Path]) -> tuple[str, ...]:
@@ -59,9 +53,10 @@ def shadows(root: Path) -> tuple[Shadow, ...]:
     for place in inside:
         if "site-packages" in place.parts:
             continue
-        for name in _NEEDED:
-            for path in (place / f"{name}.py", place / name / "__init__.py"):
-                if path.is_file():
-                    loaded = getattr(sys.modules.get(name), "__file__", None)
-                    found.append(Shadow(name, str(path), loaded == str(path)))
+        for entry in sorted(os.listdir(place)) if place.is_dir() else ():
+            name, ending = os.path.splitext(entry)
+            path = place / entry if ending == ".py" else place / entry / "__init__.py"
+            if name in _NEEDED and ending in ("", ".py") and path.is_file():
+                loaded = getattr(sys.modules.get(name), "__file__", None)
+                found.append(Shadow(name, str(path), loaded == str(path)))
     return tuple(found)

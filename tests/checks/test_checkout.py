@@ -120,7 +120,7 @@ FINDS = [
     (
         "SM126",
         shown(shadows=(Shadow("alembic", "/shop/alembic.py"),)),
-        ['"alembic.py" has the name of the package alembic', "another name"],
+        ['"alembic.py" has the name of the module alembic', "another name"],
     ),
     (
         "SM126",

@@ -193,7 +193,7 @@ STATES = [
     (
         "SM126",
         lambda p: write(p, "alembic/__init__.py", ""),
-        ('"alembic/" has the name of the package alembic',),
+        ('"alembic/" has the name of the module alembic',),
         lambda p: shutil.rmtree(p.path / "alembic"),
     ),
     (

@@ -132,10 +132,11 @@ def test_shadows(tmp_path: Path) -> None:
     for name in ("alembic", "flask_migrate"):
         (tmp_path / name).mkdir()
     (tmp_path / "flask_migrate" / "__init__.py").write_text("")
-    (tmp_path / "logging.py").write_text("")
+    for name in ("logging.py", "html.py", "test.py", "config.py", "email.txt"):
+        (tmp_path / name).write_text("")
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations" / "flask.py").write_text("")
     found = shadows(tmp_path)
     # A folder without __init__.py gives way to an installed package.
-    assert {each.name for each in found} == {"flask_migrate", "logging"}
+    assert {each.name for each in found} == {"flask_migrate", "html", "logging"}
     assert not any(each.used for each in found)
