@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,8 @@ def test_nothing_is_lost(tmp_path: Path, name: str, schema_edits: bool) -> None:
 def test_a_view_that_cannot_be_kept_refuses_the_rename(
     tmp_path: Path, view: str, says: str
 ) -> None:
+    if view.startswith("WITH") and sqlite3.sqlite_version_info < (3, 36):
+        pytest.skip("SQLite renames under it")
     path = tmp_path / "app.db"
     seed(path, TABLE + f"CREATE VIEW w AS {view}; CREATE VIEW v AS SELECT id, w.n FROM w;")
     before = dump(path)

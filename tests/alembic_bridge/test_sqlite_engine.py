@@ -476,7 +476,7 @@ def test_dropping_a_column_that_others_need_is_refused(path: Path) -> None:
     )
     refuses(path, "op.drop_column('t', 'junk')", match='view "v" uses column "t"."junk"')
     refuses(path, "op.drop_column('t', 'num')", match='"x" uses column "t"."num"')
-    refuses(path, "op.drop_column('t', 'name')", match='trigger "tr" uses')
+    refuses(path, "op.drop_column('t', 'name')", match='trigger "tr"')
     refuses(path, "op.drop_column('g', 'a')", match='computed from the column: "a"')
     refuses(
         path,
@@ -485,6 +485,7 @@ def test_dropping_a_column_that_others_need_is_refused(path: Path) -> None:
     )
 
 
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 37), reason="no STRICT tables")
 def test_strict_tables_refuse_what_does_not_fit(path: Path) -> None:
     seed(
         path,
@@ -660,7 +661,10 @@ def test_a_default_given_and_changed_in_one_go(path: Path) -> None:
     [
         ("b.add_column(sa.Column('x', sa.Integer))", "native"),
         ("b.alter_column('num', new_column_name='n')", "native"),
-        ("b.drop_column('junk')", "native"),
+        (
+            "b.drop_column('junk')",
+            "native" if sqlite3.sqlite_version_info >= (3, 35) else "rebuild",
+        ),
         ("b.create_index('ix', ['num'])", "native"),
         ("b.alter_column('name', type_=sa.String(99))", "schema edit"),
         (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -432,3 +433,11 @@ def test_explain_a_full_disk(tmp_path: Path) -> None:
     assert reason.hint.startswith("df -h ")
     reason = explain(OSError(28, "No space left on device"), target)
     assert "the disk is full" in reason.message
+
+
+def test_a_library_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[read.__module__], "OLDEST", (99, 1))
+    why = read(target_of(make(tmp_path / "app.db"))).unreachable
+    assert why is not None
+    assert why.kind == "too old"
+    assert f"is version {sqlite3.sqlite_version}; 99.1 is the oldest" in why.message

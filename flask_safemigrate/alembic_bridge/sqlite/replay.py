@@ -227,9 +227,13 @@ class Replay:
             self.steps.append(step)
 
 
+#: Modules of the sqlite3 kind.
+_DRIVERS = ("sqlite3", "pysqlite", "sqlcipher", "pysqlcipher", "sqlean")
+
+
 def _is_database_error(error: Exception) -> bool:
     return any(
-        base.__name__ in ("Error", "DatabaseError") and "sqlite" in base.__module__.lower()
+        base.__name__ == "Error" and base.__module__.lower().startswith(_DRIVERS)
         for base in type(error).__mro__
     )
 

@@ -11,6 +11,9 @@ from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.sqlite import errors, files
 from flask_safemigrate.state import DatabaseState, Table, Unreachable
 
+#: Older ones lose their way in tables that are renamed, and in schemas that are edited.
+OLDEST = (3, 34)
+
 _LEFTOVER = "_alembic_tmp_"
 
 
@@ -32,15 +35,18 @@ def read(target: Target) -> DatabaseState:
         version_table=target.version_table,
         configured=target.configured,
     )
+    too_old = _too_old(driver)
     try:
         file = files.find(target)
         if file is None:
+            if too_old is not None:
+                return replace(state, unreachable=too_old)
             with files.in_memory(target) as connection:
                 return _read_content(connection, state)
     except driver.Error as error:
         return replace(state, unreachable=errors.explain(error, target))
     state = replace(state, location=str(file.path), name=file.path.name)
-    problem = errors.inspect(file)
+    problem = too_old or errors.inspect(file)
     if problem is not None:
         exists = not problem.kind.startswith("missing f")
         return replace(state, exists=exists, unreachable=problem)
@@ -54,6 +60,19 @@ def read(target: Target) -> DatabaseState:
             return _read_content(connection, state)
     except (driver.Error, OSError) as error:
         return replace(state, unreachable=errors.of_file(error, file))
+
+
+def _too_old(driver: Any) -> Unreachable | None:
+    if tuple(driver.sqlite_version_info) >= OLDEST:
+        return None
+    wanted = ".".join(map(str, OLDEST))
+    return Unreachable(
+        "too old",
+        f"The SQLite library of this Python is version {driver.sqlite_version}; {wanted} is the"
+        " oldest that is served.",
+        "use a Python that comes with a newer one, or pip install pysqlite3 and give the engine"
+        ' its module: SQLALCHEMY_ENGINE_OPTIONS = {"module": pysqlite3}',
+    )
 
 
 def _count(connection: Any, table: str) -> int:
