@@ -218,7 +218,7 @@ CATALOGUE: tuple[Check, ...] = (
         "applied-file-changed",
         WARNING,
         journal.applied_file_changed,
-        unless=("SM206", "SM207", "SM208", "SM210"),
+        unless=(*_BAD_FILES, "SM206", "SM207", "SM208", "SM210"),
     ),
     Check("SM308", "journal-unfinished", WARNING, journal.journal_unfinished),
     Check("SM309", "version-cut-off", ERROR, version_table.version_cut_off, ALL),

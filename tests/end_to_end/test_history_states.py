@@ -569,15 +569,31 @@ def file_of(p: Project, id: str) -> str:
     return next(Path(path).name for path in listed if id in path)
 
 
+def test_an_adoption_whose_upgrade_fails_leaves_no_stamp(project: ProjectFactory) -> None:
+    p = grown(project)
+    made_by_create_all(p)
+    # It fails on rows only, so that the replay goes through.
+    boom = "if op.get_bind().exec_driver_sql('SELECT count(*) FROM owner').scalar():\n    1 / 0"
+    p.revision(D, boom)
+    exit_code, findings, document = examined(p, "--fix", "--yes")
+    assert (exit_code, errors(findings), document["repairs"]) == (3, {"SM302"}, [])
+    assert "SM302 was not repaired: Revision '5c1e7a9038d4' failed" in document["notes"][0]
+    assert p.rows("SELECT name FROM sqlite_master WHERE name = 'alembic_version'") == []
+    assert p.rows("SELECT count(*) FROM owner") == [(2,)]
+
+
 def test_a_repair_that_does_harm_is_taken_back(project: ProjectFactory) -> None:
     p = grown(project)
-    # The docstring lies: with what it says, the circle would be another one.
-    rewrite(file(p, A), "down_revision = None", f"down_revision = '{C}'")
-    rewrite(file(p, A), "Revises: ", "Revises: gone")
-    before = file(p, A).read_bytes()
-    exit_code, findings, _ = examined(p, "--fix", "--yes")
-    assert (exit_code, "SM208" in findings) == (3, True)
-    assert file(p, A).read_bytes() == before
+    rewrite(file(p, C), "branch_labels = None", "branch_labels = ('pets',)")
+    copied_and_changed(p)
+    before = {path.name: path.read_bytes() for path in p.versions.glob("*.py")}
+    # As a revision of its own the copy would have the label of another.
+    exit_code, findings, document = examined(p, "--fix", "--yes")
+    assert (exit_code, errors(findings), document["repairs"]) == (3, {"SM210"}, [])
+    (note,) = document["notes"]
+    assert note.startswith("SM210 was not repaired: the repair brought SM211")
+    assert note.endswith("and was taken back.")
+    assert {path.name: path.read_bytes() for path in p.versions.glob("*.py")} == before
 
 
 def test_nothing_happens_without_a_yes(project: ProjectFactory) -> None:
