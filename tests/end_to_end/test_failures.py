@@ -155,6 +155,31 @@ def test_another_connection_is_in_the_way(started: Project, theirs: str, state: 
     assert p.invoke("db", "safe-upgrade", "--yes", app=app).exit_code == 0
 
 
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not tell")
+@pytest.mark.parametrize("theirs", ["BEGIN IMMEDIATE", "BEGIN; SELECT * FROM t"])
+def test_the_process_that_is_in_the_way_is_named(started: Project, theirs: str) -> None:
+    p = started
+    p.revision("a2", "op.create_table('u', sa.Column('id', sa.Integer))")
+    program = (
+        "import sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "for statement in sys.argv[2].split('; '): c.execute(statement).fetchall()\n"
+        "print('has it', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(p.database), theirs],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"has it\n"
+        done = p.invoke("db", "safe-upgrade", "--yes", "--lock-wait", "0.5")
+        other.communicate()
+    assert done.exit_code == 4, done.output
+    assert f"(pid {other.pid})" in " ".join(done.output.split())
+
+
 def test_an_environment_that_fails_after_the_commit(started: Project) -> None:
     """The truth then is that the upgrade is done."""
     p = started

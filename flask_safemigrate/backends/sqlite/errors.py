@@ -92,7 +92,7 @@ def damaged(path: Path, detail: str) -> Unreachable:
 
 def locked(path: Path) -> Unreachable:
     """Another connection holds the file."""
-    who = holders.writers_of(path)
+    who = holders.writers_of(path) or holders.readers_of(path)
     by = f" by {', '.join(who)}" if who else " by another process"
     return Unreachable(
         "locked",

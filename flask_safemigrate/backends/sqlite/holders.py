@@ -16,6 +16,17 @@ def writers_of(path: Path) -> tuple[str, ...]:
     return tuple(_describe(pid) for pid in pids if pid != os.getpid())
 
 
+def readers_of(path: Path) -> tuple[str, ...]:
+    """Name the other processes that read a database which has no log, and so keep it from COMMIT.
+
+    With a log everybody who has the file open holds that lock, and keeps nobody from anything.
+    """
+    if path.with_name(path.name + "-shm").exists():
+        return ()
+    pids = _lockers(path, ("READ",)) or ()
+    return tuple(_describe(pid) for pid in pids if pid != os.getpid())
+
+
 def in_use(path: Path) -> bool:
     """Whether anybody, this process too, has a database in WAL mode open; yes where unknown.
 
