@@ -66,7 +66,7 @@ def _width(stream: TextIO, isatty: bool, environ: Mapping[str, str]) -> int:
 def render(blocks: Iterable[RenderableType], *, width: int = _USUAL, color: bool = False) -> str:
     """Return blocks as text; lines of :class:`rich.text.Text` are never broken."""
     blocks = list(blocks)
-    if not color and all(isinstance(block, Text) for block in blocks):
+    if not color and blocks and all(isinstance(block, Text) for block in blocks):
         # A log of thousands of lines shall not wait for a console that has nothing to add.
         plain = "\n".join(block.plain for block in blocks if isinstance(block, Text))
         return "".join(f"{line.expandtabs().rstrip()}\n" for line in plain.split("\n"))
