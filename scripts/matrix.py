@@ -2,6 +2,7 @@
 
     python scripts/matrix.py            every Python found, every end
     python scripts/matrix.py --ends     oldest Python, lowest versions; newest Python, newest ones
+    python scripts/matrix.py --sqlites  what touches SQLite, with an old SQLite and the newest one
     python scripts/matrix.py --short    without what no dependency can change, and what lasts long
     python scripts/matrix.py --parallel two at a time
     python scripts/matrix.py -- -k cli  what stands after -- goes to pytest
@@ -39,6 +40,19 @@ SHORT = (
     "--ignore=tests/alembic_bridge/test_replay.py",
 )
 ENDS = ("lowest", "sqlalchemy-2.0", "newest")
+# Wheels that bring an SQLite of their own, under the name of the standard library's module.
+SQLITES = {"sqlite-3.39": "pysqlite3-binary==0.4.7.post8", "sqlite-newest": "pysqlite3>=0.6.1"}
+SQLITE_TESTS = (
+    "tests/alembic_bridge",
+    "tests/ddl",
+    "tests/backends/test_sqlite_read.py",
+    "tests/backends/test_sqlite_snapshot.py",
+    "--ignore=tests/alembic_bridge/test_replay.py",
+)
+SQLITE_PTH = (
+    "import sys, pysqlite3.dbapi2; sys.modules['sqlite3'] = pysqlite3;"
+    " sys.modules['sqlite3.dbapi2'] = pysqlite3.dbapi2"
+)
 
 
 @dataclass(frozen=True)
@@ -75,10 +89,12 @@ def lowest_versions(pyproject: str) -> list[str]:
 def requirements(end: str, pyproject: str) -> list[str]:
     if end == "lowest":
         return [*lowest_versions(pyproject), *LOWEST_COMPANIONS]
+    if end in SQLITES:
+        return [SQLITES[end]]
     return ["sqlalchemy<2.1"] if end == "sqlalchemy-2.0" else []
 
 
-def choose(ends_only: bool) -> list[Cell]:
+def choose(ends_only: bool, sqlites_only: bool) -> list[Cell]:
     found = {version: path for version in PYTHONS if (path := find_python(version))}
     if not found:
         sys.exit("No Python from 3.10 to 3.13 was found on PATH or in pyenv.")
@@ -86,11 +102,18 @@ def choose(ends_only: bool) -> list[Cell]:
     if missing:
         print(f"Not on this machine, left out: Python {', '.join(missing)}")
     oldest, newest = min(found, key=_key), max(found, key=_key)
+    # The old wheel is there for the Pythons of its time.
+    old_python = min((version for version in found if _key(version) <= (3, 11)), default=None)
+    sqlites = [Cell(newest, found[newest], "sqlite-newest")]
+    if old_python is not None:
+        sqlites.append(Cell(old_python, found[old_python], "sqlite-3.39"))
+    if sqlites_only:
+        return sqlites
     if ends_only:
         return [Cell(oldest, found[oldest], "lowest"), Cell(newest, found[newest], "newest")]
     # SQLAlchemy 2.0.0 knows nothing of the Pythons that came after it; the lowest versions are
     # promised together with the Pythons of their time.
-    return [
+    return sqlites + [
         Cell(version, path, end)
         for version, path in found.items()
         for end in ENDS
@@ -112,6 +135,9 @@ def prepare(cell: Cell) -> Path:
         pip = [str(python), "-m", "pip", "install", "-qq"]
         _run([*pip, "pip>=25.1"])
         _run([*pip, "-e", str(ROOT), "--group", f"{ROOT}/pyproject.toml:test", *wanted])
+        if cell.end in SQLITES:
+            packages = next((venv / "lib").glob("python*/site-packages"))
+            (packages / "sqlite_of_wheel.pth").write_text(SQLITE_PTH)
         stamp.write_text(digest.hexdigest())
     return python
 
@@ -119,12 +145,13 @@ def prepare(cell: Cell) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--ends", action="store_true", help="only the two ends")
+    parser.add_argument("--sqlites", action="store_true", help="only the two SQLites")
     parser.add_argument("--short", action="store_true", help="leave the longest tests out")
     parser.add_argument("--parallel", action="store_true", help="run two cells at a time")
     parser.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
     options = parser.parse_args()
     arguments = [*(SHORT if options.short else ()), *options.pytest]
-    cells = choose(options.ends)
+    cells = choose(options.ends, options.sqlites)
     # Two at a time at most: the tests measure waits and race against each other on purpose.
     with ThreadPoolExecutor(2 if options.parallel else 1) as pool:
         results = list(pool.map(lambda cell: run_tests(cell, arguments), cells))
@@ -137,6 +164,8 @@ def main() -> int:
 def run_tests(cell: Cell, arguments: list[str]) -> tuple[str, str, float]:
     """Run pytest in the cell's environment, show its output, return name, verdict and seconds."""
     python = prepare(cell)
+    if cell.end in SQLITES and not arguments:
+        arguments = list(SQLITE_TESTS)
     log = FOLDER / f"{cell.name}.log"
     start = time.monotonic()
     # A pipe would stay open for as long as a process lives that a failing test left behind.
