@@ -104,6 +104,17 @@ class ApplicationGroup(click.Group):
     only way to answer where that fails.
     """
 
+    @property
+    def hidden(self) -> bool:
+        """Whether the application is known and has no such group."""
+        context = click.get_current_context(silent=True)
+        info = context.find_object(ScriptInfo) if context is not None else None
+        app = getattr(info, "_loaded_app", None)
+        return app is not None and self.name not in app.cli.commands
+
+    @hidden.setter
+    def hidden(self, value: bool) -> None: ...
+
     def make_context(
         self,
         info_name: str | None,

@@ -31,6 +31,13 @@ def create_all_calls(root: Path, *, without: Path) -> tuple[str, ...]:
     )
 
 
+def import_root(folder: Path) -> Path:
+    """The folder that the modules of a folder are imported from: above the outermost package."""
+    while (folder / "__init__.py").is_file() and folder.parent != folder:
+        folder = folder.parent
+    return folder
+
+
 def sources(root: Path, without: Path | None = None) -> Iterator[Path]:
     """Python files below a folder, without those of environments and tests.
 

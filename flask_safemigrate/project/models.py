@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flask_safemigrate.checkout import ModelClass
-from flask_safemigrate.project.calls import sources
+from flask_safemigrate.project.calls import import_root, sources
 from flask_safemigrate.project.headers import parse
 
 _WORD = re.compile(r"(?<=[a-z0-9])[A-Z]|(?!^)[A-Z](?=[a-z])")
@@ -26,10 +26,7 @@ def model_classes(root: Path, *, without: Path) -> tuple[ModelClass, ...]:
 
 def _module(path: Path, root: Path) -> str:
     """The name under which a file is imported: from the folder above the outermost package."""
-    top = root
-    while (top / "__init__.py").is_file():
-        top = top.parent
-    parts = [*path.relative_to(top).with_suffix("").parts]
+    parts = [*path.relative_to(import_root(root)).with_suffix("").parts]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 

@@ -81,7 +81,8 @@ def own_imports(paths: Iterable[str], root: Path) -> tuple[str, ...]:
 
     :param root: the folder that its modules are imported from.
     """
-    own: dict[str, bool] = {}
+    # A folder of migrations may be called alembic.
+    own = {"alembic": False, "sqlalchemy": False}
     found = []
     for path in paths:
         try:

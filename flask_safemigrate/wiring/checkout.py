@@ -21,7 +21,7 @@ from flask_safemigrate.checkout import (
     IniFacts,
     ModelClass,
 )
-from flask_safemigrate.project.calls import sources
+from flask_safemigrate.project.calls import import_root, sources
 from flask_safemigrate.project.configuration import (
     database_file,
     database_variable,
@@ -65,7 +65,8 @@ def with_checkout(
     folders = [Path(location) for location in state.project.locations]
     root = Path(app.root_path)
     looked_at = [r.path for r in known] if every else _pending(state)[:_MOST]
-    importing = own_imports(looked_at, folder.parent)
+    top = import_root(folder.parent)
+    importing = own_imports(looked_at, top)
     classes = _classes(state, root, needed=bool(importing))
     ini = read_ini(folder)
     found = replace(
@@ -77,7 +78,7 @@ def with_checkout(
         left_out=left_out(folder, [r.path for r in known]) if folder.is_dir() else (),
         stray=stray_files(folders),
         sourceless=sourceless(folders) if ini.sourceless else (),
-        shadows=shadows(folder.parent),
+        shadows=shadows(top),
         model_imports=model_imports(importing, {(c.module, c.name) for c in classes}),
         dotenv=unread_dotenv([folder.parent, Path.cwd()]),
     )

@@ -441,5 +441,6 @@ def test_an_application_without_the_extension(project: ProjectFactory) -> None:
     assert "SafeMigrate(app, db)" in done.stdout
     # Its database is known, and looked at.
     assert "Revision  a1" in done.stdout
+    assert "  db " not in p.flask("--help").stdout
     other = p.db("upgrade")
     assert (other.returncode, "No such command 'db'" in other.stderr) == (2, True)

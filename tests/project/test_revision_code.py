@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flask_safemigrate.project.calls import import_root
 from flask_safemigrate.project.models import model_classes
 from flask_safemigrate.project.revision_code import model_imports, own_imports, unknown_names
 from flask_safemigrate.project.stray import shadows, sourceless, stray_files
@@ -109,6 +110,22 @@ def test_model_imports(line: str, names: list[str], shop: Path) -> None:
     found = model_imports([str(path)], models)
     assert [name for each in found for name in each.names] == names
     assert all(each.line == 7 for each in found)
+
+
+def test_a_folder_of_migrations_called_alembic_is_no_module(tmp_path: Path) -> None:
+    path = tmp_path / "alembic" / "versions" / "a1.py"
+    path.parent.mkdir(parents=True)
+    (tmp_path / "alembic" / "env.py").write_text("")
+    path.write_text(HEAD)
+    assert own_imports([str(path)], tmp_path) == ()
+
+
+def test_modules_are_imported_from_above_their_package(tmp_path: Path) -> None:
+    assert import_root(tmp_path) == tmp_path
+    (tmp_path / "shop" / "parts").mkdir(parents=True)
+    for name in ("shop", "shop/parts"):
+        (tmp_path / name / "__init__.py").write_text("")
+    assert import_root(tmp_path / "shop" / "parts") == tmp_path
 
 
 def test_stray_files(tmp_path: Path) -> None:
