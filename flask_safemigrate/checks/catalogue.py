@@ -304,7 +304,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM533", "enum-type-unused", WARNING, server.enum_type_unused),
     Check("SM534", "version-table-elsewhere", ERROR, server.version_table_elsewhere, UPWARD),
     Check("SM535", "session-idle-in-transaction", WARNING, server.session_idle_in_transaction),
-    Check("SM536", "sequence-behind", ERROR, server.sequence_behind),
+    Check("SM536", "sequence-behind", WARNING, server.sequence_behind),
     Check("SM537", "table-not-transactional", WARNING, server.table_not_transactional),
     Check("SM538", "collations-differ", INFO, server.collations_differ),
     Check("SM539", "sql-mode-lenient", WARNING, server.sql_mode_lenient),
