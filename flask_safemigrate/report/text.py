@@ -98,6 +98,12 @@ def statements(outcome: Outcome) -> str:
         )
         for table in work.tables:
             parts.append(_comment(f"{table.table}: {table.way}, {table.reason}"))
+        if "PRAGMA writable_schema=ON" in work.script:
+            # https://sqlite.org/cli.html#dot_dbconfig; a shell that goes on after an error would
+            # commit the half of it.
+            parts.append(
+                _comment("For the shell: sqlite3 -bail -cmd '.dbconfig defensive off' DATABASE")
+            )
         if work.script:
             script = ("BEGIN IMMEDIATE", *work.script, "COMMIT")
             parts.extend(f"{s.rstrip().rstrip(';')};" for s in script)
