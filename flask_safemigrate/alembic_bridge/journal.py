@@ -10,11 +10,16 @@ from importlib.metadata import version
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
 NAME = "safemigrate_journal"
 
 #: The table of :mod:`~flask_safemigrate.alembic_bridge.progress`, which only some servers need.
 PROGRESS = "safemigrate_progress"
+
+# TEXT of MariaDB and MySQL ends at 64 kB, which first revisions of large schemas pass, and a
+# database may have a character set that does not hold what a comment says.
+_LONG = sa.Text().with_variant(MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
 
 _TABLE = sa.Table(
     NAME,
@@ -26,13 +31,13 @@ _TABLE = sa.Table(
     sa.Column("started", sa.String(40), nullable=False),
     sa.Column("finished", sa.String(40), nullable=False, default=""),
     sa.Column("checksum", sa.String(64), nullable=False, default=""),
-    sa.Column("source", sa.Text),
+    sa.Column("source", _LONG),
     sa.Column("environment", sa.String(64), nullable=False, default=""),
     sa.Column("host", sa.String(255), nullable=False, default=""),
     sa.Column("pid", sa.Integer),
     sa.Column("tool", sa.String(32), nullable=False, default=""),
     sa.Column("seconds", sa.Float),
-    sa.Column("result", sa.Text),
+    sa.Column("result", _LONG),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from flask_safemigrate.project.git import git
 from flask_safemigrate.project.headers import read_header
+from flask_safemigrate.project.history import decoded, read_text
 from flask_safemigrate.provenance import Commit, Origin
 from flask_safemigrate.state import Revision
 
@@ -97,8 +99,8 @@ class GitPast:
             words = head.split()
             if len(words) == 3:
                 size = int(words[2])
-                text = rest[:size].decode("utf-8", "replace").replace("\r\n", "\n")
-                found[words[0].decode()] = text
+                with contextlib.suppress(UnicodeDecodeError):
+                    found[words[0].decode()] = decoded(rest[:size])
                 rest = rest[size + 1 :]
         return found
 
@@ -121,7 +123,7 @@ class GitPast:
                 continue
             text = texts.get(change.new, "")
             if (not change.new and change.new_path != change.path) or change.commit is None:
-                text = text or _on_disk(Path(self._facts[1], change.new_path))
+                text = text or read_text(os.path.join(self._facts[1], change.new_path))
             after = _revision(text, change.new_path)
             if after is None or after.id != before.id:
                 found[before.id] = Removal(change, before, after.id if after else "")
@@ -225,13 +227,6 @@ class GitPast:
         for change in changes:
             if change.commit is not None and texts.get(change.new) == text:
                 return change.commit.id
-        return ""
-
-
-def _on_disk(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, ValueError):
         return ""
 
 

@@ -75,6 +75,18 @@ def _text(path: str) -> str | BrokenFile:
     except OSError as error:
         return BrokenFile(path, "unreadable", error.strerror or str(error))
     try:
+        return decoded(data)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return BrokenFile(path, "unreadable", "it is not UTF-8 text", line)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a revision file, as Python reads it.
+
+    :raises UnicodeDecodeError: it is not what it says, or not UTF-8 where it says nothing.
+    """
+    try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # Python reads what a coding comment declares (PEP 263).
@@ -82,9 +94,18 @@ def _text(path: str) -> str | BrokenFile:
             encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
             text = data.decode(encoding)
         except (SyntaxError, UnicodeDecodeError, LookupError):
-            line = data.count(b"\n", 0, error.start) + 1
-            return BrokenFile(path, "unreadable", "it is not UTF-8 text", line)
+            raise error from None
     return text.replace("\r\n", "\n") if "\r" in text else text
+
+
+def encoded(text: str) -> bytes:
+    """The bytes of a revision file, as its coding comment declares them; UTF-8 without one."""
+    plain = text.encode()
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(plain).readline)
+        return text.encode(encoding)
+    except (SyntaxError, UnicodeEncodeError, LookupError):
+        return plain
 
 
 def read_text(path: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from flask_safemigrate.errors import Refused
 from flask_safemigrate.project.headers import read_header
+from flask_safemigrate.project.history import encoded
 from flask_safemigrate.project.rewrite import with_id, with_parents
 from flask_safemigrate.provenance import Lost
 from flask_safemigrate.state import History
@@ -105,7 +106,7 @@ def restore(
                 f'"{path.name}" is there and holds something else; it was not replaced.',
                 hint=f"move {path.name} elsewhere, then flask db doctor --fix",
             )
-        files.write(path, text.encode())
+        files.write(path, encoded(text))
         written.append(path.name)
     names = ", ".join(f'"{name}"' for name in written[:5])
     more = f" and {len(written) - 5} more" if len(written) > 5 else ""

@@ -548,6 +548,34 @@ def test_the_journal_keeps_a_text_once(project: ProjectFactory) -> None:
     assert file(p, C).read_text() == text
 
 
+def test_the_journal_keeps_any_encoding(project: ProjectFactory) -> None:
+    p = grown(project)
+    text = f"# -*- coding: latin-1 -*-\n# für Größen\nrevision = {D!r}\ndown_revision = {C!r}\n"
+    path = p.versions / f"{D}_odd.py"
+    path.write_bytes(f"{text}def upgrade(): pass\ndef downgrade(): pass\n".encode("latin-1"))
+    before = path.read_bytes()
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    path.unlink()
+    assert examined(p, "--fix", "--yes")[0] == 0
+    assert file(p, D).read_bytes() == before
+
+
+def test_a_long_foreign_text_fits_into_the_journal(
+    project: ProjectFactory, mysql_url: str
+) -> None:
+    p = project(url=mysql_url, models=MODELS, revisions=HISTORY)
+    database = mysql_url.rpartition("/")[2]
+    p.execute(f"ALTER DATABASE {database} CHARACTER SET latin1")
+    path = file(p, B)
+    path.write_text(f"{path.read_text()}\n# при{'-' * 70_000}\n", encoding="utf-8")
+    up = p.invoke("db", "safe-upgrade", "--yes")
+    assert up.exit_code == 0, up.output
+    text = path.read_text(encoding="utf-8")
+    path.unlink()
+    assert examined(p, "--fix", "--yes")[0] == 0
+    assert file(p, B).read_text(encoding="utf-8") == text
+
+
 def test_a_repair_that_fails_leaves_the_files(project: ProjectFactory) -> None:
     p = grown(project)
     forget(p)
