@@ -43,6 +43,7 @@ def upgrade(
     foreign_keys: bool = False,
     options: sqlite.EngineOptions | None = None,
     context_options: dict[str, Any] | None = None,
+    defensive: bool = False,
 ) -> Done:
     """Run revision bodies, "r1" first, in one transaction; commit, or undo and raise."""
     engine = sa.create_engine(f"sqlite:///{path}")
@@ -52,6 +53,8 @@ def upgrade(
         connection.execute("PRAGMA synchronous=OFF")
         if foreign_keys:
             connection.execute("PRAGMA foreign_keys=ON")
+        if defensive:
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
 
     connection = engine.connect()
     connection.begin()

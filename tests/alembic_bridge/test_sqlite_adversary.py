@@ -293,6 +293,20 @@ def test_a_trigger_that_would_fail_when_it_fires_undoes_the_upgrade(
     assert dump(path) == before
 
 
+@pytest.mark.skipif(
+    not hasattr(sqlite3.Connection, "setconfig"), reason="the driver cannot make it defensive"
+)
+@pytest.mark.parametrize("foreign_keys", [True, False])
+def test_a_defensive_connection_gets_copies(tmp_path: Path, foreign_keys: bool) -> None:
+    path = tmp_path / "app.db"
+    seed(path, SELF["CASCADE"].script)
+    done = upgrade(path, REBUILD, foreign_keys=foreign_keys, defensive=True)
+    assert done.way("t") == "rebuild"
+    assert not [sql for sql in done.script if "sqlite_master" in sql]
+    for statements, expected in SELF["CASCADE"].probes:
+        assert probe(path, tmp_path / "probe.db", statements) == expected, statements
+
+
 def test_the_tables_that_operations_name_are_told_by_their_old_names(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     seed(path, TABLE)

@@ -153,13 +153,23 @@ class Executor:
         self._stale = False
 
     def _may_edit(self) -> bool:
-        """Whether this build of SQLite lets the schema text be edited; some are "defensive"."""
+        """Whether this build of SQLite lets the schema text be edited; some are "defensive".
+
+        These take the pragma, and refuse the statement
+        (https://sqlite.org/c3ref/c_dbconfig_defensive.html).
+        """
         if self._editable is None:
-            self.database.driver.execute("PRAGMA writable_schema=ON").fetchall()
+            driver = self.database.driver
+            driver.execute("PRAGMA writable_schema=ON").fetchall()
             try:
-                self._editable = bool(self.database.value("PRAGMA writable_schema"))
+                driver.execute("EXPLAIN UPDATE sqlite_master SET sql = sql").fetchall()
+                self._editable = True
+            except Exception as error:
+                if "may not be modified" not in str(error):
+                    raise
+                self._editable = False
             finally:
-                self.database.driver.execute("PRAGMA writable_schema=OFF").fetchall()
+                driver.execute("PRAGMA writable_schema=OFF").fetchall()
         return self._editable
 
     def _follow(self, replay: Replay) -> None:
