@@ -79,3 +79,20 @@ def test_sql_is_written_as_it_is() -> None:
     work = Applied("", "", (), (), (), 0.0, tables=(TableWork("t", "native", "", 0.0, 0, (sql,)),))
     document = json.document(Outcome("safe-upgrade", Status.DONE, applied=(work,)))
     assert document["applied"][0]["tables"][0]["statements"] == [sql]
+
+
+def test_the_documentation_names_every_field() -> None:
+    from pathlib import Path
+
+    from flask_safemigrate import condition, findings, state
+
+    written = (Path(__file__).parents[2] / "docs/formats.rst").read_text("utf-8")
+    for kind in (
+        Outcome,
+        findings.Finding,
+        state.State,
+        state.DatabaseState,
+        state.Unreachable,
+        condition.Condition,
+    ):
+        assert [f.name for f in fields(kind) if f"``{f.name}``" not in written] == [], kind
