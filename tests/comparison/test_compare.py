@@ -100,7 +100,8 @@ def test_what_a_batch_migration_loses_proves_nothing() -> None:
         ("index", "", None),
         ("check", None, ""),
     ]
-    assert found.but == found.drift
+    assert [(d.kind, d.name) for d in found.but] == [(d.kind, d.name) for d in found.drift]
+    assert [d.made_by for d in found.drift] == ["", "a"]
 
 
 def test_an_index_that_is_missing_proves_something() -> None:
