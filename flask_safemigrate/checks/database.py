@@ -367,7 +367,7 @@ def version_too_old(state: State) -> Iterator[Found]:
         Commands need what the version does not have yet, such as the catalogue tables that tell
         what a database holds.
     Example
-        PostgreSQL 11, MySQL 5.7.
+        PostgreSQL 11, MySQL 5.7, SQLite 3.31.
     Fix
         Upgrade the server to the version that the message names. Until then Flask-Migrate's own
         ``flask db upgrade`` goes on working.
