@@ -146,8 +146,17 @@ class History:
                 todo.extend(self.children.get(current, ()))
         return frozenset(seen)
 
+    @cached_property
+    def _behind(self) -> dict[tuple[str, ...], frozenset[str]]:
+        return {}
+
     def ancestors(self, ids: tuple[str, ...]) -> frozenset[str]:
         """These revisions and all that they need; unknown ids are left out."""
+        if ids not in self._behind:
+            self._behind[ids] = self._walk_back(ids)
+        return self._behind[ids]
+
+    def _walk_back(self, ids: tuple[str, ...]) -> frozenset[str]:
         seen: set[str] = set()
         todo = [i for i in ids if i in self.by_id]
         while todo:

@@ -47,8 +47,9 @@ def applied_file_changed(state: State) -> Iterator[Found]:
             for row in database.journal
             if row.kind == "revision" and row.direction == "upgrade" and row.checksum
         }
+        changed = changed_since(state, database)
         for id, row in ran.items():
-            if id in have and id in changed_since(state, database):
+            if id in have and id in changed:
                 yield _changed(state, database, row, state.provenance.edits.get(id, Edit()))
 
 

@@ -13,7 +13,8 @@ from flask_safemigrate.state import BrokenFile, Revision
 
 _NAMES = ("revision", "down_revision", "branch_labels", "depends_on")
 _DOCSTRING = re.compile(
-    r"""\A\s*(?:"{3}(?P<d>(?:[^"\\]|"(?!""))*)"{3}|'{3}(?P<s>(?:[^'\\]|'(?!''))*)'{3})"""
+    r"""\A\s*(?:"{3}(?P<d>[^"\\]*(?:"(?!"")[^"\\]*)*)"{3}"""
+    r"""|'{3}(?P<s>[^'\\]*(?:'(?!'')[^'\\]*)*)'{3})"""
 )
 # One line that holds nothing but None or one plain string.
 _LINE = re.compile(
@@ -75,7 +76,8 @@ def _quick(text: str) -> tuple[Header, str] | None:
     if not found.get("revision") or "down_revision" not in found:
         return None
     header = text[start:end]
-    if '"""' in header or "'''" in header or len(_MENTION.findall(header)) != len(found):
+    assigning = "\n".join(line for line in header.split("\n") if "=" in line)
+    if '"""' in header or "'''" in header or len(_MENTION.findall(assigning)) != len(found):
         return None
     return found, docstring
 

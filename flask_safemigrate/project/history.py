@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import hashlib
 import importlib.util
 import io
+import os
+import sys
 import tokenize
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from flask_safemigrate.project.headers import (
@@ -87,7 +91,7 @@ def decoded(data: bytes) -> str:
     :raises UnicodeDecodeError: it is not what it says, or not UTF-8 where it says nothing.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         # Python reads what a coding comment declares (PEP 263).
         try:
@@ -127,11 +131,23 @@ def same_code(one: str, other: str) -> bool:
     return ast.dump(trees[0]) == ast.dump(trees[1])
 
 
+@lru_cache(maxsize=8)
+def _caches(folder: str, prefix: str | None) -> tuple[str, str]:
+    """Where Python keeps what it compiled of a folder's files: what is before a name and after.
+
+    :param prefix: ``sys.pycache_prefix``, on which the answer depends.
+    """
+    place, name = os.path.split(importlib.util.cache_from_source(os.path.join(folder, "x.py")))
+    return os.path.join(place, ""), name.removeprefix("x")
+
+
 def _compiled(path: str) -> bool:
     """Whether Python's cache says that this very file has compiled (PEP 552, by time)."""
     try:
-        found = Path(path).stat()
-        with open(importlib.util.cache_from_source(path), "rb") as cache:
+        found = os.stat(path)
+        folder, name = os.path.split(path)
+        before, after = _caches(folder, sys.pycache_prefix)
+        with open(f"{before}{name.removesuffix('.py')}{after}", "rb") as cache:
             head = cache.read(16)
     except (OSError, NotImplementedError):
         return False
@@ -168,7 +184,8 @@ def checksum(path: str) -> str:
     Line ends count as ``\\n``, so that a checkout on Windows is the same file.
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError:
         return ""
     return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
