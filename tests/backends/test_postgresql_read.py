@@ -73,11 +73,12 @@ def test_version_table_and_journal_in_another_schema(engine: Engine) -> None:
         """INSERT INTO "Ver:%"."My Version" VALUES ('b'), ('a')""",
         'CREATE TABLE "Ver:%".safemigrate_journal (id int, kind text, subject text, '
         "direction text, started timestamp, finished text, checksum text, environment text, "
-        "host text)",
+        "host text, source text)",
         """INSERT INTO "Ver:%".safemigrate_journal VALUES (1, 'revision', 'a', 'upgrade', """
         "'2024-01-01 10:00')",
     )
     state = BACKEND.read(Target("", engine, "My Version", "Ver:%"))
+    assert state.unreachable is None
     assert state.version_rows == ("a", "b")
     assert state.journal[0].started == "2024-01-01T10:00:00"
     assert BACKEND.read(Target("", engine)).version_rows is None
