@@ -383,6 +383,34 @@ def test_a_read_only_file(open_folder: Path) -> None:
     assert seen == "('a1',) read_only=True ['app.db']"
 
 
+def _why(path: Path) -> str:
+    refuses = read(target_of(path)).refuses
+    return f"{refuses.message} {refuses.hint}" if refuses else ""
+
+
+def test_why_it_cannot_be_written(open_folder: Path) -> None:
+    path = make(open_folder / "closed" / "app.db")
+    assert _why(path) == ""
+    path.chmod(0o444)
+    seen = as_nobody(lambda: _why(path))
+    assert "can be read, but not written: the file belongs to " in seen
+    assert "or chown " in seen
+    path.chmod(0o666)
+    path.parent.chmod(0o555)
+    seen = as_nobody(lambda: _why(path))
+    path.parent.chmod(0o755)
+    assert f'its folder "{path.parent}", where SQLite must make its journal, belongs to' in seen
+
+
+def test_a_url_that_forbids_to_write(tmp_path: Path) -> None:
+    path = make(tmp_path / "app.db")
+    engine = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+    refuses = read(Target("", engine)).refuses
+    engine.dispose()
+    assert refuses is not None
+    assert "the database URL says so" in refuses.message
+
+
 def test_a_log_in_use_in_a_read_only_folder(open_folder: Path) -> None:
     path = make(open_folder / "closed" / "app.db", wal=True)
     writer = sqlite3.connect(path)
