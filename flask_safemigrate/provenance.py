@@ -106,6 +106,7 @@ class Provenance:
 
     :param git: whether there is a repository; None where nobody asked.
     :param shallow: whether its history is cut off.
+    :param gave_up: whether git did not answer what it was asked about its commits.
     :param lost: by revision id.
     :param origins: by path.
     :param edits: by revision id.
@@ -114,6 +115,7 @@ class Provenance:
 
     git: bool | None = None
     shallow: bool = False
+    gave_up: bool = False
     lost: Mapping[str, Lost] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     edits: Mapping[str, Edit] = field(default_factory=dict)

@@ -112,7 +112,9 @@ def looked(state: State, id: str) -> str:
         return ""
     journal = "no journal has it"
     if not provenance.git:
-        return f" There is no git repository here to ask, and {journal}."
+        return f" There is no git repository here to ask, or git may not read it; {journal}."
+    if provenance.gave_up:
+        return f" Git did not answer what it knows of it, in time or at all; {journal}."
     if provenance.shallow:
         return f" Git knows nothing of it, but its history is cut off here; {journal}."
     return f" No commit on any branch that git has here knows it, and {journal}."

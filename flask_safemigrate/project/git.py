@@ -41,7 +41,9 @@ _LOCAL = frozenset(
 )
 
 
-def git(directory: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes | None:
+def git(
+    directory: Path, arguments: Sequence[str], stdin: bytes = b"", timeout: float = TIMEOUT
+) -> bytes | None:
     """Output of one git command; None if there is no git, no repository or no answer in time."""
     environment = {k: v for k, v in os.environ.items() if k not in _LOCAL}
     environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
@@ -52,7 +54,7 @@ def git(directory: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes 
             env=environment,
             input=stdin,
             capture_output=True,
-            timeout=TIMEOUT,
+            timeout=timeout,
             check=False,
         )
     except (OSError, subprocess.SubprocessError):

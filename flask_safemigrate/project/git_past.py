@@ -20,6 +20,7 @@ _RAW = ("--raw", "--no-abbrev", "-z", "-M")
 #: Wherever revisions may have lain: folders are moved and renamed.
 _ANYWHERE = ":(top,glob)**/versions/**/*.py"
 _NOTHING = "0" * 40
+_PATIENCE = 15.0  # seconds that git may take to go through all commits
 _SHORT = 9  # characters of a commit's id, as git itself shortens it in a large repository
 #: Changes to revision files that are looked at; the newest.
 _MOST = 20_000
@@ -58,11 +59,13 @@ class GitPast:
 
     :param directory: the migrations folder.
     :param folders: the folders of revision files, there or not.
+    :ivar gave_up: whether git did not answer something about commits, in time or at all.
     """
 
     def __init__(self, directory: Path, folders: Sequence[Path]) -> None:
         self._place = next((p for p in (directory, *directory.parents) if p.is_dir()), directory)
         self._folders = [str(folder) for folder in folders]
+        self.gave_up = False
 
     @cached_property
     def _facts(self) -> list[str]:
@@ -85,7 +88,8 @@ class GitPast:
         return ["--", *inside, _ANYWHERE]
 
     def _changes(self, arguments: Sequence[str]) -> list[Change]:
-        output = git(self._place, [*arguments, *_RAW, *self._paths()])
+        output = git(self._place, [*arguments, *_RAW, *self._paths()], timeout=_PATIENCE)
+        self.gave_up = self.gave_up or output is None
         return list(_parsed(os.fsdecode(output or b"")))[:_MOST]
 
     def texts(self, blobs: Sequence[str]) -> Mapping[str, str]:

@@ -58,9 +58,11 @@ class Inquiry:
         paths = [path for several in twins for path in several]
         if thorough:
             paths += _since_fork(state, heads)
+        lost_now = self._lost(state, lost)
         return replace(
             found,
-            lost=self._lost(state, lost),
+            gave_up=self.past.gave_up,
+            lost=lost_now,
             origins={path: self.past.origin(path) for path in dict.fromkeys(paths)},
             edits={id: self._edit(state, id) for id in edited},
             same=frozenset(

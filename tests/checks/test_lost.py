@@ -63,6 +63,8 @@ FINDS = [
         ["but it needs 'zz', of which nobody has the file"],
     ),
     ("SM301", lost(Lost("d4", bytecode="/v/d4_x.pyc")), ['Only "d4_x.pyc" is left of it.']),
+    ("SM301", lost(Lost("d4"), gave_up=True), ["Git did not answer"]),
+    ("SM301", lost(Lost("d4"), git=False), ["There is no git repository here to ask"]),
     ("SM301", lost(Lost("d4"), shallow=True), ["cut off", "git fetch --unshallow"]),
     (
         "SM304",

@@ -421,7 +421,7 @@ def never_committed(p: Project) -> tuple[str, ...]:
 def without_git(p: Project) -> tuple[str, ...]:
     forget(p)
     file(p, C).unlink()
-    return ("There is no git repository here to ask, and no journal has it", "never delete")
+    return ("There is no git repository here to ask", "no journal has it", "never delete")
 
 
 def history_cut_off(p: Project) -> tuple[str, ...]:
