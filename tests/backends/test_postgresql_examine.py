@@ -111,7 +111,8 @@ def test_version_tables_elsewhere(url: URL) -> None:
         OtherVersionTable("tenant", ("b", "c"), False),
     )
     named = BACKEND.examine(target_of(path, version_schema="tenant"), thorough=False)
-    assert [other.schema for other in named.version_tables] == ["first", "public"]
+    others = [(other.schema, other.visible) for other in named.version_tables]
+    assert others == [("first", False), ("public", False)]
 
 
 def test_sessions_that_would_be_in_the_way(url: URL) -> None:

@@ -193,7 +193,8 @@ def _other_version_tables(connection: Connection, target: Target) -> Iterator[Ot
             table = f"{quoted(row.schema)}.{quoted(target.version_table)}"
             found = _asked(connection, plain(f"SELECT version_num FROM {table} ORDER BY 1"))
             rows = tuple(each[0] for each in found)
-        yield OtherVersionTable(row.schema, rows, row.visible)
+        # Where the application names the schema, the search path does not count.
+        yield OtherVersionTable(row.schema, rows, row.visible and not target.version_schema)
 
 
 def _late_sequences(connection: Connection) -> Iterator[LateSequence]:
