@@ -15,7 +15,12 @@ from flask_safemigrate.alembic_bridge.sqlite import rules
 from flask_safemigrate.alembic_bridge.sqlite.changeover import report
 from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
-from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
+from flask_safemigrate.alembic_bridge.sqlite.replay import (
+    Native,
+    Replay,
+    is_database_error,
+    refused,
+)
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
 from flask_safemigrate.ddl import edits
 from flask_safemigrate.ddl.changes import Origin
@@ -149,6 +154,8 @@ class ClassicChangeover:
             try:
                 self.database.run(step.sql)
             except Exception as error:
+                if not is_database_error(error):
+                    raise
                 rules.explain_native(self.database, self.mirror, step, error)
                 raise refused(step.origin, f"SQLite says: {error}") from error
         way = "drop" if drops else "native"

@@ -12,7 +12,12 @@ from flask_safemigrate.alembic_bridge.sqlite.classic import ClassicChangeover
 from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
-from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
+from flask_safemigrate.alembic_bridge.sqlite.replay import (
+    Native,
+    Replay,
+    is_database_error,
+    refused,
+)
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
 from flask_safemigrate.ddl import changes
 from flask_safemigrate.ddl.changes import Origin
@@ -218,6 +223,8 @@ class Executor:
                 try:
                     self.database.run(step.sql)
                 except Exception as error:
+                    if not is_database_error(error):
+                        raise
                     rules.explain_native(self.database, self.mirror, step, error)
                     raise refused(step.origin, f"SQLite says: {error}") from error
             revision = step.origin.revision

@@ -131,7 +131,7 @@ class Replay:
                 raise
             raise refused(origin, error.message, error.hint) from error
         except Exception as error:
-            if not _is_database_error(error):
+            if not is_database_error(error):
                 raise
             raise refused(origin, _sentence(str(error))) from error
         self.count += 1
@@ -231,7 +231,8 @@ class Replay:
 _DRIVERS = ("sqlite3", "pysqlite", "sqlcipher", "pysqlcipher", "sqlean")
 
 
-def _is_database_error(error: Exception) -> bool:
+def is_database_error(error: Exception) -> bool:
+    """Whether it is the driver's, and not that of a bug or an interruption."""
     return any(
         base.__name__ == "Error" and base.__module__.lower().startswith(_DRIVERS)
         for base in type(error).__mro__
@@ -552,7 +553,7 @@ def _gives(replay: Replay, table: TrackedTable, sql: str, wanted: str) -> bool:
         return False
     except Exception as error:
         replay.mirror.db.execute("ROLLBACK TO trying")
-        if not _is_database_error(error):
+        if not is_database_error(error):
             raise
         return False
     finally:
@@ -616,7 +617,7 @@ def _users(replay: Replay, table: TrackedTable, column: str, origin: Origin) -> 
                 f"ALTER TABLE {quote(table.name)} RENAME COLUMN {quote(column)} TO {quote(spare)}"
             )
         except Exception as error:
-            if not _is_database_error(error):
+            if not is_database_error(error):
                 raise
             match = re.match(r"error in (view|trigger) (.+?)(?: after rename)?: ", str(error))
             if match is None:
@@ -736,7 +737,7 @@ def _renaming(replay: Replay, table: TrackedTable, sql: str, old: str, new: str)
             replay.mirror.execute(sql)
             return [sql]
         except Exception as error:
-            if not _is_database_error(error) or " after rename: " not in str(error):
+            if not is_database_error(error) or " after rename: " not in str(error):
                 raise
     return views.rename_under(replay.mirror, table.name, sql, old, new)
 
