@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,8 @@ def network_of(path: Path, mounts: str) -> str:
         parts = fields.split(" ")
         if len(parts) < 5 or not rest:
             continue
-        point = parts[4].encode("ascii", "replace").decode("unicode_escape")
+        # Blanks and the like are written as three octal digits.
+        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), parts[4])
         # The last of several mounts at one place is the one that is seen.
         if len(point) >= longest and path.is_relative_to(point):
             kind, longest = rest.split(" ")[0], len(point)
