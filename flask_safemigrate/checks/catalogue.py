@@ -27,6 +27,7 @@ from flask_safemigrate.checks import (
     schema,
     server,
     sqlite_file,
+    storage,
     version_table,
 )
 from flask_safemigrate.checks.found import ALL, CHANGING, UPWARD, Found
@@ -305,9 +306,9 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM534", "version-table-elsewhere", ERROR, server.version_table_elsewhere, UPWARD),
     Check("SM535", "session-idle-in-transaction", WARNING, server.session_idle_in_transaction),
     Check("SM536", "sequence-behind", WARNING, server.sequence_behind),
-    Check("SM537", "table-not-transactional", WARNING, server.table_not_transactional),
-    Check("SM538", "collations-differ", INFO, server.collations_differ),
-    Check("SM539", "sql-mode-lenient", WARNING, server.sql_mode_lenient),
+    Check("SM537", "table-not-transactional", WARNING, storage.table_not_transactional),
+    Check("SM538", "collations-differ", INFO, storage.collations_differ),
+    Check("SM539", "sql-mode-lenient", WARNING, storage.sql_mode_lenient),
     Check("SM540", "version-table-twice", WARNING, server.version_table_twice),
 )
 

@@ -7,11 +7,10 @@ from flask_safemigrate.condition import (
     Idle,
     LateSequence,
     OtherVersionTable,
-    Storage,
     UnusedType,
 )
 from flask_safemigrate.evidence import Difference, Evidence
-from flask_safemigrate.state import DatabaseState, InvalidIndex, Reference, State
+from flask_safemigrate.state import DatabaseState, InvalidIndex, State
 from tests.checks.states import assert_finds, at, database, findings, state
 
 BAD = InvalidIndex("public.ix", "users", "CREATE INDEX ix ON users (email)")
@@ -21,7 +20,6 @@ SEEN = OtherVersionTable("public", ("a1",), True)
 SAME = OtherVersionTable("public", ("c3",), True)
 LATE = LateSequence("users_id_seq", "users", "users", "id", 21, 500)
 SHELL = Idle(77, 'user "ann" ("psql") from 10.0.0.9', 3600, "SELECT 1", ("users",))
-TEXT_KEY = {"": (Reference("orders", "user", "users", "name"),)}
 
 
 def on(dialect: str, *rows: str, **facts: object) -> DatabaseState:
@@ -33,15 +31,6 @@ def postgresql(**facts: object) -> DatabaseState:
     return on("postgresql", "c3", **facts)
 
 
-def storage(name: str, collation: str, engine: str = "InnoDB", column: str = "name") -> Storage:
-    charset = collation.partition("_")[0]
-    return Storage(name, engine, collation, ((column, charset, collation),))
-
-
-def mariadb(*tables: Storage, **facts: object) -> DatabaseState:
-    return on("mariadb", "c3", storage=tables, collation="utf8mb4_general_ci", **facts)
-
-
 def compared(of: DatabaseState, **known: object) -> State:
     plain = state(of)
     evidence = Evidence(compared=True, **known)  # type: ignore[arg-type]
@@ -49,7 +38,6 @@ def compared(of: DatabaseState, **known: object) -> State:
 
 
 MISSING = Difference("index", "users", "ix", None, "")
-UTF8, LATIN = "utf8mb4_general_ci", "latin1_swedish_ci"
 
 FINDS = [
     (
@@ -118,41 +106,6 @@ FINDS = [
         ["'users_id_seq'", "gives 21 next, but 'users.id' is at 500 already", "--fix SM536"],
     ),
     (
-        "SM537",
-        state(mariadb(storage("users", UTF8, "MyISAM")), references=TEXT_KEY),
-        [
-            "1 table ('users') is of the engine MyISAM, which has no transactions; foreign keys "
-            "of the models lead to 'users'",
-            "ALTER TABLE `users` ENGINE=InnoDB;",
-        ],
-    ),
-    (
-        "SM538",
-        state(mariadb(storage("users", UTF8), storage("orders", LATIN))),
-        [
-            "different collations: 'orders' latin1_swedish_ci, 1 table utf8mb4_general_ci",
-            "ALTER TABLE `orders` CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;",
-        ],
-    ),
-    (
-        "SM538",
-        state(
-            mariadb(storage("users", UTF8), storage("orders", LATIN, column="user")),
-            references=TEXT_KEY,
-        ),
-        [
-            "'orders.user' (latin1_swedish_ci) cannot be a foreign key to 'users.name' "
-            "(utf8mb4_general_ci)",
-        ],
-    ),
-    (
-        "SM538",
-        state(mariadb(storage("users", LATIN)), references=TEXT_KEY),
-        ["'orders.user', which is to be made (utf8mb4_general_ci), cannot be a foreign key"],
-    ),
-    ("SM539", state(on("mariadb", "c3", sql_mode="ANSI")), ["(ANSI) is not strict", "SET GLOBAL"]),
-    ("SM539", state(on("mysql", "c3", sql_mode="")), ["(empty) is not strict"]),
-    (
         "SM540",
         state(postgresql(version_tables=(SAME,))),
         ["holds the same", 'DROP TABLE "public"."alembic_version";'],
@@ -180,12 +133,6 @@ SILENT = [
         "SM536",
         state(postgresql(late_sequences=(LateSequence("s", "celery", "celery", "id", 1, 2),))),
     ),
-    ("SM537", state(mariadb(storage("users", UTF8)))),
-    ("SM537", state(mariadb(storage("celery", UTF8, "MyISAM")))),
-    ("SM538", state(mariadb(storage("users", UTF8), storage("orders", UTF8)))),
-    ("SM538", state(mariadb(storage("users", LATIN)))),
-    ("SM539", state(postgresql())),
-    ("SM539", state(on("mariadb", "c3", sql_mode="STRICT_TRANS_TABLES,ANSI"))),
     ("SM540", state(postgresql(version_tables=(SEEN,)))),
     ("SM540", state(postgresql(version_tables=(APP,)))),
 ]
