@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -18,37 +16,39 @@ import sqlalchemy.exc
 from flask import Flask
 from sqlalchemy import Connection
 
-from flask_safemigrate.backends import backend_for, elsewhere, is_served, snapshots
+from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Backend, Held, SessionOptions, Target
 from flask_safemigrate.checkout import Failure
 from flask_safemigrate.errors import (
     DatabaseUnavailable,
     Interrupted,
     LockTimeout,
-    Refused,
     SafeMigrateError,
     UsageError,
 )
 from flask_safemigrate.evidence import Evidence
 from flask_safemigrate.findings import Finding
-from flask_safemigrate.outcome import Applied, HookRun, Progress, Snapshot
+from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_half_applied
 from flask_safemigrate.project.calls import create_all_calls
 from flask_safemigrate.project.environment import read_project
-from flask_safemigrate.project.history import check_syntax, checksum, read_history, tables_of
+from flask_safemigrate.project.history import checksum, read_history
 from flask_safemigrate.settings import Settings, read_settings
 from flask_safemigrate.state import (
     DatabaseState,
-    History,
     ProgressRow,
     ProjectState,
     State,
     Table,
 )
+from flask_safemigrate.wiring import addresses
 from flask_safemigrate.wiring.checkout import with_checkout, with_names, with_rows
 from flask_safemigrate.wiring.condition import examined
+from flask_safemigrate.wiring.pending import with_pending
 from flask_safemigrate.wiring.provenance import Inquiry
+from flask_safemigrate.wiring.rehearsal import copied_databases
+from flask_safemigrate.wiring.snapshots import Snapshots
 from flask_safemigrate.wiring.stopping import Stopping
 from flask_safemigrate.workflows.ports import Direction, Hook, Repaired, Request, Say
 
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from flask_safemigrate.wiring.guard import Guard
 
 _MEMORY = ":memory:"
-_MOST_SHOWN = 50  # pending revisions whose files are read for the tables they touch
 
 
 class Wiring:
@@ -113,58 +112,18 @@ class Wiring:
         return {key: engine for key, engine in engines.items() if key is None}
 
     @cached_property
-    def _config_problems(self) -> tuple[tuple[str, str], ...]:
-        """What is wrong with the databases' addresses, as ``ProjectState`` wants it."""
-        problems = []
-        if not self._engines:
-            problems.append(
-                (
-                    "no url",
-                    "SQLALCHEMY_DATABASE_URI is not set, and env.py migrates the default database "
-                    "only.",
-                )
-            )
-        for key, engine in self._engines.items():
-            of = f"Bind '{key}': " if key is not None else ""
-            if _misread(engine):
-                problems.append(
-                    (
-                        "url",
-                        f"{of}The password in the URL of the database holds an @ that is not "
-                        "escaped, so that a part of it is taken for the host.",
-                    )
-                )
-                continue
-            try:
-                backend_for(engine)
-            except Refused as reason:
-                kind = "async" if engine.dialect.is_async else "dialect"
-                problems.append((kind, of + reason.message))
-        return tuple(problems)
-
-    @cached_property
     def _targets(self) -> Mapping[str, Target]:
         """Every database that ``env.py`` migrates and we serve, by bind key; "" is the default."""
         if self._offline:
             return {}
         arguments = self.app.extensions["migrate"].configure_args
         table = arguments.get("version_table") or self._project.version_table or "alembic_version"
-        binds = self.app.config.get("SQLALCHEMY_BINDS") or {}
-        found = {}
-        for key, engine in self._engines.items():
-            if engine.dialect.is_async or not is_served(engine) or _misread(engine):
-                continue
-            written = (
-                self.app.config.get("SQLALCHEMY_DATABASE_URI") if key is None else binds.get(key)
-            )
-            found[key or ""] = Target(
-                key or "",
-                engine,
-                version_table=table,
-                version_schema=arguments.get("version_table_schema"),
-                configured=_relative_path(written),
-            )
-        return found
+        return addresses.targets_of(
+            self._engines,
+            self.app.config,
+            version_table=table,
+            version_schema=arguments.get("version_table_schema"),
+        )
 
     def backend(self, target: Target) -> Backend:
         """The verbs of the database's dialect."""
@@ -197,12 +156,12 @@ class Wiring:
         project = self._project
         if thorough:
             project = read_project(self.folder, app=self.app.name, models=self._models)
-        project = replace(project, config_problems=self._config_problems)
+        project = replace(project, config_problems=addresses.problems_of(self._engines))
         history = read_history(self.folder, compile=thorough)
         databases = tuple(self._ours(self.backend(t).read(t)) for t in self._targets.values())
         noted = {row.subject for d in databases for row in d.journal if row.kind == "revision"}
         sums = {r.id: checksum(r.path) for r in history.revisions if r.id in noted}
-        state = State(project, _with_pending(history, databases), databases, sums)
+        state = State(project, with_pending(history, databases), databases, sums)
         state = with_names(
             replace(state, provenance=self.inquiry(project).answer(state, thorough=thorough))
         )
@@ -298,17 +257,6 @@ class Wiring:
             "of Flask-Migrate does",
         )
 
-    def _wants_snapshot(self, target: Target, plan: Plan, request: Request) -> bool:
-        state = self.backend(target).read(target)
-        if not state.exists or not (state.tables or state.version_rows) or plan.empty:
-            return False
-        if state.location == _MEMORY:
-            return False
-        if request.snapshot is not None:
-            return request.snapshot
-        on = state.dialect == "sqlite"
-        return self.settings.snapshot if on else self.settings.snapshot_servers
-
     def config(self) -> Config:
         """Alembic's configuration as Flask-Migrate makes it."""
         config: Config = self.app.extensions["migrate"].migrate.get_config(
@@ -327,8 +275,7 @@ class Wiring:
         kept = {
             plan.bind
             for plan in plans
-            if "rehearse" not in other
-            and self._wants_snapshot(self._targets[plan.bind], plan, request)
+            if "rehearse" not in other and self.copies.wanted(plan, request)
         }
 
         patience = self.settings.lock_wait if request.lock_wait is None else request.lock_wait
@@ -379,7 +326,7 @@ class Wiring:
             ancestors=history.ancestors,
             catalogue_of=lambda bind: self.backend(self._targets[bind]).catalogue,
             progress_of=self._progress_of,
-            way_back=self._way_back,
+            way_back=self.copies.way_back,
             **other,
         )
 
@@ -427,96 +374,32 @@ class Wiring:
 
         with (
             self._no_empty_files(),
-            tempfile.TemporaryDirectory(prefix="safemigrate-") as folder,
+            copied_databases(self._targets, request.say) as connect,
         ):
-            engines: dict[str, sa.Engine] = {}
-            open_connections: list[Connection] = []
+            return run_plans(self._run(plans, request, rehearse=connect))
 
-            def connect(bind: str) -> Connection:
-                target = self._targets[bind]
-                copied = Path(folder) / f"{len(engines)}.db"
-                if bind not in engines:
-                    if self.backend(target).read(target).exists:
-                        self.backend(target).take(target, copied, request.say)
-                    url = target.engine.url.set(database=str(copied), query={})
-                    engines[bind] = sa.create_engine(url, poolclass=sa.NullPool)
-                connection = engines[bind].connect()
-                open_connections.append(connection)
-                return connection
-
-            try:
-                return run_plans(self._run(plans, request, rehearse=connect))
-            finally:
-                for connection in open_connections:
-                    connection.close()
-                for engine in engines.values():
-                    engine.dispose()
-
-    def _folder_for(self, target: Target) -> Path:
-        state = self.backend(target).read(target)
-        beside = Path(self.app.instance_path)
-        if state.dialect == "sqlite" and state.location != _MEMORY:
-            beside = Path(state.location).parent
-        return snapshots.folder_for(self.settings.snapshots, beside)
+    @cached_property
+    def copies(self) -> Snapshots:
+        """The snapshots of the databases."""
+        return Snapshots(self.app, self.settings, self._targets, self._stopping)
 
     def take_snapshot(self, bind: str, why: str, say: Say) -> Snapshot:
-        target = self._targets[bind]
-        backend = self.backend(target)
-        state = backend.read(target)
-        with self._stopping.raising():
-            taken = snapshots.new_snapshot(
-                self._folder_for(target),
-                state,
-                lambda path: backend.take(target, path, say),
-                needs=backend.needs(target),
-                suffix=backend.suffix,
-                why=why,
-                app=self.app.name,
-                keep=self.settings.keep_snapshots,
-                pinned=[self._way_back(bind)],
-            )
-        say(Progress("snapshot", taken.id, taken.path, bind=bind))
-        return taken
-
-    def _way_back(self, bind: str) -> str:
-        """The snapshot from before a revision that is half applied; newer ones hold half of it."""
-        begun = [datetime.fromisoformat(row.started) for row in self._progress_of(bind)]
-        if not begun:
-            return ""
-        older = (s.id for s in self.snapshots(bind) if _when(s) <= min(begun))
-        return next(older, "")
+        return self.copies.take(bind, why, say)
 
     def snapshots(self, bind: str) -> tuple[Snapshot, ...]:
-        target = self._targets[bind]
-        name = self.backend(target).read(target).location
-        found = snapshots.list_snapshots(self._folder_for(target))
-        return tuple(s for s in found if s.bind == bind and s.database == name)
+        return self.copies.of(bind)
 
     def find_snapshot(self, bind: str, name: str | None) -> Snapshot:
-        target = self._targets[bind]
-        found = snapshots.find(self._folder_for(target), name, among=self.snapshots(bind))
-        self.verify_snapshot(found)
-        return found
+        return self.copies.find(bind, name)
 
     def verify_snapshot(self, snapshot: Snapshot) -> None:
-        snapshots.verify(snapshot)
-        self.backend(self._targets[snapshot.bind]).check(Path(snapshot.path))
-
-    def put_back_into(self, name: str, snapshot: Snapshot, say: Say) -> DatabaseState:
-        target = self._targets[snapshot.bind]
-        given = self.app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
-        with elsewhere.empty_database(target, name, given.get("connect_args")) as other:
-            with self._stopping.raising():
-                self.backend(target).put_back(other, Path(snapshot.path), say)
-            return self.backend(target).read(other)
+        self.copies.verify(snapshot)
 
     def put_back(self, snapshot: Snapshot, say: Say) -> tuple[str, ...]:
-        target = self._targets[snapshot.bind]
-        target.engine.dispose()
-        backend = self.backend(target)
-        backend.put_back(target, Path(snapshot.path), say)
-        with target.engine.connect() as connection:
-            return backend.whole(connection)
+        return self.copies.put_back(snapshot, say)
+
+    def put_back_into(self, name: str, snapshot: Snapshot, say: Say) -> DatabaseState:
+        return self.copies.put_back_into(name, snapshot, say)
 
     def drop_everything(self, bind: str) -> None:
         target = self._targets[bind]
@@ -597,7 +480,7 @@ class Wiring:
             if finding.code in project_repairs.CODES:
                 return project_repairs.repair(finding, self.folder)
             if target is not None and finding.code in repairs.CHANGING:
-                self.snapshot_for_repair(target, say)
+                self.copies.before_repair(target, say)
             return Repaired(repairs.repair(finding, target))
 
     @contextlib.contextmanager
@@ -612,53 +495,7 @@ class Wiring:
             first = str(getattr(error, "orig", error)).strip().splitlines()[0]
             raise known or SafeMigrateError(first) from error
 
-    def snapshot_for_repair(self, target: Target, say: Say) -> None:
-        """Copy the database if the settings want that before it is changed."""
-        state = self.backend(target).read(target)
-        settings = self.settings
-        wanted = settings.snapshot if state.dialect == "sqlite" else settings.snapshot_servers
-        if wanted and state.location != _MEMORY:
-            self.take_snapshot(target.bind, "doctor --fix", say)
-
-
-def _with_pending(history: History, databases: Sequence[DatabaseState]) -> History:
-    """Add what is to be known of pending revisions before they run: whether they compile, and
-    the tables that they touch, unless so many are pending that nobody reads them all."""
-    applied = history.ancestors(tuple(r for d in databases for r in d.version_rows or ()))
-    pending = [r for r in history.revisions if r.id not in applied]
-    # Those of several heads are compared, applied or not.
-    forked = history.since_fork(history.heads) if len(history.heads) > 1 else frozenset()
-    known = {file.path for file in history.broken}
-    faults = [check_syntax(r.path, r.id) for r in pending if r.path not in known]
-    history = replace(history, broken=(*history.broken, *(f for f in faults if f is not None)))
-    if len(pending) > _MOST_SHOWN:
-        return history
-    asked = [*pending, *(r for r in history.revisions if r.id in forked and r.id in applied)]
-    named = {r.id: replace(r, tables=tables_of(r.path)) for r in asked[:_MOST_SHOWN]}
-    return replace(history, revisions=tuple(named.get(r.id, r) for r in history.revisions))
-
-
-def _when(snapshot: Snapshot) -> datetime:
-    return datetime.fromisoformat(snapshot.created)
-
 
 def _count(connection: Connection, table: str) -> int:
     name = connection.dialect.identifier_preparer.quote(table)
     return int(connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() or 0)
-
-
-def _misread(engine: sa.Engine) -> bool:
-    """Whether a part of the password was taken for the host, which nothing may print then."""
-    return "@" in (engine.url.host or "")
-
-
-def _relative_path(written: object) -> str:
-    """The SQLite path of a configured URL, where it is a relative one."""
-    if isinstance(written, Mapping):
-        written = written.get("url")
-    with contextlib.suppress(Exception):
-        url = sa.make_url(written)  # type: ignore[arg-type]
-        path = url.database or ""
-        if url.get_backend_name() == "sqlite" and path not in ("", ":memory:"):
-            return "" if Path(path).is_absolute() or path.startswith("file:") else path
-    return ""

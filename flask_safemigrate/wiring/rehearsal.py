@@ -1,0 +1,40 @@
+"""Copies of databases on which plans are tried."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from flask_safemigrate.backends import backend_for
+from flask_safemigrate.backends.contract import Say, Target
+
+
+@contextlib.contextmanager
+def copied_databases(
+    targets: Mapping[str, Target], say: Say
+) -> Iterator[Callable[[str], Connection]]:
+    """Give a function that connects to the copy of a bind's database; all go at the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix="safemigrate-") as folder,
+        contextlib.ExitStack() as stack,
+    ):
+        engines: dict[str, sa.Engine] = {}
+
+        def connect(bind: str) -> Connection:
+            target = targets[bind]
+            copied = Path(folder) / f"{len(engines)}.db"
+            if bind not in engines:
+                backend = backend_for(target.engine)
+                if backend.read(target).exists:
+                    backend.take(target, copied, say)
+                url = target.engine.url.set(database=str(copied), query={})
+                engines[bind] = sa.create_engine(url, poolclass=sa.NullPool)
+                stack.callback(engines[bind].dispose)
+            return stack.enter_context(engines[bind].connect())
+
+        yield connect

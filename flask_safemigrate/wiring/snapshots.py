@@ -1,0 +1,132 @@
+"""The snapshots of one application's databases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from flask import Flask
+
+from flask_safemigrate.backends import backend_for, elsewhere, snapshots
+from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.outcome import Progress, Snapshot
+from flask_safemigrate.plan import Plan
+from flask_safemigrate.settings import Settings
+from flask_safemigrate.state import DatabaseState
+from flask_safemigrate.wiring.stopping import Stopping
+from flask_safemigrate.workflows.ports import Request, Say
+
+_MEMORY = ":memory:"
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Takes, finds and puts back.
+
+    :param targets: the databases by bind key.
+    """
+
+    app: Flask
+    settings: Settings
+    targets: Mapping[str, Target]
+    stopping: Stopping
+
+    def wanted(self, plan: Plan, request: Request) -> bool:
+        """Whether one is to be taken before a plan runs."""
+        target = self.targets[plan.bind]
+        state = backend_for(target.engine).read(target)
+        if not state.exists or not (state.tables or state.version_rows) or plan.empty:
+            return False
+        if state.location == _MEMORY:
+            return False
+        return self._by_settings(state) if request.snapshot is None else request.snapshot
+
+    def before_repair(self, target: Target, say: Say) -> None:
+        """Copy the database if the settings want that before it is changed."""
+        state = backend_for(target.engine).read(target)
+        if self._by_settings(state) and state.location != _MEMORY:
+            self.take(target.bind, "doctor --fix", say)
+
+    def _by_settings(self, state: DatabaseState) -> bool:
+        on = state.dialect == "sqlite"
+        return self.settings.snapshot if on else self.settings.snapshot_servers
+
+    def _folder(self, target: Target) -> Path:
+        state = backend_for(target.engine).read(target)
+        beside = Path(self.app.instance_path)
+        if state.dialect == "sqlite" and state.location != _MEMORY:
+            beside = Path(state.location).parent
+        return snapshots.folder_for(self.settings.snapshots, beside)
+
+    def take(self, bind: str, why: str, say: Say) -> Snapshot:
+        """Copy a database."""
+        target = self.targets[bind]
+        backend = backend_for(target.engine)
+        state = backend.read(target)
+        with self.stopping.raising():
+            taken = snapshots.new_snapshot(
+                self._folder(target),
+                state,
+                lambda path: backend.take(target, path, say),
+                needs=backend.needs(target),
+                suffix=backend.suffix,
+                why=why,
+                app=self.app.name,
+                keep=self.settings.keep_snapshots,
+                pinned=[self.way_back(bind)],
+            )
+        say(Progress("snapshot", taken.id, taken.path, bind=bind))
+        return taken
+
+    def way_back(self, bind: str) -> str:
+        """The snapshot from before a revision that is half applied; newer ones hold half of it."""
+        target = self.targets[bind]
+        progress = backend_for(target.engine).read(target).progress
+        begun = [datetime.fromisoformat(row.started) for row in progress]
+        if not begun:
+            return ""
+        older = (s.id for s in self.of(bind) if _when(s) <= min(begun))
+        return next(older, "")
+
+    def of(self, bind: str) -> tuple[Snapshot, ...]:
+        """Those of a database, newest first."""
+        target = self.targets[bind]
+        name = backend_for(target.engine).read(target).location
+        found = snapshots.list_snapshots(self._folder(target))
+        return tuple(s for s in found if s.bind == bind and s.database == name)
+
+    def find(self, bind: str, name: str | None) -> Snapshot:
+        """One by id or unique beginning, the newest for None; proven to be whole."""
+        found = snapshots.find(self._folder(self.targets[bind]), name, among=self.of(bind))
+        self.verify(found)
+        return found
+
+    def verify(self, snapshot: Snapshot) -> None:
+        """Read one to its end."""
+        snapshots.verify(snapshot)
+        backend_for(self.targets[snapshot.bind].engine).check(Path(snapshot.path))
+
+    def put_back(self, snapshot: Snapshot, say: Say) -> tuple[str, ...]:
+        """Replace the content of its database; says what was proven."""
+        target = self.targets[snapshot.bind]
+        target.engine.dispose()
+        backend = backend_for(target.engine)
+        backend.put_back(target, Path(snapshot.path), say)
+        with target.engine.connect() as connection:
+            return backend.whole(connection)
+
+    def put_back_into(self, name: str, snapshot: Snapshot, say: Say) -> DatabaseState:
+        """Fill another database, which must be empty; returns what is there then."""
+        target = self.targets[snapshot.bind]
+        given = self.app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
+        backend = backend_for(target.engine)
+        with elsewhere.empty_database(target, name, given.get("connect_args")) as other:
+            with self.stopping.raising():
+                backend.put_back(other, Path(snapshot.path), say)
+            return backend.read(other)
+
+
+def _when(snapshot: Snapshot) -> datetime:
+    return datetime.fromisoformat(snapshot.created)
