@@ -446,6 +446,18 @@ def test_what_cannot_be_done_is_refused(path: Path, body: str, match: str) -> No
     assert str(error).startswith('Revision "r1", ')
 
 
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_duplicates_are_named_in_columns_of_any_making(path: Path, schema_edits: bool) -> None:
+    seed(path, 'CREATE TABLE t (a, "b, c" TEXT); INSERT INTO t VALUES (1, 8), (1, 8), (1, NULL);')
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    unique = "op.create_unique_constraint('uq', 't', ['a', {!r}])"
+    with pytest.raises(OperationRefused, match=r"2 of 3 rows .* first 1, '8' \(2 times\)"):
+        upgrade(path, unique.format("b, c"), options=options)
+    new = "op.add_column('t', sa.Column('n', sa.Integer, server_default='5'))\n"
+    with pytest.raises(OperationRefused, match=r"3 of 3 rows .* first 1, '?5'? \(3 times\)"):
+        upgrade(path, new + unique.format("n"), options=options)
+
+
 def test_a_row_whose_key_is_null_is_named_by_its_rowid(path: Path) -> None:
     seed(
         path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from flask_safemigrate.alembic_bridge.sqlite.database import Database
@@ -249,15 +249,11 @@ def explain_unique(
     for column in table.columns:
         if origin is None and column.name in index.columns:
             origin = column.typed_by
-    _refuse_duplicates(
-        database,
-        shape.name,
-        key_columns(index.key),
-        ", ".join(map(quote, index.columns)),
-        "",
-        origin or table.origins[-1],
-        error,
-    )
+    by = origin or table.origins[-1]
+    with contextlib.suppress(_Unique):
+        _refuse_duplicates(
+            database, shape.name, index.columns, by, error, key=key_columns(index.key)
+        )
 
 
 def explain_index(
@@ -273,34 +269,43 @@ def explain_index(
             f"rows of {quote(entry.table)} are not unique under the index {quote(entry.name)}",
             "change or delete the duplicates before it",
         ) from error
-    _refuse_duplicates(
-        database,
-        entry.table,
-        key_columns(index.key),
-        ", ".join(map(quote, index.columns)),
-        "",
-        origin or Origin(None, f"create_index({entry.name!r})"),
-        error,
-    )
+    by = origin or Origin(None, f"create_index({entry.name!r})")
+    with contextlib.suppress(_Unique):
+        _refuse_duplicates(
+            database, entry.table, index.columns, by, error, key=key_columns(index.key)
+        )
+
+
+class _Unique(Exception):
+    """There are no duplicates."""
 
 
 def _refuse_duplicates(
     database: Database,
     table: str,
-    key: str,
-    names: str,
-    where: str,
+    columns: Sequence[str],
     origin: Origin,
     error: Exception,
+    *,
+    key: str | None = None,
+    rows: str | None = None,
 ) -> NoReturn:
-    grouping = key.replace(" DESC", "")
-    plain = [part.strip() for part in names.split(",")]
-    not_null = " AND ".join(f"{name} IS NOT NULL" for name in plain)
+    """
+    :param key: the columns with their collations.
+    :param rows: what has the columns, where the table has not.
+    :raises OperationRefused: with the duplicates.
+    :raises _Unique: there are none.
+    """
+    names = ", ".join(map(quote, columns))
+    not_null = " AND ".join(f"{quote(each)} IS NOT NULL" for each in columns)
+    grouping = (key or names).replace(" DESC", "")
     groups = database.read(
-        f"SELECT {names}, count(*) FROM {quote(table)} WHERE {not_null}"
+        f"SELECT {names}, count(*) FROM {rows or quote(table)} WHERE {not_null}"
         f" GROUP BY {grouping} HAVING count(*) > 1"
     )
-    rows = sum(group[-1] for group in groups)
+    if not groups:
+        raise _Unique
+    number = sum(group[-1] for group in groups)
     shown = "; ".join(
         f"{', '.join(repr(value) for value in group[:-1])} ({group[-1]} times)"
         for group in groups[:SHOWN]
@@ -308,7 +313,7 @@ def _refuse_duplicates(
     total = database.count(table)
     raise refused(
         origin,
-        f"{rows:,} of {total:,} rows of {quote(table)} share {names}, first {shown}",
+        f"{number:,} of {total:,} rows of {quote(table)} share {names}, first {shown}",
         "change or delete the duplicates before it",
     ) from error
 
@@ -322,21 +327,24 @@ def explain_copied_unique(
     *,
     real: bool = False,
 ) -> None:
-    """The same for a UNIQUE that the copy of a table has, if its columns were there before.
+    """The same for a UNIQUE that the copy of a table has.
 
     :param real: whether ``old`` is the table after the native statements of the queue.
     """
-    sources = [table.column(name) for name in index.columns]
-    known = [each.real if real else each.origin for each in sources if each is not None]
-    names = [each for each in known if each is not None]
-    if "UNIQUE constraint failed" not in str(error) or len(names) != len(index.columns):
+    if "UNIQUE constraint failed" not in str(error):
         return
-    listed = ", ".join(map(quote, names))
-    if database.value(
-        f"SELECT 1 FROM {quote(old.name)} GROUP BY {listed} HAVING count(*) > 1 LIMIT 1"
-    ):
-        origin = next((by for by in table.rules.get("UNIQUE", []) if by), table.origins[-1])
-        _refuse_duplicates(database, old.name, listed, listed, "", origin, error)
+    values = []
+    for name in index.columns:
+        column = table.column(name)
+        if column is None:
+            return
+        source = column.real if real else column.origin
+        value = quote(source) if source is not None else column.fill or "NULL"
+        values.append(f"{value} AS {quote(name)}")
+    origin = next((by for by in table.rules.get("UNIQUE", []) if by), table.origins[-1])
+    rows = f"(SELECT {', '.join(values)} FROM {quote(old.name)})"
+    with contextlib.suppress(_Unique):
+        _refuse_duplicates(database, old.name, index.columns, origin, error, rows=rows)
 
 
 def explain_copy(
@@ -378,8 +386,8 @@ def explain_copy(
         names = [each.origin for each in sources if each is not None and each.origin is not None]
         by = next((each for each in table.rules.get("PRIMARY KEY", []) if each), origin)
         if len(names) == len(key) and names:
-            listed = ", ".join(map(quote, names))
-            _refuse_duplicates(database, old.name, listed, listed, "", by, error)
+            with contextlib.suppress(_Unique):
+                _refuse_duplicates(database, old.name, names, by, error)
     if "datatype mismatch" in message:
         raise refused(
             origin, f"rows of {quote(new.name)} have no integer in the new INTEGER PRIMARY KEY"
