@@ -323,6 +323,11 @@ def test_the_tables_that_operations_name_are_told_by_their_old_names(tmp_path: P
             'there is no table "nowhere"',
         ),
         (
+            "op.execute('CREATE TEMP TABLE t (name)')\nop.alter_column('t', 'n', nullable=False)",
+            'temporary table hides table "t"',
+        ),
+        ("op.drop_index('ix', table_name='t', schema='other')", "another database file"),
+        (
             "op.create_unique_constraint('u', 't', ['name'], deferrable=True)",
             "no UNIQUE constraint",
         ),

@@ -140,6 +140,7 @@ class Executor:
             return
         replay = self.replay
         try:
+            self._must_not_be_hidden(replay)
             if replay.natives is not None and self._natives_will_do():
                 results = self._run_natives(replay.natives)
             elif self.options.schema_edits and self._may_edit():
@@ -156,6 +157,25 @@ class Executor:
                 self._rewritten.add(each.table)
         self._version = self.database.schema_version()
         self._stale = False
+
+    def _must_not_be_hidden(self, replay: Replay) -> None:
+        """Refuse where a temporary table has the name of one that changes, and is meant by it.
+
+        :raises OperationRefused: it has.
+        """
+        hidden = {
+            fold(name)
+            for (name,) in self.database.read(
+                "SELECT name FROM sqlite_temp_master WHERE type IN ('table', 'view')"
+            )
+        }
+        for table in replay.tables.values() if hidden else ():
+            if hidden & {fold(table.name), fold(table.origin or table.name)}:
+                raise refused(
+                    table.origins[-1],
+                    f"a temporary table hides table {quote(table.name)}",
+                    f"drop it before: op.execute('DROP TABLE temp.{quote(table.name)}')",
+                )
 
     def _may_edit(self) -> bool:
         """Whether this build of SQLite lets the schema text be edited; some are "defensive".

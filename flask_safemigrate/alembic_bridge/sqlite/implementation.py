@@ -558,6 +558,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     def drop_index(self, index: Index, **kw: Any) -> None:
         operation = f"drop_index({index.name!r})"
+        if index.table is not None:
+            self._must_be_main(index.table.schema, operation)
         table = index.table.name if index.table is not None else None
         name = sql.index_name(self.dialect, index)
         self._queue(changes.DropIndex(name, table, bool(kw.get("if_exists"))), operation)
