@@ -236,8 +236,8 @@ def log_left(state: State) -> Iterator[Found]:
         if database.left_behind == "log":
             yield Found(
                 f'The last commits of database "{database.label}" are in '
-                f'"{database.name}-wal", which no process has open: the last one did not close '
-                "it.",
+                f'"{database.name}-wal", which no process on this machine has open: the last one '
+                "did not close it.",
                 database.location,
                 f'keep "{database.name}-wal" beside it, or flask db doctor --fix SM531',
                 bind=database.bind,

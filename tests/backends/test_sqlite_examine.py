@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, event
 
-from flask_safemigrate.backends.sqlite import BACKEND
+from flask_safemigrate.backends.sqlite import BACKEND, holders
 from flask_safemigrate.backends.sqlite.examine import network_of
 from flask_safemigrate.condition import Condition, Mismatch, Orphans
 from tests.backends.sqlite_files import python, target_of
@@ -181,6 +181,21 @@ def test_a_journal_that_was_left(path: Path) -> None:
     python(DIE, path, "delete").communicate()
     assert BACKEND.read(target_of(path)).left_behind == "journal"
     assert BACKEND.read(target_of(path)).left_behind == ""
+
+
+def test_a_journal_of_a_writer_who_is_not_seen(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA cache_size=5")
+    connection.execute("UPDATE orders SET note = 'x' WHERE id < 9")
+    # As in another container, whose locks the system does not show.
+    monkeypatch.setattr(holders, "writers_of", lambda path: ())
+    journal = path.with_name("app.db-journal")
+    journal.write_bytes(bytes.fromhex("d9d505f920a163d7") + journal.read_bytes()[8:])
+    assert BACKEND.read(target_of(path)).left_behind == ""
+    connection.rollback()
+    connection.close()
 
 
 def test_a_log_that_was_left_stays_as_it_is(path: Path) -> None:

@@ -59,7 +59,7 @@ FINDS = [
     (
         "SM531",
         state(at("c3", left_behind="log")),
-        ['"app.db-wal", which no process has open', "flask db doctor --fix SM531"],
+        ['"app.db-wal", which no process on this machine has open', "flask db doctor --fix SM531"],
     ),
     (
         "SM532",

@@ -219,7 +219,7 @@ def test_a_log_that_was_left(lite: Project) -> None:
     subprocess.run([sys.executable, "-c", code, str(lite.database)], check=False)
     log = lite.database.with_name("app.db-wal")
     before = lite.database.read_bytes(), log.read_bytes()
-    only(lite, "SM531", '"app.db-wal", which no process has open')
+    only(lite, "SM531", '"app.db-wal", which no process on this machine has open')
     assert (lite.database.read_bytes(), log.read_bytes()) == before
     fixed(lite)
     assert not log.exists()

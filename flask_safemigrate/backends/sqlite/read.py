@@ -57,7 +57,11 @@ def read(target: Target) -> DatabaseState:
             return replace(state, exists=False)
         state = replace(state, size=file.size, left_behind=files.left_behind(file))
         with files.reading(file) as connection:
-            return _read_content(connection, state)
+            state = _read_content(connection, state)
+        # A journal that is still there belongs to a writer whom nobody here can see.
+        if state.left_behind == "journal" and files.left_behind(file) == "journal":
+            state = replace(state, left_behind="")
+        return state
     except (driver.Error, OSError) as error:
         return replace(state, unreachable=errors.of_file(error, file))
 
