@@ -34,7 +34,8 @@ def safe_downgrade(
 ) -> None:
     """Downgrade to REVISION, all or nothing; "base" is the empty database, -1 one revision less.
 
-    What a revision added goes, with its data; `flask db restore` puts a snapshot back instead.
+    What a revision added goes, with its data: the tables and columns are listed with their rows
+    before anything is asked. `flask db restore` puts a snapshot back instead.
     """
     rehearsal = dry_run or sql
     run(

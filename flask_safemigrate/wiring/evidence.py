@@ -94,6 +94,17 @@ class Gathering:
             for bind, found in databases.items()
         }
 
+    def replays(self, state: State) -> Mapping[str, Replay]:
+        """What each revision does to the schema of every database; empty where it cannot be told.
+
+        :raises Exception: a revision fails on an empty database.
+        """
+        order = _order(state)
+        databases = {d.bind: d for d in state.databases if d.unreachable is None}
+        if len(databases) < len(state.databases) or not order:
+            return {}
+        return self._replays(state, order, databases)
+
     def _without(self, target: Target) -> tuple[str, ...]:
         # What failed batch migrations left is reported by itself.
         own = sorted(OWN_TABLES)

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
     from flask_safemigrate.alembic_bridge.run import Run
+    from flask_safemigrate.wiring.evidence import Gathering
     from flask_safemigrate.wiring.guard import Guard
 
 _MEMORY = ":memory:"
@@ -198,10 +199,31 @@ class Wiring:
 
     def _compare(self, state: State) -> Mapping[str, Evidence]:
         """Replay the history in scratch databases and compare the schemas."""
+        with self._stopping.raising(), self._no_empty_files():
+            return self._gathering().gather(state)
+
+    def losses(self, plans: Sequence[Plan], state: State) -> tuple[str, ...]:
+        from flask_safemigrate.comparison.losses import brought
+        from flask_safemigrate.wiring import losses
+
+        found: list[str] = []
+        try:
+            with self._stopping.raising(), self._no_empty_files():
+                replays = self._gathering().replays(state)
+        except Exception as error:
+            return (f"What goes along could not be told: {str(error).splitlines()[0]}",)
+        for plan in plans:
+            if plan.bind in replays:
+                where = f' of "{plan.location}"' if len(plans) > 1 else ""
+                gone = brought(replays[plan.bind], [step.id for step in plan.steps])
+                found += losses.told(self._targets[plan.bind].engine, where, gone)
+        return tuple(found)
+
+    def _gathering(self) -> Gathering:
         from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
         from flask_safemigrate.wiring.evidence import Gathering
 
-        gathering = Gathering(
+        return Gathering(
             folder=self.folder,
             targets=self._targets,
             metadatas=self._metadatas,
@@ -211,8 +233,6 @@ class Wiring:
             exclude=self.settings.exclude_tables,
             x_arg=self.x_arg,
         )
-        with self._stopping.raising(), self._no_empty_files():
-            return gathering.gather(state)
 
     def count_rows(self, bind: str) -> tuple[Table, ...]:
         target = self._targets[bind]

@@ -83,6 +83,9 @@ class Ports(Protocol):
     def count_rows(self, bind: str) -> tuple[Table, ...]:
         """Every table of a database with its exact number of rows."""
 
+    def losses(self, plans: Sequence[Plan], state: State) -> tuple[str, ...]:
+        """What the plans of a downgrade would take along, a sentence each, with its rows."""
+
     def lock(self, binds: Sequence[str], wait: float, say: Say) -> AbstractContextManager[None]:
         """Keep every other process of ours away from these databases."""
 

@@ -79,6 +79,9 @@ def safe_upgrade(ports: Ports, request: Request) -> Outcome:
 
 def _line(ports: Ports, request: Request) -> Outcome:
     first = look(ports, request)
+    if request.direction == "downgrade" and first.status is Status.DONE and first.state:
+        gone = ports.losses(first.plans, first.state)
+        first = replace(first, notes=(*first.notes, *gone))
     if request.dry_run:
         return _rehearse(ports, request, first) if first.status is Status.DONE else first
     if first.status is not Status.DONE and not may_be_passing(first):

@@ -40,6 +40,8 @@ def test_safe_downgrade_goes_back(project: ProjectFactory, database_url: str) ->
     down = p.db("safe-downgrade", "r08", "--yes")
     assert down.returncode == 0, down.stdout + down.stderr
     assert p.heads() == {"r08"}
+    said = down.stdout + down.stderr
+    assert 'Column "born" of table "pet" goes: a value in 400 rows.' in said
     assert p.rows("SELECT count(*) FROM pet") == [(400,)]
     again = p.db("safe-upgrade", "--yes")
     assert again.returncode == 0, again.stdout + again.stderr
@@ -162,6 +164,8 @@ def test_snapshot_and_restore_bring_rows_and_revision_back(
     back = p.db("restore", by_hand[0]["id"], "--yes")
     assert back.returncode == 0, back.stdout + back.stderr
     assert p.heads() == {"r08"}
+    said = down.stdout + down.stderr
+    assert 'Column "born" of table "pet" goes: a value in 400 rows.' in said
     assert p.rows("SELECT count(*) FROM pet") == [(400,)]
     assert p.db("safe-upgrade", "--yes").returncode == 0
     assert p.heads() == {HEAD}
