@@ -164,8 +164,6 @@ def test_snapshot_and_restore_bring_rows_and_revision_back(
     back = p.db("restore", by_hand[0]["id"], "--yes")
     assert back.returncode == 0, back.stdout + back.stderr
     assert p.heads() == {"r08"}
-    said = down.stdout + down.stderr
-    assert 'Column "born" of table "pet" goes: a value in 400 rows.' in said
     assert p.rows("SELECT count(*) FROM pet") == [(400,)]
     assert p.db("safe-upgrade", "--yes").returncode == 0
     assert p.heads() == {HEAD}
