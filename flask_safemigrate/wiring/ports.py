@@ -56,7 +56,7 @@ from flask_safemigrate.workflows.ports import Direction, Hook, Repaired, Request
 if TYPE_CHECKING:
     from alembic.config import Config
 
-    from flask_safemigrate.alembic_bridge.run import Run
+    from flask_safemigrate.alembic_bridge.terms import Run
     from flask_safemigrate.wiring.evidence import Gathering
     from flask_safemigrate.wiring.guard import Guard
 
@@ -285,8 +285,8 @@ class Wiring:
         return config
 
     def _run(self, plans: Sequence[Plan], request: Request, **other: Any) -> Run:
-        from flask_safemigrate.alembic_bridge.run import Run
         from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+        from flask_safemigrate.alembic_bridge.terms import Run
         from flask_safemigrate.wiring.guard import Guard
 
         history = read_history(self.folder)

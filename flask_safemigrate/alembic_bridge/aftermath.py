@@ -1,0 +1,117 @@
+"""What stopped a run, and what it left behind."""
+
+from __future__ import annotations
+
+from alembic.util import CommandError
+
+from flask_safemigrate.alembic_bridge.failure import half_applied, migration_failed
+from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of
+from flask_safemigrate.errors import (
+    Blocked,
+    DatabaseUnavailable,
+    HalfApplied,
+    Interrupted,
+    LockLost,
+    LockTimeout,
+    Refused,
+    SafeMigrateError,
+    UsageError,
+)
+from flask_safemigrate.plan import Plan
+
+
+def where_it_is(plan: Plan, now: tuple[str, ...] | None) -> str:
+    if now is None:
+        return f"{plan.location} cannot be looked at now"
+    if set(now) == set(plan.start):
+        return f"{plan.location} is as it was"
+    if set(now) == set(plan.target):
+        return f"{plan.location} was finished before that and is at {', '.join(now) or 'base'}"
+    return f"{plan.location} is at {', '.join(now) or 'base'}"
+
+
+def _aftermath(run: Run, position: Position) -> str:
+    """Where every database is now, by looking."""
+    plans = [plan for plan in run.plans.values() if not plan.empty]
+    now = {plan.bind: run.heads_now(plan.bind) for plan in plans}
+    said = "; ".join(where_it_is(plan, now[plan.bind]) for plan in plans)
+    heads = [now[plan.bind] for plan in plans]
+    undone = all(
+        h is not None and set(h) == set(p.start) for h, p in zip(heads, plans, strict=True)
+    )
+    if position.leaked is not None:
+        return (
+            f"Revision '{position.leaked}' ended the transaction by itself, so what was done "
+            f"before that stayed; by its version table {said}. Restore the snapshot, or look "
+            "what is there."
+        )
+    return f"Everything was undone; {said}." if undone else f"{said}."
+
+
+def _partly_outside(what: str, position: Position, run: Run) -> HalfApplied:
+    """A revision failed, and what it did before and inside its ``autocommit_block`` stays."""
+    listed = "\n".join(f"  {' '.join(statement.split())[:200]}" for statement in position.stays)
+    plan = run.plans[position.bind]
+    return HalfApplied(
+        f"{what}\n{where_it_is(plan, run.heads_now(position.bind))}. Revision "
+        f"'{position.cut}' cuts the transaction by autocommit_block(), so this of it is "
+        f"in:\n{listed}",
+        hint="undo these statements by hand, or let the revision ask first (IF NOT EXISTS, "
+        "if_not_exists=True); then run the command again. One block a revision, and nothing "
+        "else in it, avoids this",
+    )
+
+
+def _in_part(run: Run, position: Position, told: SafeMigrateError) -> HalfApplied | None:
+    """What is in, where a server has kept a part; None where everything is as it was."""
+    plans = [plan for plan in run.plans.values() if not plan.empty]
+    in_pieces = run.rehearse is None and any(run.catalogue_of(plan.bind) for plan in plans)
+    if position.guard is None or not in_pieces:
+        return None
+    now = {plan.bind: run.heads_now(plan.bind) for plan in plans}
+    left = {plan.bind: [r for r in run.progress_of(plan.bind) if r.changes] for plan in plans}
+    moved = any(at is None or set(at) != set(run.plans[bind].start) for bind, at in now.items())
+    if not moved and not any(left.values()):
+        return None
+    places = {plan.bind: where_it_is(plan, now[plan.bind]) for plan in plans}
+    ways_back = {plan.bind: run.way_back(plan.bind) for plan in plans}
+    return half_applied(told, plans, places, left, ways_back)
+
+
+def described(error: BaseException, position: Position, run: Run) -> SafeMigrateError:
+    """Say what stopped the run, and what it left behind."""
+    in_pieces = position.guard is not None and not position.guard.transactional_ddl
+    if isinstance(error, KeyboardInterrupt):
+        told: SafeMigrateError = Interrupted(f"Stopped by {str(error) or 'Ctrl-C'}.")
+    elif isinstance(error, SafeMigrateError):
+        told = error
+    else:
+        told = _of_failure(error, position, run)
+    clean = isinstance(told, Blocked) and not position.statements
+    early = position.revision is None and isinstance(told, (Refused, LockTimeout))
+    if not clean and not early and not isinstance(told, LockLost):
+        in_part = _in_part(run, position, told)
+        if in_part is not None:
+            return in_part
+    if position.stays and not in_pieces:
+        return _partly_outside(told.message, position, run)
+    if isinstance(told, (DatabaseUnavailable, LockTimeout, Refused, UsageError)):
+        return told
+    told.message = f"{told.message}\n{_aftermath(run, position)}"
+    if isinstance(told, Interrupted):
+        told.hint = "flask db safe-upgrade" if run.direction == "upgrade" else None
+    return told
+
+
+def _of_failure(error: BaseException, position: Position, run: Run) -> SafeMigrateError:
+    if position.guard is not None and position.revision is not None:
+        blocked = position.guard.blocked(error, position.revision)
+        if blocked is not None:
+            return blocked
+    if position.revision is None and isinstance(error, Exception):
+        known = run.explain(position.bind, error)
+        if known is not None:
+            return known
+        if isinstance(error, CommandError):
+            return UsageError(str(error), hint="flask db doctor")
+    return migration_failed(error, revision=position.revision, directory=directory_of(run))

@@ -1,0 +1,120 @@
+"""Hearing what revisions ask of the database, and keeping them in their transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import event
+
+from flask_safemigrate.alembic_bridge import journal
+from flask_safemigrate.alembic_bridge.environment import Stage
+from flask_safemigrate.alembic_bridge.terms import Position
+from flask_safemigrate.ddl.references import statement_targets
+from flask_safemigrate.errors import MigrationFailed
+
+
+@contextlib.contextmanager
+def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[None]:
+    """Note the tables that revisions write to, and keep them from ending the transaction.
+
+    On SQLite it is refused. A server's revision may have to (``ALTER TYPE ... ADD VALUE``); there
+    it is remembered, because a failure leaves behind what was before it.
+    """
+    connection, impl = stage.connection, stage.context.impl
+    dialect = connection.dialect.name
+    written.add(stage.context.version_table)
+
+    def ends(how: str) -> None:
+        if not position.running or position.cutting:
+            return
+        position.leaked = position.revision
+        if dialect == "sqlite":
+            position.running, position.leaked = False, None
+            raise MigrationFailed(
+                f"Revision '{position.revision}' calls for {how}, but all revisions share one "
+                "transaction.",
+                revision=position.revision,
+                hint="take it out of the revision; on SQLite nothing needs it",
+            )
+
+    def on_statement(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        # What is known to be about the version table need not be read.
+        if journal.PROGRESS in statement or getattr(impl, "bookkeeping", False):
+            return
+        if ending := _ENDS.match(statement):
+            ends(ending[1].upper())
+        written.update(_named_by(dialect, statement))
+
+    def after_statement(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        # What asks first whether it is done already can be run again.
+        if journal.PROGRESS in statement:
+            return
+        if position.running and not (_READS.match(statement) or _ASKS_FIRST.search(statement)):
+            position.statements.append(statement)
+
+    def on_commit(_c: Any) -> None:
+        ends("COMMIT")
+
+    def on_rollback(_c: Any) -> None:
+        if sys.exc_info()[0] is None:
+            ends("ROLLBACK")
+
+    listeners: tuple[tuple[str, Callable[..., None]], ...] = (
+        ("before_cursor_execute", on_statement),
+        ("after_cursor_execute", after_statement),
+        ("commit", on_commit),
+        ("rollback", on_rollback),
+    )
+    for name, listener in listeners:
+        event.listen(connection, name, listener)
+    try:
+        yield
+    finally:
+        position.running = False
+        for name, listener in listeners:
+            event.remove(connection, name, listener)
+
+
+def still_begun(stage: Stage, position: Position) -> None:
+    """Notice a transaction that was ended behind SQLAlchemy's back, as executescript() does.
+
+    https://docs.python.org/3/library/sqlite3.html#sqlite3.Cursor.executescript
+    """
+    driver = stage.connection.connection.driver_connection
+    if getattr(driver, "in_transaction", True) is False:
+        position.leaked = position.revision
+        raise MigrationFailed(
+            f"Revision '{position.revision}' ended the transaction that all revisions share.",
+            revision=position.revision,
+            hint="use op.execute(), one statement a call, not executescript() or commit()",
+        )
+
+
+_ENDS = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(COMMIT|END|ROLLBACK(?!\s+TO\b|\s+TRANSACTION\s+TO\b)|ABORT)\b"
+    r"(?!\s+PREPARED)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NAME = re.compile(r'"((?:[^"]|"")+)"|`((?:[^`]|``)+)`|([^\W\d][\w$]*)')
+_ASKS_FIRST = re.compile(r"\bIF\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
+_READS = re.compile(r"\s*(?:SELECT|SHOW|EXPLAIN|SET|VALUES|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
+
+
+def _named_by(dialect: str, statement: str) -> Iterable[str]:
+    """Tables that a statement may write to.
+
+    SQLite's statements are read. Those of a server have a grammar of their own, with statements
+    inside others (``WITH x AS (DELETE ...)``, ``DO $$ ... $$``): there every name counts, which
+    watches too little rather than to stop an upgrade that did nothing wrong.
+    """
+    if dialect == "sqlite":
+        kind, tables = statement_targets(statement)
+        if kind != "other":
+            return () if kind in ("select", "pragma") else tables
+    if _READS.match(statement):
+        return ()
+    return (quoted or ticked or word for quoted, ticked, word in _NAME.findall(statement))

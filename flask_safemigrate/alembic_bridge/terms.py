@@ -1,0 +1,122 @@
+"""What a run is given, and where it is while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from alembic.config import Config
+from sqlalchemy import Connection
+
+from flask_safemigrate.alembic_bridge import sqlite
+from flask_safemigrate.errors import Blocked, SafeMigrateError
+from flask_safemigrate.outcome import Progress, Snapshot
+from flask_safemigrate.plan import Plan
+from flask_safemigrate.state import ProgressRow
+
+if TYPE_CHECKING:
+    from flask_safemigrate.alembic_bridge.resume import Catalogue
+
+Say = Callable[[Progress], None]
+
+
+class Guard(Protocol):
+    """What surrounds the revisions of one database, inside its transaction."""
+
+    @property
+    def transactional_ddl(self) -> bool:
+        """Whether a failure leaves nothing behind."""
+
+    def begin(self) -> Snapshot | None:
+        """Before the first statement: take the snapshot, note what is there."""
+
+    def next(self, revision: str) -> None:
+        """Before each revision: see whether the lock is still held."""
+
+    def outside(self) -> AbstractContextManager[None]:
+        """Surround what a revision runs outside of the transaction."""
+
+    def blocked(self, error: BaseException, revision: str) -> Blocked | None:
+        """Who had a lock for too long, None where the error means something else."""
+
+    def end(self) -> None:
+        """Leave the connection as it was; safe to call again."""
+
+    def finish(self, written: frozenset[str]) -> tuple[str, ...]:
+        """After the last statement: prove that nothing else changed; says what was proven."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to run and where.
+
+    :param plans: one for each bind, empty ones included.
+    :param sources: revision id -> path of its file, for the journal.
+    :param keep_journal: whether every revision leaves a line in the database.
+    :param patience: seconds to wait for other writers.
+    :param explain: what an error of the driver outside the revisions means for the database of
+        a bind key, None where it means nothing special.
+    :param rehearse: connections to copies by bind key; nothing real is touched.
+    :param heads_now: what the version table of a bind key names when looked at from outside the
+        run, None where that cannot be told.
+    :param ancestors: revisions that these revisions stand on, themselves included.
+    :param catalogue_of: for a bind key, what it takes to go on with a revision that was stopped;
+        None where a failure leaves nothing behind.
+    :param progress_of: what a half applied revision has done, looked at from outside the run.
+    :param way_back: id of the snapshot from before that revision, "" where there is none.
+    """
+
+    config: Config
+    direction: str
+    revision: str
+    plans: Mapping[str, Plan]
+    bind_of: Callable[[Connection], str]
+    guard_of: Callable[[str, Connection], Guard]
+    options: sqlite.EngineOptions
+    say: Say
+    sources: Mapping[str, str] = field(default_factory=dict)
+    checksum: Callable[[str], str] = lambda path: ""
+    keep_journal: bool = True
+    environment: str = ""
+    patience: float = 60.0
+    explain: Callable[[str, BaseException], SafeMigrateError | None] = lambda bind, error: None
+    rehearse: Callable[[str], Connection] | None = None
+    heads_now: Callable[[str], tuple[str, ...] | None] = lambda bind: None
+    ancestors: Callable[[tuple[str, ...]], frozenset[str]] = lambda heads: frozenset()
+    catalogue_of: Callable[[str], Catalogue | None] = lambda bind: None
+    progress_of: Callable[[str], tuple[ProgressRow, ...]] = lambda bind: ()
+    way_back: Callable[[str], str] = lambda bind: ""
+
+
+@dataclass
+class Position:
+    """Where the run is, for the message when it fails.
+
+    :ivar leaked: the revision that ended the transaction by itself.
+    :ivar cut: the last revision with an ``autocommit_block``, at which the transaction was cut.
+    :ivar cutting: whether a transaction is being ended on purpose.
+    :ivar statements: what the running revision has run so far that changes something.
+    :ivar stays: those of them that are committed, though the revision is not recorded.
+    """
+
+    bind: str = ""
+    revision: str | None = None
+    guard: Guard | None = None
+    begun: Guard | None = None
+    committed: set[str] = field(default_factory=set)
+    leaked: str | None = None
+    running: bool = False
+    cut: str | None = None
+    cutting: bool = False
+    statements: list[str] = field(default_factory=list)
+    stays: list[str] = field(default_factory=list)
+    note: Callable[[], None] = lambda: None
+    committed_revisions: int = 0
+
+
+def directory_of(run: Run) -> Path:
+    """The migrations folder."""
+    return Path(run.config.get_main_option("script_location") or ".")
