@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from flask_safemigrate.alembic_bridge.sqlite import proofs, rules
+from flask_safemigrate.alembic_bridge.sqlite.applying import apply
 from flask_safemigrate.alembic_bridge.sqlite.changeover import Changeover, report
 from flask_safemigrate.alembic_bridge.sqlite.classic import ClassicChangeover
 from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
@@ -100,7 +101,7 @@ class Executor:
     def apply(self, change: changes.Change, origin: Origin, *, never: bool = False) -> None:
         """Queue a change."""
         self.sync()
-        self.replay.apply(change, origin)
+        apply(self.replay, change, origin)
         if never and (tracked := self.replay.tables.get(fold(getattr(change, "table", "") or ""))):
             tracked.forbidden = origin
 

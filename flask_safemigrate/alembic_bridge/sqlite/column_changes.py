@@ -1,0 +1,241 @@
+"""Changes of columns, made in the scratch database."""
+
+from __future__ import annotations
+
+from flask_safemigrate.alembic_bridge.sqlite import views
+from flask_safemigrate.alembic_bridge.sqlite.alter import gives, rewrite_or_alter
+from flask_safemigrate.alembic_bridge.sqlite.dependents import (
+    indexes_over,
+    must_be_named,
+    must_not_be_parent,
+    name_inserted,
+    protect_strings,
+    used_by,
+)
+from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
+from flask_safemigrate.alembic_bridge.sqlite.replay import (
+    Native,
+    Replay,
+    is_database_error,
+    null_rule,
+    refused,
+)
+from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedColumn, TrackedTable
+from flask_safemigrate.ddl import changes, edits, questions
+from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.ddl.create_table import read_create_table
+from flask_safemigrate.ddl.tokens import fold, quote, same_name
+
+
+def _constant(mirror: Mirror, declared: str, default: str) -> str | None:
+    """The literal that SQLite reads for rows that do not store a column; None: it must compute."""
+    from flask_safemigrate.alembic_bridge.sqlite.constants import literal
+
+    return literal(mirror, declared, default)
+
+
+def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> None:
+    table = replay.track(change.table, origin)
+    text = replay.text(table)
+    read = read_create_table(text)
+    name = quote(change.column)
+    if questions.find_column(read, change.column) is not None:
+        if change.if_not_exists:
+            return
+        raise refused(origin, f"table {quote(table.name)} already has a column {name}")
+    probe = read_create_table(f"CREATE TABLE x ({change.definition}\n)")
+    column = probe.columns[0]
+    default = column.of_kind("DEFAULT")
+    value = default[-1].value.of(probe.sql) if default and default[-1].value is not None else None
+    computed = questions.is_generated(column)
+    literal = "NULL" if value is None else _constant(replay.mirror, column.type, value)
+    fill = None if computed or literal == "NULL" else (literal or value)
+    not_null = questions.is_not_null(column)
+    filled = 0
+    if not computed and (literal is None or (not_null and fill is None)):
+        filled = replay.has_rows(table)
+    if not_null and fill is None and not computed and filled:
+        raise refused(
+            origin,
+            f"column {quote(table.name)}.{name} is NOT NULL and has no default, but the table has"
+            f" {filled:,} {'row' if filled == 1 else 'rows'}",
+            "give it a server_default, or add it as nullable, fill it, and then set it NOT NULL",
+        )
+    alter = f"ALTER TABLE {quote(table.name)} ADD COLUMN {change.definition}"
+    plain = (
+        change.before is None
+        and change.after is None
+        and not (filled and literal is None)
+        and not any(column.of_kind(kind) for kind in ("CHECK", "FOREIGN KEY", "UNIQUE"))
+        and not (computed and questions.is_stored(column))
+        and not column.of_kind("PRIMARY KEY")
+    )
+    if table.before is not None or replay.mirror.belonging(table.name, "trigger"):
+        name_inserted(replay, table)
+        if change.before is not None or change.after is not None:
+            must_be_named(replay, table, origin)
+    protect_strings(replay, table, change.column)
+    new = edits.add_column(read, change.definition, before=change.before, after=change.after)
+    # A comment would swallow what SQLite writes behind it.
+    native = plain and not table.pending and "--" not in new and "/*" not in new
+    replay.rewrite(table, new, origin, native=alter if native else None)
+    if table.before is None:
+        return
+    names = [each.name.value for each in replay.read(table).columns]
+    added = TrackedColumn(
+        column.name.value,
+        None,
+        fill,
+        literal is not None,
+        column.name.value if native else None,
+        origin if not_null else None,
+    )
+    place = next(i for i, each in enumerate(names) if same_name(each, change.column))
+    table.columns.insert(place, added)
+
+
+def drop_column(replay: Replay, change: changes.DropColumn, origin: Origin) -> None:
+    table = replay.track(change.table, origin)
+    read = replay.read(table)
+    name = f"{quote(table.name)}.{quote(change.column)}"
+    column = questions.find_column(read, change.column)
+    if column is None:
+        if change.if_exists:
+            return
+        raise refused(origin, f"table {quote(table.name)} has no column {quote(change.column)}")
+    must_be_named(replay, table, origin)
+    indexes = indexes_over(replay, table, change.column, origin)
+    views = replay.mirror.view_columns()
+    key = questions.primary_key_columns(read)
+    in_key = any(same_name(part, change.column) for part in key)
+    if in_key:
+        must_not_be_parent(replay, table, name, origin)
+    for mine, theirs in replay.mirror.db.execute(
+        'SELECT "from", "to" FROM pragma_foreign_key_list(?) WHERE "table" = ? COLLATE NOCASE',
+        (table.name, table.name),
+    ).fetchall():
+        if not same_name(mine, change.column) and (
+            same_name(theirs, change.column) if theirs is not None else in_key
+        ):
+            raise used_by(origin, name, [f"the foreign key of column {quote(mine)}"])
+    for index in indexes:
+        sql = f"DROP INDEX {quote(index)}"
+        replay.mirror.execute(sql)
+        replay.index_origins.pop(fold(index), None)
+        replay.also_native(Native(table.name, sql, origin, owner=table), real=not table.pending)
+    if not _dropped_natively(replay, table, change.column, origin):
+        tracked = table.column(change.column)
+        if tracked is not None and tracked.real is not None:
+            table.ghosts.append(tracked.real)
+        replay.rewrite(table, edits.drop_column(replay.read(table), change.column), origin)
+    left = [found for found in views if found not in replay.mirror.view_columns()]
+    if left:
+        raise used_by(origin, name, [f"view {quote(view)}" for view in left])
+    table.columns = [each for each in table.columns if not same_name(each.name, change.column)]
+
+
+def _dropped_natively(replay: Replay, table: TrackedTable, column: str, origin: Origin) -> bool:
+    sql = f"ALTER TABLE {quote(table.name)} DROP COLUMN {quote(column)}"
+    before = replay.text(table)
+    if not gives(replay, table, sql, edits.drop_column(replay.read(table), column)):
+        return False
+    if table.origin is not None:
+        table.realign(before, replay.text(table), origin)
+    tracked = table.column(column)
+    real = not table.pending and (tracked is None or tracked.real is not None)
+    if not real and tracked is not None and tracked.real is not None:
+        table.ghosts.append(tracked.real)
+    replay.also_native(Native(table.name, sql, origin, owner=table), real=real)
+    return True
+
+
+def alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) -> None:
+    table = replay.track(change.table, origin)
+    column = change.column
+    read = replay.read(table)
+    found = questions.find_column(read, column)
+    if found is None:
+        raise refused(origin, f"table {quote(table.name)} has no column {quote(column)}")
+    tracked = table.column(column)
+    if change.nullable is not None:
+        was = questions.is_not_null(found)
+        alter = f"ALTER COLUMN {quote(column)}"
+        if change.nullable:
+            wanted = edits.drop_not_null(read, column)
+            rewrite_or_alter(replay, table, wanted, f"{alter} DROP NOT NULL", origin)
+        else:
+            wanted = edits.set_not_null(read, column)
+            rewrite_or_alter(
+                replay,
+                table,
+                wanted,
+                f"{alter} SET NOT NULL",
+                origin,
+                null_rule(table.name, found.name.value),
+            )
+            if not was and tracked is not None:
+                tracked.not_null_by = origin
+    if not isinstance(change.default, changes._Keep):
+        if questions.is_generated(found):
+            raise refused(
+                origin,
+                f"column {quote(table.name)}.{quote(column)} is computed, it has no default",
+            )
+        read = replay.read(table)
+        if change.default is None:
+            replay.rewrite(table, edits.drop_default(read, column), origin)
+        else:
+            replay.rewrite(table, edits.set_default(read, column, change.default), origin)
+    alias = questions.rowid_alias(replay.read(table))
+    if (
+        change.type is not None
+        and alias is not None
+        and same_name(alias, column)
+        and questions.affinity_of_type(change.type) == "INTEGER"
+    ):
+        # INTEGER holds 64 bits; any other word for it would end the numbering of new rows.
+        pass
+    elif change.type is not None:
+        replay.rewrite(table, edits.set_type(replay.read(table), column, change.type), origin)
+        if tracked is not None:
+            tracked.typed_by = origin
+    if change.collation is not None:
+        read = replay.read(table)
+        replay.rewrite(table, edits.set_collation(read, column, change.collation), origin)
+    if change.new_name is not None and change.new_name != found.name.value:
+        sql = (
+            f"ALTER TABLE {quote(table.name)} RENAME COLUMN {quote(column)}"
+            f" TO {quote(change.new_name)}"
+        )
+        protect_strings(replay, table, change.new_name)
+        real = tracked is None or tracked.real is not None
+        _move_ghost(replay, table, change.new_name, origin)
+        for step in _renaming(replay, table, sql, found.name.value, change.new_name):
+            replay.native(table, step, origin, real=real)
+        if tracked is not None:
+            tracked.name = change.new_name
+            tracked.real = change.new_name if real else None
+
+
+def _move_ghost(replay: Replay, table: TrackedTable, name: str, origin: Origin) -> None:
+    """Where the real table still has a dropped column of that name, give that another name."""
+    for ghost in table.ghosts:
+        if same_name(ghost, name):
+            spare = f"_safemigrate_gone_{len(replay.steps)}"
+            sql = f"ALTER TABLE {quote(table.name)} RENAME COLUMN {quote(ghost)} TO {quote(spare)}"
+            replay.steps.append(Native(table.name, sql, origin, owner=table))
+            table.ghosts.remove(ghost)
+            table.ghosts.append(spare)
+            return
+
+
+def _renaming(replay: Replay, table: TrackedTable, sql: str, old: str, new: str) -> list[str]:
+    """SQLite's statement, and what it takes to keep the columns of views where it fails."""
+    with replay.mirror.rehearsal():
+        try:
+            replay.mirror.execute(sql)
+            return [sql]
+        except Exception as error:
+            if not is_database_error(error) or " after rename: " not in str(error):
+                raise
+    return views.rename_under(replay.mirror, table.name, sql, old, new)

@@ -1,0 +1,109 @@
+"""Changes of constraints and indexes, made in the scratch database."""
+
+from __future__ import annotations
+
+from flask_safemigrate.alembic_bridge.sqlite import naming
+from flask_safemigrate.alembic_bridge.sqlite.alter import rewrite_or_alter
+from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
+from flask_safemigrate.ddl import changes, edits, questions
+from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.ddl.create_table import read_create_table
+from flask_safemigrate.ddl.rebuild import same_text
+from flask_safemigrate.ddl.tokens import fold, quote, same_name
+
+
+def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin) -> None:
+    table = replay.track(change.table, origin)
+    read = replay.read(table)
+    if change.restates and any(
+        same_text(each.span.of(read.sql), change.sql)
+        or (change.name is None and same_text(each.body.of(read.sql), change.sql))
+        for each in read.all_constraints
+    ):
+        return
+    if change.name is not None and questions.constraints_named(read, change.name):
+        raise refused(
+            origin, f"table {quote(table.name)} already has a constraint {quote(change.name)}"
+        )
+    if change.kind == "primary":
+        if questions.primary_key(read) is not None:
+            raise refused(origin, f"table {quote(table.name)} already has a primary key")
+        text = read.sql
+        for column in change.columns:
+            tracked = table.column(column)
+            at = read_create_table(text)
+            there = questions.find_column(at, column)
+            if there is None:
+                raise refused(origin, f"table {quote(table.name)} has no column {quote(column)}")
+            if not questions.is_not_null(there):
+                text = edits.set_not_null(at, column)
+                if tracked is not None:
+                    tracked.not_null_by = origin
+        replay.rewrite(table, edits.add_constraint(read_create_table(text), change.sql), origin)
+        return
+    # Not by SQLite's ADD CONSTRAINT, which fails on rows for which the CHECK is NULL.
+    replay.rewrite(table, edits.add_constraint(read, change.sql), origin)
+
+
+def drop_constraint(replay: Replay, change: changes.DropConstraint, origin: Origin) -> None:
+    table = replay.track(change.table, origin)
+    read = replay.read(table)
+    found = naming.find_constraint(read, change)
+    if found is None:
+        if change.if_exists or change.implied:
+            return
+        index = next((replay.mirror.find("index", name) for name in change.names), None)
+        if index is not None and same_name(index.table, table.name):
+            raise refused(
+                origin,
+                f"{quote(index.name)} is an index of table {quote(table.name)}, no constraint",
+                f'op.drop_index("{index.name}", table_name="{table.name}")',
+            )
+        raise refused(*naming.not_found(read, change, origin))
+    if found.kind == "PRIMARY KEY":
+        replay.rewrite(table, edits.drop_primary_key(read), origin)
+    elif found.kind == "CHECK" and found.name is not None:
+        wanted = edits.drop_constraint(read, found)
+        alter = f"DROP CONSTRAINT {quote(found.name.value)}"
+        rewrite_or_alter(replay, table, wanted, alter, origin)
+    else:
+        replay.rewrite(table, edits.drop_constraint(read, found), origin)
+
+
+def create_index(replay: Replay, change: changes.CreateIndex, origin: Origin) -> None:
+    if replay.mirror.find("index", change.index) is not None:
+        if change.if_not_exists:
+            return
+        raise refused(origin, f"there is already an index {quote(change.index)}")
+    replay.must_be_plain(change.table, origin)
+    replay.mirror.execute(change.sql)
+    replay.index_origins[fold(change.index)] = origin
+    tracked = replay.tables.get(fold(change.table))
+    replay.also_native(
+        Native(change.table, change.sql, origin, change.index, tracked),
+        real=tracked is None or not tracked.pending,
+    )
+    if tracked is not None:
+        tracked.note(origin)
+
+
+def drop_index(replay: Replay, change: changes.DropIndex, origin: Origin) -> None:
+    entry = replay.mirror.find("index", change.index)
+    if entry is None and change.if_exists:
+        return
+    if entry is None:
+        raise refused(origin, f"there is no index {quote(change.index)}")
+    if entry.sql is None:
+        raise refused(
+            origin,
+            f"index {quote(entry.name)} belongs to a constraint of table {quote(entry.table)}",
+            f'op.drop_constraint(..., "{entry.table}", type_="unique")',
+        )
+    sql = f"DROP INDEX {quote(entry.name)}"
+    replay.mirror.execute(sql)
+    replay.index_origins.pop(fold(entry.name), None)
+    tracked = replay.tables.get(fold(entry.table))
+    replay.also_native(
+        Native(entry.table, sql, origin, owner=tracked),
+        real=tracked is None or not tracked.pending,
+    )
