@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask_safemigrate.alembic_bridge.sqlite import views
 from flask_safemigrate.alembic_bridge.sqlite.alter import gives, rewrite_or_alter
+from flask_safemigrate.alembic_bridge.sqlite.constants import literal as literal_of
 from flask_safemigrate.alembic_bridge.sqlite.dependents import (
     indexes_over,
     must_be_named,
@@ -12,7 +13,6 @@ from flask_safemigrate.alembic_bridge.sqlite.dependents import (
     protect_strings,
     used_by,
 )
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
 from flask_safemigrate.alembic_bridge.sqlite.replay import (
     Native,
     Replay,
@@ -25,13 +25,6 @@ from flask_safemigrate.ddl import changes, edits, questions
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
-
-
-def _constant(mirror: Mirror, declared: str, default: str) -> str | None:
-    """The literal that SQLite reads for rows that do not store a column; None: it must compute."""
-    from flask_safemigrate.alembic_bridge.sqlite.constants import literal
-
-    return literal(mirror, declared, default)
 
 
 def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> None:
@@ -48,7 +41,7 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
     default = column.of_kind("DEFAULT")
     value = default[-1].value.of(probe.sql) if default and default[-1].value is not None else None
     computed = questions.is_generated(column)
-    literal = "NULL" if value is None else _constant(replay.mirror, column.type, value)
+    literal = "NULL" if value is None else literal_of(replay.mirror, column.type, value)
     fill = None if computed or literal == "NULL" else (literal or value)
     not_null = questions.is_not_null(column)
     filled = 0
