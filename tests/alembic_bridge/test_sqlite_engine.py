@@ -535,6 +535,25 @@ def test_a_parent_can_go_before_its_children(path: Path, enforced: bool) -> None
     assert ask(path, "SELECT name FROM sqlite_master") == [("keep",)]
 
 
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_a_parent_can_go_when_its_children_let_it_go(path: Path, schema_edits: bool) -> None:
+    seed(
+        path,
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);"
+        "CREATE TABLE child (id INTEGER PRIMARY KEY, pid INTEGER,"
+        " CONSTRAINT fk FOREIGN KEY (pid) REFERENCES p (id) ON DELETE CASCADE);"
+        "INSERT INTO child VALUES (5, 1);",
+    )
+    upgrade(
+        path,
+        "op.drop_constraint('fk', 'child', type_='foreignkey')\nop.drop_table('p')",
+        foreign_keys=True,
+        options=sqlite.EngineOptions(schema_edits=schema_edits),
+    )
+    assert ask(path, "SELECT * FROM child") == [(5, 1)]
+    assert ask(path, "SELECT name FROM sqlite_master") == [("child",)]
+
+
 def test_a_parent_is_made_anew_without_touching_its_children(path: Path) -> None:
     seed(path, FAMILY)
     upgrade(
