@@ -3,9 +3,17 @@
     python bench/sqlite_alter.py [--rows 2000000] [--repeat 3] [--only NAME ...]
 
 One table of 13 columns with three indexes, a foreign key and a child table; each change is run as
-a whole command on a fresh copy of the file, both tools in turn, without a snapshot. ``inside`` is
-what the engine itself reports for the table. Disk is the most that database and journal took
-together, in multiples of the file.
+a whole command on a fresh copy of the file, both tools in turn, without a snapshot, with modules
+compiled beforehand.
+
+``ratio`` is of the seconds, with that of the CPU in brackets, which other programs and a shared
+disk disturb less. ``inside`` is what the engine itself reports for the table; the line after
+shows it for a tenth of the rows. ``floor`` is the ratio that a command would reach that does
+nothing but start (as ``flask db current`` does) and run the bare SQL on one connection of
+sqlite3, proving nothing. Disk is the most that database and journal took together, in multiples
+of the file.
+
+Below: a snapshot in parts of a rebuild, and what telling of every revision costs on a terminal.
 """
 
 from __future__ import annotations
@@ -13,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pty
 import shutil
 import sqlite3
 import statistics
@@ -75,11 +84,17 @@ CREATE TEMP VIEW numbers AS WITH RECURSIVE c (value) AS
 
 @dataclass(frozen=True)
 class Change:
-    """One line of the table: bodies of revisions, and the ratio to reach."""
+    """One line of the table.
+
+    :param bodies: of revisions.
+    :param wanted: the ratio to reach.
+    :param bare: SQL that does no more than must be done.
+    """
 
     name: str
     bodies: tuple[str, ...]
     wanted: float
+    bare: tuple[str, ...] = ()
 
 
 def block(*lines: str, args: str = "") -> str:
@@ -87,6 +102,21 @@ def block(*lines: str, args: str = "") -> str:
     return f"    with op.batch_alter_table('t'{args}) as b:\n{body}"
 
 
+COPY = (
+    "CREATE TABLE copy AS SELECT * FROM t",
+    "DROP TABLE t",
+    "ALTER TABLE copy RENAME TO t",
+    "CREATE INDEX ix_email ON t (email)",
+    "CREATE INDEX ix_num ON t (num, made)",
+    "CREATE UNIQUE INDEX ux_name ON t (name)",
+)
+CONVERT = (
+    "PRAGMA writable_schema=ON",
+    "UPDATE sqlite_master SET sql = replace(sql, 'flag INTEGER', 'flag TEXT') WHERE name = 't'",
+    "PRAGMA schema_version=1000",
+    "PRAGMA writable_schema=RESET",
+    "UPDATE t SET flag = flag",
+)
 ALTER = "alter_column({!r}, existing_type=sa.{}"
 CHANGES = (
     Change(
@@ -96,13 +126,43 @@ CHANGES = (
     Change("drop NOT NULL", (block(ALTER.format("req", "String(10), nullable=True)")),), 10),
     Change("drop CHECK", (block("drop_constraint('ck_num', type_='check')"),), 10),
     Change("drop foreign key", (block("drop_constraint('fk_pid', type_='foreignkey')"),), 10),
-    Change("add CHECK", (block("create_check_constraint('ck_a', 'amount > 0')"),), 5),
-    Change("add foreign key", (block("create_foreign_key('fk_2', 'p', ['pid'], ['id'])"),), 5),
-    Change("set NOT NULL", (block(ALTER.format("email", "String(80), nullable=False)")),), 5),
-    Change("change default", (block(ALTER.format("d", "Integer(), server_default='8')")),), 4),
-    Change("INTEGER to TEXT", (block(ALTER.format("flag", "Integer(), type_=sa.Text())")),), 2),
-    Change("drop column", (block("drop_column('junk')"),), 3),
-    Change("add UNIQUE", (block("create_unique_constraint('uq', ['email'])"),), 1),
+    Change(
+        "add CHECK",
+        (block("create_check_constraint('ck_a', 'amount > 0')"),),
+        5,
+        ("SELECT count(*) FROM t WHERE NOT (amount > 0)",),
+    ),
+    Change(
+        "add foreign key",
+        (block("create_foreign_key('fk_2', 'p', ['pid'], ['id'])"),),
+        5,
+        ("PRAGMA foreign_key_check(t)",),
+    ),
+    Change(
+        "set NOT NULL",
+        (block(ALTER.format("email", "String(80), nullable=False)")),),
+        5,
+        ("SELECT count(*) FROM t WHERE email IS NULL",),
+    ),
+    Change(
+        "change default",
+        (block(ALTER.format("d", "Integer(), server_default='8')")),),
+        4,
+        ("SELECT count(*) FROM t NOT INDEXED WHERE d IS x'00'",),
+    ),
+    Change(
+        "INTEGER to TEXT",
+        (block(ALTER.format("flag", "Integer(), type_=sa.Text())")),),
+        2,
+        CONVERT,
+    ),
+    Change("drop column", (block("drop_column('junk')"),), 3, ("ALTER TABLE t DROP COLUMN junk",)),
+    Change(
+        "add UNIQUE",
+        (block("create_unique_constraint('uq', ['email'])"),),
+        1,
+        ("CREATE UNIQUE INDEX uq ON t (email)",),
+    ),
     Change(
         "ten revisions, one table",
         tuple(
@@ -110,14 +170,16 @@ CHANGES = (
             for n in range(10)
         ),
         6,
+        COPY,
     ),
-    Change("rebuild", (block(args=", recreate='always'"),), 1 / 1.1),
+    Change("rebuild", (block(args=", recreate='always'"),), 1 / 1.1, COPY),
 )
 
 
 @dataclass(frozen=True)
 class Run:
     seconds: float
+    cpu: float
     inside: float
     disk: float
     memory: int
@@ -141,6 +203,10 @@ class Project:
                 database=self.database,
             )
         )
+        # As installed packages have it, wherever this runs.
+        self.cache = folder.parent / "pycache"
+        self.environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(self.cache)}
+        self.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self.flask("init")
 
     def flask(self, *args: str) -> subprocess.CompletedProcess[str]:
@@ -150,7 +216,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env=self.environ,
         )
         if done.returncode:
             raise SystemExit(f"flask db {' '.join(args)} failed:\n{done.stderr or done.stdout}")
@@ -160,6 +226,8 @@ class Project:
         versions = self.folder / "migrations" / "versions"
         for old in versions.glob("*.py"):
             old.unlink()
+        # Python goes by seconds when it asks whether a file was compiled.
+        shutil.rmtree(self.cache / versions.relative_to("/"), ignore_errors=True)
         texts = [*(["    pass"] if base else []), *bodies]
         for number, body in enumerate(texts):
             first = 0 if base else 1
@@ -171,7 +239,8 @@ class Project:
     def size(self) -> int:
         return sum(path.stat().st_size for path in self.folder.glob("app.db*"))
 
-    def run(self) -> Run:
+    def run(self, terminal: int | None = None) -> Run:
+        """Upgrade; standard error goes to a terminal where one is given."""
         args = ["upgrade"]
         if self.tool != "upgrade":
             args = ["safe-upgrade", "--yes", "--no-snapshot", "--format", "json"]
@@ -192,8 +261,9 @@ class Project:
             [sys.executable, "-m", "flask", "--app", "app", "db", *args],
             cwd=self.folder,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if terminal is None else terminal,
             text=True,
+            env=self.environ,
         )
         assert process.stdout is not None
         output = process.stdout.read()
@@ -209,7 +279,16 @@ class Project:
             tables = json.loads(output)["applied"][0]["tables"]
             inside = sum(each["seconds"] for each in tables)
             ways = ", ".join(dict.fromkeys(each["way"] for each in tables))
-        return Run(seconds, inside, peak[0] / before, usage.ru_maxrss // 1024, ways)
+        cpu = usage.ru_utime + usage.ru_stime
+        return Run(seconds, cpu, inside, peak[0] / before, usage.ru_maxrss // 1024, ways)
+
+    def fresh(self, base: Path | None) -> None:
+        """Put a copy of a database in place, or none."""
+        for path in self.folder.glob("app.db*"):
+            path.unlink()
+        if base is not None:
+            shutil.copyfile(base, self.database)
+        os.sync()
 
 
 def fill(path: Path, rows: int) -> None:
@@ -224,28 +303,90 @@ def compare(projects: dict[str, Project], base: Path | None, repeat: int) -> dic
     runs: dict[str, list[Run]] = {tool: [] for tool in projects}
     for _ in range(repeat):
         for tool, project in projects.items():
-            for path in project.folder.glob("app.db*"):
-                path.unlink()
-            if base is not None:
-                shutil.copyfile(base, project.database)
-            os.sync()
+            project.fresh(base)
             runs[tool].append(project.run())
     return runs
 
 
-def line(name: str, runs: dict[str, list[Run]], wanted: float) -> str:
+def middle(runs: list[Run], what: str) -> float:
+    return float(statistics.median(getattr(run, what) for run in runs))
+
+
+def line(name: str, runs: dict[str, list[Run]], wanted: float, floor: float | None) -> str:
     stock, safe = runs["upgrade"], runs["safe-upgrade"]
-    slow = statistics.median(run.seconds for run in stock)
-    fast = statistics.median(run.seconds for run in safe)
-    inside = statistics.median(run.inside for run in safe)
-    ratio = slow / fast
+    slow, fast = middle(stock, "seconds"), middle(safe, "seconds")
+    ratio, cpu = slow / fast, middle(stock, "cpu") / middle(safe, "cpu")
     verdict = "ok" if ratio >= wanted else "MISSED"
+    lowest = f"{slow / floor:7.1f}x" if floor is not None else " " * 8
     return (
-        f"{name:26}{slow:9.2f}{fast:9.2f}{inside * 1000:11.1f}{ratio:8.1f}x"
-        f"  >= {wanted:4.1f}x {verdict:7}{max(r.disk for r in safe):5.2f}"
+        f"{name:26}{slow:8.2f}{fast:8.2f}{middle(safe, 'inside') * 1000:10.1f}{ratio:7.1f}x"
+        f" ({cpu:4.1f}x)  >= {wanted:4.1f}x {verdict:7}{lowest}{max(r.disk for r in safe):6.2f}"
         f" ({max(r.disk for r in stock):4.2f}){max(r.memory for r in safe):5}"
         f" ({max(r.memory for r in stock)})  {safe[0].ways}"
     )
+
+
+def bare(project: Project, base: Path, statements: tuple[str, ...], repeat: int) -> float:
+    """Seconds of the SQL alone, in one transaction."""
+    seconds = []
+    for _ in range(repeat if statements else 0):
+        project.fresh(base)
+        connection = sqlite3.connect(project.database, isolation_level=None)
+        started = time.perf_counter()
+        for statement in ("BEGIN IMMEDIATE", *statements, "COMMIT"):
+            connection.execute(statement).fetchall()
+        seconds.append(time.perf_counter() - started)
+        connection.close()
+    return statistics.median(seconds) if seconds else 0.0
+
+
+def starting(project: Project, repeat: int) -> float:
+    """Seconds of a command that does nothing."""
+    seconds = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        project.flask("current")
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def snapshot_cost(project: Project, base: Path, rebuild: float, repeat: int) -> str:
+    """A snapshot of the database beside a rebuild of its biggest table."""
+    seconds = []
+    for _ in range(repeat):
+        project.fresh(base)
+        seconds.append(json.loads(project.flask("snapshot", "--format", "json").stdout)["seconds"])
+    took = statistics.median(seconds)
+    share = took / rebuild
+    verdict = "ok" if share <= 0.2 else "MISSED"
+    return f"{'snapshot':26}{took:8.2f} s, {share:.0%} of one rebuild  <= 20% {verdict}"
+
+
+def telling_cost(project: Project, runs: list[Run], repeat: int) -> str:
+    """What a live terminal costs more than a log that nobody reads."""
+    watched = []
+    for _ in range(repeat):
+        project.fresh(None)
+        ours, theirs = pty.openpty()
+        reader = threading.Thread(target=read_all, args=(ours,))
+        reader.start()
+        watched.append(project.run(theirs))
+        os.close(theirs)
+        reader.join()
+        os.close(ours)
+    more = middle(watched, "cpu") - middle(runs, "cpu")
+    return (
+        f"{'  on a terminal':26}{middle(watched, 'cpu'):8.2f} s of CPU, {more:+.2f} s or "
+        f"{more / middle(runs, 'cpu'):+.0%} for telling of them"
+    )
+
+
+def read_all(terminal: int) -> None:
+    try:
+        while os.read(terminal, 65536):
+            pass
+    except OSError:
+        return
 
 
 def main() -> None:
@@ -263,23 +404,38 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=opts.folder) as name:
         folder = Path(name)
         projects = {tool: Project(folder / tool, tool) for tool in ("upgrade", "safe-upgrade")}
-        print(f"{opts.rows:,} rows, SQLite {sqlite3.sqlite_version}, medians of {opts.repeat}")
+        safe = projects["safe-upgrade"]
+        small, base = folder / "small.db", folder / "base.db"
+        fill(small, opts.rows // 10)
+        for project in projects.values():
+            project.revisions(CHANGES[0].bodies)
+        compare(projects, small, 1)
+        started = starting(projects["upgrade"], 5)
         print(
-            f"{'change':26}{'stock s':>9}{'safe s':>9}{'inside ms':>11}{'ratio':>9}"
-            f"  {'target':15}disk (stock), MB memory (stock), way"
+            f"{opts.rows:,} rows, SQLite {sqlite3.sqlite_version}, medians of {opts.repeat}; "
+            f"flask db current takes {started:.2f} s"
+        )
+        print(
+            f"{'change':26}{'stock s':>8}{'safe s':>8}{'inside ms':>10}{'ratio':>8} {'(CPU)':>7}"
+            f"  {'target':15}{'floor':>8}  disk (stock), MB memory (stock), way"
         )
         if not opts.only or any("revisions" not in each for each in opts.only):
-            base = folder / "base.db"
             fill(base, opts.rows)
             for change in CHANGES:
                 if opts.only and change.name not in opts.only:
                     continue
                 for project in projects.values():
                     project.revisions(change.bodies)
-                print(
-                    line(change.name, compare(projects, base, opts.repeat), change.wanted),
-                    flush=True,
-                )
+                runs = compare(projects, base, opts.repeat)
+                floor = started + bare(safe, base, change.bare, opts.repeat)
+                print(line(change.name, runs, change.wanted, floor), flush=True)
+                if change.wanted == 10:
+                    few = compare({"safe-upgrade": safe}, small, opts.repeat)["safe-upgrade"]
+                    told = f"{middle(few, 'inside') * 1000:10.1f}"
+                    print(f"{f'  of {opts.rows // 10:,} rows':42}{told}", flush=True)
+                if change.name == "rebuild":
+                    rebuild = middle(runs["safe-upgrade"], "inside")
+                    print(snapshot_cost(safe, base, rebuild, opts.repeat), flush=True)
         if opts.revisions and (not opts.only or "revisions" in opts.only):
             bodies = [
                 f"    op.create_table('t{n}', sa.Column('id', sa.Integer, primary_key=True),"
@@ -295,7 +451,8 @@ def main() -> None:
             for project in projects.values():
                 project.revisions(tuple(bodies), base=False)
             runs = compare(projects, None, opts.repeat)
-            print(line(f"{opts.revisions} small revisions", runs, 2), flush=True)
+            print(line(f"{opts.revisions} small revisions", runs, 2, None), flush=True)
+            print(telling_cost(safe, runs["safe-upgrade"], opts.repeat), flush=True)
 
 
 if __name__ == "__main__":
