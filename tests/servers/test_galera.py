@@ -91,14 +91,11 @@ def test_a_session_lock_does_not_hold_a_crowd_together(
         projects = [
             keep_ledger(project, url, config={"SAFEMIGRATE_LOCK": "session"}) for url in urls
         ]
-        together = forked.crowd_of(CROWD)
-        crowd = [
-            forked.flask(projects[number % len(projects)], "db", "deploy", together=together)
-            for number in range(CROWD)
-        ]
+        together = forked.crowd_of(len(projects))
+        crowd = [forked.flask(p, "db", "deploy", together=together) for p in projects]
         codes = [copy.wait() for copy in crowd]
         try:
-            wrong = audit(urls[0], deploys=CROWD)
+            wrong = audit(urls[0], deploys=len(projects))
         except SQLAlchemyError as error:
             wrong = [str(error)]
         logging.getLogger(__name__).info("exit codes %s; %s", codes, wrong)
