@@ -350,8 +350,13 @@ def explain_copied_unique(
 def explain_copy(
     database: Database, table: TrackedTable, old: TableShape, new: TableShape, error: Exception
 ) -> None:
-    """Say why rows could not be copied: STRICT types, or a primary key with duplicates."""
+    """Say why rows could not be copied: STRICT types, a primary key with NULL or duplicates."""
     message = str(error)
+    if "NOT NULL constraint failed" in message:
+        column = table.column(message.rpartition(".")[2])
+        if column is not None and column.origin is not None:
+            rule = null_rule(old.name, column.origin)
+            refuse_rows(database, old, rule.condition, table.origins[-1], rule.what, rule.hint)
     origin = next((each.typed_by for each in table.columns if each.typed_by), table.origins[-1])
     if "cannot store" in message:
         name = message.rpartition(".")[2]

@@ -109,6 +109,9 @@ def renamed(column: str, new: str) -> Make:
     def make(model: Model, feature: Feature) -> Outcome | None:
         if column not in model.cols:
             return None
+        if column == "cjunk" and "fts5" in feature.before:
+            # The word means a column of the full text table too, which keeps it.
+            return None
         return Outcome(model.rename(column, new), {new: column})
 
     return make
