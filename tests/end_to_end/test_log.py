@@ -18,7 +18,9 @@ def roles():
 
 
 @pytest.fixture(autouse=True)
-def listening(caplog: pytest.LogCaptureFixture) -> None:
+def listening(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Flask-Migrate's own commands, in other tests of this process, disable every logger there is.
+    monkeypatch.setattr(logging.getLogger("flask_safemigrate"), "disabled", False)
     caplog.set_level(logging.INFO, "flask_safemigrate")
 
 
