@@ -109,6 +109,8 @@ class Evidence:
     :param refused: why nothing could be replayed.
     :param unused_types: ENUM types that no column uses and that the version does not have: name
         -> the pending revision that makes it, "" for none.
+    :param strangers: tables of the database that neither history nor models ever had; they count
+        nowhere else.
     :param indexes: for each table that failed batch migrations left elsewhere: the statements of
         the indexes that it has at the version.
     """
@@ -127,4 +129,5 @@ class Evidence:
     problem: str = ""
     refused: str = ""
     unused_types: Mapping[str, str] = field(default_factory=dict)
+    strangers: tuple[str, ...] = ()
     indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

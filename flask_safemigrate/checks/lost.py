@@ -77,7 +77,9 @@ def _lost_rows(state: State) -> Iterator[_Row]:
 
 def _proof(state: State, database: DatabaseState) -> Proof | None:
     """The proof, where what is known beside the lost revision does not speak against it."""
-    proof = proven(state, database)
+    evidence = state.evidence.get(database.bind)
+    # A table that nobody knows may be the work of the revision that is lost.
+    proof = None if evidence and evidence.strangers else proven(state, database)
     known = set(database.version_rows or ()) - set(_unknown(state, database))
     if proof is None or not known <= state.history.ancestors(tuple(proof.stamp.split())):
         return None

@@ -369,6 +369,9 @@ def _place(
         stopped_at=evidence.stopped_at,
         problem=evidence.problem,
         unused_types=evidence.unused_types,
+        strangers=tuple(
+            sorted(f.table for f in database.values if f.kind == "table" and f not in have)
+        ),
         indexes=evidence.indexes,
     )
 

@@ -369,6 +369,7 @@ def version_rows_overlap(w: World) -> Project:
 @fault("'gone'", code="SM301")
 def revision_that_no_file_has(w: World) -> Project:
     p = w.upgraded()
+    p.execute("CREATE TABLE of_the_revision_that_is_gone (n INTEGER)")
     p.execute("UPDATE alembic_version SET version_num = 'gone'")
     return p
 
