@@ -12,6 +12,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -97,7 +98,7 @@ def _write(
     try:
         write(temporary)
         temporary.chmod(0o600)
-        private.sync(temporary)
+        checksum = _synced(temporary)
         snapshot = Snapshot(
             id=id,
             path=str(data),
@@ -106,7 +107,7 @@ def _write(
             database=state.location,
             revisions=tuple(state.version_rows or ()),
             size=temporary.stat().st_size,
-            checksum=_checksum(temporary),
+            checksum=checksum,
             created=now.isoformat(timespec="microseconds"),
             why=why,
             app=app,
@@ -141,6 +142,14 @@ def _check_space(folder: Path, needs: int | None) -> None:
             f'A snapshot needs {wanted:,} bytes in "{folder}", but only {free:,} are free.',
             hint="free some space, or set SAFEMIGRATE_SNAPSHOTS to a folder on another disk",
         )
+
+
+def _synced(path: Path) -> str:
+    """Force a file to disk, and return its checksum: one waits while the other computes."""
+    with ThreadPoolExecutor(1) as pool:
+        checksum = pool.submit(_checksum, path)
+        private.sync(path)
+        return checksum.result()
 
 
 def _checksum(path: Path) -> str:

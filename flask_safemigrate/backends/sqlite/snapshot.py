@@ -61,8 +61,8 @@ def take(target: Target, path: Path, say: Say) -> None:
 
     By the online backup API (https://www.sqlite.org/backup.html), so other connections go on:
     readers always; writers always in WAL mode, between two steps otherwise, until they have made
-    the copy begin anew :data:`RESTARTS` times. Then they wait. The file has mode 0600, is on disk
-    when it appears under its name, and a failure leaves nothing.
+    the copy begin anew :data:`RESTARTS` times. Then they wait. The file has mode 0600, is whole
+    when it appears under its name, though not yet forced to disk, and a failure leaves nothing.
 
     :raises SnapshotFailed: no such database, no space, or an error of SQLite.
     :raises DatabaseUnavailable: another connection kept it locked.
@@ -82,9 +82,7 @@ def take(target: Target, path: Path, say: Say) -> None:
             private.create(temporary)
             with files.reading(file) as source:
                 _copy_out(source, temporary, file, target, say)
-            private.sync(temporary)
             temporary.rename(path)
-            private.sync(path.parent)
     finally:
         for left in (temporary, temporary.with_name(temporary.name + "-journal")):
             with contextlib.suppress(OSError):
@@ -123,7 +121,7 @@ def _copy_out(source: Any, path: Path, file: files.DatabaseFile, target: Target,
         path.write_bytes(b"")  # a copy that was given up has no journal to undo it
         destination = files.driver_of(file.engine).connect(str(path), isolation_level=None)
         try:
-            # The copy counts only when it is complete and synced, so it needs no journal.
+            # The copy counts only when it is complete, so it needs no journal.
             destination.execute("PRAGMA journal_mode=OFF")
             destination.execute("PRAGMA synchronous=OFF")
             # Every page passes once; keeping it costs a tenth of the time.
