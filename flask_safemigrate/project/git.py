@@ -67,6 +67,19 @@ def _split(output: bytes) -> list[str]:
     return [os.fsdecode(part) for part in output.split(b"\0")[:-1]]
 
 
+def _by_real_path(files: Iterable[str]) -> dict[str, str]:
+    # realpath() looks at every folder above the file, and all files share these.
+    folders: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for path in files:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        link = os.path.islink(path)
+        found[os.path.realpath(path) if link else os.path.join(folders[folder], name)] = path
+    return found
+
+
 def read_git(directory: Path, folders: Iterable[Path], files: Iterable[str]) -> GitFacts:
     """Ask git which revision files it ignores or does not track.
 
@@ -77,7 +90,7 @@ def read_git(directory: Path, folders: Iterable[Path], files: Iterable[str]) -> 
         to look (a repository of another user).
     """
     there = [str(folder) for folder in folders if folder.is_dir()] or [str(directory)]
-    wanted = {os.path.realpath(path): path for path in files}
+    wanted = _by_real_path(files)
     others = git(directory, ["ls-files", "-z", "--others", "--exclude-standard", "--", *there])
     if others is None:
         return GitFacts()

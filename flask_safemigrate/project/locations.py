@@ -6,6 +6,7 @@ import configparser
 import importlib.util
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,17 +87,28 @@ def revision_files(locations: Locations) -> tuple[str, ...]:
     """Every revision file, in the order in which Alembic loads them, each once."""
     found: dict[str, str] = {}
     for folder in locations.folders:
-        for root, folders, names in os.walk(folder):
-            if os.path.basename(root).endswith("__pycache__"):
-                continue
-            real_root = os.path.realpath(root)
-            for name in sorted(names):
-                if name.endswith(".py") and not name.startswith((".#", "__init__")):
-                    path = os.path.join(root, name)
-                    linked = os.path.islink(path)
-                    real = os.path.realpath(path) if linked else os.path.join(real_root, name)
-                    found.setdefault(real, path)
-            if not locations.recursive:
-                break
-            folders.sort()
+        for path, real in _python_files(str(folder), locations.recursive):
+            found.setdefault(real, path)
     return tuple(found.values())
+
+
+def _python_files(folder: str, recursive: bool) -> Iterator[tuple[str, str]]:
+    """Path and real path of a folder's files, then of those of its folders."""
+    if folder.endswith("__pycache__"):
+        return
+    try:
+        with os.scandir(folder) as entries:
+            every = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return
+    real = os.path.realpath(folder)
+    for entry in every:
+        name = entry.name
+        wanted = name.endswith(".py") and not name.startswith((".#", "__init__"))
+        if wanted and not entry.is_dir():
+            linked = entry.is_symlink()
+            yield entry.path, os.path.realpath(entry.path) if linked else os.path.join(real, name)
+    if recursive:
+        for entry in every:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _python_files(entry.path, recursive)
