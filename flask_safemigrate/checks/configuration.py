@@ -17,6 +17,11 @@ def _config(state: State, kind: str) -> Iterator[str]:
     return (message for found, message in state.project.config_problems if found == kind)
 
 
+def _scheme_hint(message: str) -> str:
+    old = "postgres:" in message or "'postgres'" in message
+    return "write postgresql:// instead of postgres://" if old else ""
+
+
 def no_database_url(state: State) -> Iterator[Found]:
     """The application has no database URL.
 
@@ -63,9 +68,7 @@ def database_url_unusable(state: State) -> Iterator[Found]:
     """
     for message in _config(state, "url"):
         hint = "write @ in the password as %40, or urllib.parse.quote_plus(password)"
-        if "postgres:" in message or "'postgres'" in message:
-            hint = "write postgresql:// instead of postgres://"
-        yield Found(message, state.project.app, hint)
+        yield Found(message, state.project.app, _scheme_hint(message) or hint)
 
 
 def driver_missing(state: State) -> Iterator[Found]:
@@ -107,9 +110,7 @@ def engine_not_served(state: State) -> Iterator[Found]:
     """
     for message in _config(state, "dialect"):
         hint = "use sqlite, postgresql, mysql or mariadb; flask db upgrade works as before"
-        if "postgres:" in message or "'postgres'" in message:
-            hint = "write postgresql:// instead of postgres://"
-        yield Found(message, state.project.app, hint)
+        yield Found(message, state.project.app, _scheme_hint(message) or hint)
 
 
 def dotenv_not_read(state: State) -> Iterator[Found]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from flask_safemigrate.checks.found import ALL, Found, listed
+from flask_safemigrate.checks.found import ALL, Found, listed, not_in_folder
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import ProjectState, State
 
@@ -61,12 +61,7 @@ def env_missing(state: State) -> Iterator[Found]:
     """
     project = state.project
     if project.directory_exists and not project.env_exists:
-        yield Found(
-            f'"{PurePath(project.directory).name}/env.py" does not exist.',
-            str(PurePath(project.directory) / "env.py"),
-            f"git checkout -- {PurePath(project.directory).name}/env.py, or copy it from "
-            "a folder made by flask db init -d NEW",
-        )
+        yield not_in_folder(project, "env.py")
 
 
 def env_broken(state: State) -> Iterator[Found]:

@@ -109,6 +109,17 @@ def file(path: str) -> str:
     return PurePath(path).name
 
 
+def not_in_folder(project: ProjectState, name: str) -> Found:
+    """A file of ``flask db init`` that the migrations folder lacks."""
+    folder = PurePath(project.directory)
+    return Found(
+        f'"{folder.name}/{name}" does not exist.',
+        str(folder / name),
+        f"git checkout -- {folder.name}/{name}, or copy it from "
+        "a folder made by flask db init -d NEW",
+    )
+
+
 def versions(project: ProjectState) -> str:
     """The folder of the revision files as a person knows it: ``migrations/versions``."""
     if project.locations:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from flask_safemigrate.checks.found import Found
+from flask_safemigrate.checks.found import Found, not_in_folder
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import ProjectState, State
 
@@ -33,12 +33,7 @@ def ini_missing(state: State) -> Iterator[Found]:
     """
     project = state.project
     if project.directory_exists and not project.ini_exists:
-        yield Found(
-            f'"{PurePath(project.directory).name}/alembic.ini" does not exist.',
-            str(PurePath(project.directory) / "alembic.ini"),
-            f"git checkout -- {PurePath(project.directory).name}/alembic.ini, or copy it from "
-            "a folder made by flask db init -d NEW",
-        )
+        yield not_in_folder(project, "alembic.ini")
 
 
 def ini_broken(state: State) -> Iterator[Found]:

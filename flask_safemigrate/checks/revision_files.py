@@ -9,10 +9,19 @@ from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import BrokenFile, State
 
 
-def _broken(state: State, problem: str) -> Iterator[tuple[BrokenFile, str]]:
-    for broken in state.history.broken:
-        if broken.problem == problem:
-            yield broken, f"{broken.path}:{broken.line}" if broken.line else broken.path
+def _broken(state: State, problem: str) -> Iterator[BrokenFile]:
+    return (broken for broken in state.history.broken if broken.problem == problem)
+
+
+def _found(broken: BrokenFile, message: str, hint: str) -> Found:
+    return Found(
+        message,
+        f"{broken.path}:{broken.line}" if broken.line else broken.path,
+        hint,
+        subject=broken.path,
+        file=broken.path,
+        line=broken.line,
+    )
 
 
 def revision_syntax(state: State) -> Iterator[Found]:
@@ -29,15 +38,12 @@ def revision_syntax(state: State) -> Iterator[Found]:
     Prevention
         Let ``flask db doctor`` run in CI.
     """
-    for broken, where in _broken(state, "syntax"):
+    for broken in _broken(state, "syntax"):
         line = f", line {broken.line}," if broken.line else ""
-        yield Found(
+        yield _found(
+            broken,
             f'Revision file "{file(broken.path)}"{line} is no valid Python: {broken.message}.',
-            where,
             f"mend {file(broken.path)}, then flask db doctor",
-            subject=broken.path,
-            file=broken.path,
-            line=broken.line,
         )
 
 
@@ -54,15 +60,12 @@ def revision_merge_conflict(state: State) -> Iterator[Found]:
     Prevention
         Never edit a revision that others have; generate a new one.
     """
-    for broken, where in _broken(state, "merge marker"):
-        yield Found(
+    for broken in _broken(state, "merge marker"):
+        yield _found(
+            broken,
             f'Revision file "{file(broken.path)}", line {broken.line}, holds an unresolved merge '
             f"conflict ('{broken.message}').",
-            where,
             f"keep one side in {file(broken.path)} and remove the marker lines",
-            subject=broken.path,
-            file=broken.path,
-            line=broken.line,
         )
 
 
@@ -79,14 +82,11 @@ def revision_without_id(state: State) -> Iterator[Found]:
     Prevention
         Keep shared code in the application's package.
     """
-    for broken, where in _broken(state, "no revision"):
-        yield Found(
+    for broken in _broken(state, "no revision"):
+        yield _found(
+            broken,
             f'"{file(broken.path)}" lies among the revisions, but {broken.message}.',
-            where,
             "move the file out of the folder, or give it its lines revision and down_revision",
-            subject=broken.path,
-            file=broken.path,
-            line=broken.line,
         )
 
 
@@ -103,14 +103,11 @@ def revision_unreadable(state: State) -> Iterator[Found]:
     Prevention
         Set ``charset = utf-8`` in ``.editorconfig``.
     """
-    for broken, where in _broken(state, "unreadable"):
-        yield Found(
+    for broken in _broken(state, "unreadable"):
+        yield _found(
+            broken,
             f'Revision file "{file(broken.path)}" cannot be read: {broken.message}.',
-            where,
             "save it as UTF-8" if broken.line else f"chmod u+r {broken.path}",
-            subject=broken.path,
-            file=broken.path,
-            line=broken.line,
         )
 
 
@@ -127,14 +124,11 @@ def revision_computed_header(state: State) -> Iterator[Found]:
     Prevention
         Leave the header as ``flask db revision`` writes it.
     """
-    for broken, where in _broken(state, "not literal"):
-        yield Found(
+    for broken in _broken(state, "not literal"):
+        yield _found(
+            broken,
             f'The header of revision file "{file(broken.path)}" is computed, not written down.',
-            where,
             'write the ids themselves: revision = "...", down_revision = "..."',
-            subject=broken.path,
-            file=broken.path,
-            line=broken.line,
         )
 
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from flask_safemigrate.project.locations import by_real_path
 from flask_safemigrate.state import GitFacts
 
 #: Seconds that one git process may take.
@@ -67,19 +68,6 @@ def _split(output: bytes) -> list[str]:
     return [os.fsdecode(part) for part in output.split(b"\0")[:-1]]
 
 
-def _by_real_path(files: Iterable[str]) -> dict[str, str]:
-    # realpath() looks at every folder above the file, and all files share these.
-    folders: dict[str, str] = {}
-    found: dict[str, str] = {}
-    for path in files:
-        folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = os.path.realpath(folder)
-        link = os.path.islink(path)
-        found[os.path.realpath(path) if link else os.path.join(folders[folder], name)] = path
-    return found
-
-
 def read_git(directory: Path, folders: Iterable[Path], files: Iterable[str]) -> GitFacts:
     """Ask git which revision files it ignores or does not track.
 
@@ -90,7 +78,7 @@ def read_git(directory: Path, folders: Iterable[Path], files: Iterable[str]) -> 
         to look (a repository of another user).
     """
     there = [str(folder) for folder in folders if folder.is_dir()] or [str(directory)]
-    wanted = _by_real_path(files)
+    wanted = by_real_path(files)
     others = git(directory, ["ls-files", "-z", "--others", "--exclude-standard", "--", *there])
     if others is None:
         return GitFacts()

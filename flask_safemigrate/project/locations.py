@@ -6,7 +6,7 @@ import configparser
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,15 +85,31 @@ def read_locations(directory: Path) -> Locations:
 
 def revision_files(locations: Locations) -> tuple[str, ...]:
     """Every revision file, in the order in which Alembic loads them, each once."""
+    every = (
+        path
+        for folder in locations.folders
+        for path in _python_files(str(folder), locations.recursive)
+    )
+    return tuple(by_real_path(every).values())
+
+
+def by_real_path(files: Iterable[str]) -> dict[str, str]:
+    """The real path of every file with the first path that leads to it."""
+    # realpath() looks at every folder above a file, and most files share these.
+    folders: dict[str, str] = {}
     found: dict[str, str] = {}
-    for folder in locations.folders:
-        for path, real in _python_files(str(folder), locations.recursive):
-            found.setdefault(real, path)
-    return tuple(found.values())
+    for path in files:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        linked = os.path.islink(path)
+        real = os.path.realpath(path) if linked else os.path.join(folders[folder], name)
+        found.setdefault(real, path)
+    return found
 
 
-def _python_files(folder: str, recursive: bool) -> Iterator[tuple[str, str]]:
-    """Path and real path of a folder's files, then of those of its folders."""
+def _python_files(folder: str, recursive: bool) -> Iterator[str]:
+    """A folder's files, then those of its folders."""
     if folder.endswith("__pycache__"):
         return
     try:
@@ -101,13 +117,11 @@ def _python_files(folder: str, recursive: bool) -> Iterator[tuple[str, str]]:
             every = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return
-    real = os.path.realpath(folder)
     for entry in every:
         name = entry.name
         wanted = name.endswith(".py") and not name.startswith((".#", "__init__"))
         if wanted and not entry.is_dir():
-            linked = entry.is_symlink()
-            yield entry.path, os.path.realpath(entry.path) if linked else os.path.join(real, name)
+            yield entry.path
     if recursive:
         for entry in every:
             if entry.is_dir(follow_symlinks=False):
