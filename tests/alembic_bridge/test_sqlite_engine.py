@@ -76,6 +76,40 @@ def test_ten_revisions_copy_a_table_once(path: Path) -> None:
     assert len(ask(path, "PRAGMA table_info(t)")) == 14
 
 
+@pytest.mark.parametrize(
+    ("types", "values"),
+    [
+        # What PostgreSQL would do: each type in its turn.
+        (("sa.Float()", "sa.Text()"), ["1.5", "x", None]),
+        (("sa.Float()", "sa.LargeBinary()"), [1.5, "x", None]),
+        (("sa.String(9)", "sa.Text()"), ["1.50", "x", None]),
+    ],
+)
+def test_a_type_between_two_others_leaves_its_trace(
+    path: Path, types: tuple[str, ...], values: list[Any]
+) -> None:
+    seed(path, "CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('1.50'), ('x'), (NULL);")
+    upgrade(path, batch("t", *(f"b.alter_column('a', type_={type_})" for type_ in types)))
+    assert ask(path, "SELECT a FROM t") == [(value,) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("types", "value"),
+    [(("sa.BLOB()",), "3"), (("sa.Integer()", "sa.BLOB()"), 3), (("sa.Integer()",), 3)],
+)
+@pytest.mark.parametrize("default", ["(1 + 2)", "3"])
+def test_an_added_column_has_the_values_of_its_first_type(
+    path: Path, default: str, types: tuple[str, ...], value: Any
+) -> None:
+    seed(path, "CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('x');")
+    upgrade(
+        path,
+        f"op.add_column('t', sa.Column('n', sa.Text(), server_default=sa.text({default!r})))\n"
+        + batch("t", *(f"b.alter_column('n', type_={type_})" for type_ in types)),
+    )
+    assert ask(path, "SELECT n FROM t") == [(value,)]
+
+
 def test_a_statement_of_the_migration_sees_what_was_asked_before(path: Path) -> None:
     seed(path, PLAIN)
     upgrade(

@@ -307,7 +307,6 @@ def steps(draw: st.DrawFn, model: Model, number: int) -> Step | None:
         return Step(
             f"op.alter_column({t!r}, {c}, type_={TYPES[new]})",
             _set(model, name, type=new),
-            barrier=True,
         )
     if kind == "null":
         return Step(

@@ -210,6 +210,28 @@ def alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) ->
             tracked.real = change.new_name if real else None
 
 
+def must_be_stored_first(replay: Replay, change: changes.Change) -> bool:
+    """Whether values have to take the type they have in the queue before they take the next.
+
+    A copy converts from the stored type to the last; a type between them would leave no trace,
+    nor would the one that an expression's value took when the column was added.
+    """
+    if not isinstance(change, changes.AlterColumn) or change.type is None:
+        return False
+    table = replay.tables.get(fold(change.table))
+    column = table.column(change.column) if table is not None else None
+    if table is None or table.before is None or column is None:
+        return False
+    now = questions.find_column(replay.read(table), change.column)
+    affinity = questions.affinity_of_type(now.type) if now is not None else None
+    if affinity == questions.affinity_of_type(change.type):
+        return False
+    if column.origin is None:
+        return column.fill is not None and (not column.constant or column.typed_by is not None)
+    stored = table.before.column(column.origin)
+    return stored is not None and stored.affinity != affinity
+
+
 def _move_ghost(replay: Replay, table: TrackedTable, name: str, origin: Origin) -> None:
     """Where the real table still has a dropped column of that name, give that another name."""
     for ghost in table.ghosts:

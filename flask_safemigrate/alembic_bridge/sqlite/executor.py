@@ -10,6 +10,7 @@ from flask_safemigrate.alembic_bridge.sqlite import proofs, rules
 from flask_safemigrate.alembic_bridge.sqlite.applying import apply
 from flask_safemigrate.alembic_bridge.sqlite.changeover import Changeover, report
 from flask_safemigrate.alembic_bridge.sqlite.classic import ClassicChangeover
+from flask_safemigrate.alembic_bridge.sqlite.column_changes import must_be_stored_first
 from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
@@ -101,6 +102,9 @@ class Executor:
     def apply(self, change: changes.Change, origin: Origin, *, never: bool = False) -> None:
         """Queue a change."""
         self.sync()
+        if must_be_stored_first(self.replay, change):
+            self.flush()
+            self.sync()
         apply(self.replay, change, origin)
         if never and (tracked := self.replay.tables.get(fold(getattr(change, "table", "") or ""))):
             tracked.forbidden = origin
