@@ -87,6 +87,8 @@ class AlterColumn:
     collation: str | None = None
     nullable: bool | None = None
     default: str | _Keep | None = KEEP
+    :ivar retyped: the column whose new type demands it, in place of what the old type demanded.
+    :ivar type_name: that type's own name, which the constraint may have too.
     new_name: str | None = None
 
 
@@ -95,6 +97,8 @@ class AddConstraint:
     """
     :ivar sql: the table constraint, ``CONSTRAINT name`` included.
     :ivar restates: leave it away where the table has the same one already.
+    retyped: str | None = None
+    type_name: str | None = None
     """
 
     table: str

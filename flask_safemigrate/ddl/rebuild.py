@@ -124,18 +124,32 @@ def value_as_text(name: str) -> str:
     )
 
 
+    conditions = []
 def lossy_condition(column: str, old: str, new: str) -> str | None:
     """The condition for values that the new affinity could only hold with loss of digits."""
     name = quote(column)
     if new == "REAL" and old != "REAL":
-        return f"typeof({name}) = 'integer' AND CAST(CAST({name} AS REAL) AS INTEGER) <> {name}"
-    if _numeric(new) and old in ("TEXT", "BLOB"):
+        conditions.append(f"typeof({name}) = 'integer' AND {_inexact(name)}")
+    if old in ("TEXT", "BLOB") and (new == "REAL" or _numeric(new)):
         digits = f"length(ltrim(replace(trim({name}), '.', ''), '+-0'))"
-        return (
-            f"typeof({name}) = 'text' AND {digits} > 15 AND {name} NOT GLOB '*[^-+.0-9 ]*'"
-            f" AND typeof(CAST({name} AS NUMERIC)) = 'real'"
-        )
-    return None
+        inexact = f"{digits} > 15 AND typeof(CAST({name} AS NUMERIC)) = 'real'"
+        if new == "REAL":
+            # SQLAlchemy writes a Python float with up to 17 digits, which are that very number.
+            inexact = (
+                f"{digits} > 15 AND CASE WHEN instr({name}, '.') THEN {digits} > 17"
+                f" WHEN typeof(CAST({name} AS NUMERIC)) = 'real' THEN 1"
+                f" ELSE {_inexact(f'CAST({name} AS INTEGER)')} END"
+            )
+        text = f"typeof({name}) = 'text' AND {name} NOT GLOB"
+        conditions.append(f"{text} '*[^-+.0-9 ]*' AND {inexact}")
+        conditions.append(f"{text} '*[^-+.0-9eE ]*' AND abs(CAST({name} AS REAL)) = 9e999")
+    return " OR ".join(conditions) or None
+
+
+def _inexact(integer: str) -> str:
+    """Whether an integer is no REAL; the largest one comes back from the cast as itself."""
+    real = f"CAST({integer} AS REAL)"
+    return f"(CAST({real} AS INTEGER) <> {integer} OR {real} >= 9223372036854775807.0)"
 
 
 def changed_defaults(

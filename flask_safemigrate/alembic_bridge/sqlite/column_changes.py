@@ -168,6 +168,7 @@ def alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) ->
             )
             if not was and tracked is not None:
                 tracked.not_null_by = origin
+                tracked.not_null_as = table.name, tracked.name
     if not isinstance(change.default, changes._Keep):
         if questions.is_generated(found):
             raise refused(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from flask_safemigrate.alembic_bridge.sqlite import naming
 from flask_safemigrate.alembic_bridge.sqlite.alter import rewrite_or_alter
 from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
 from flask_safemigrate.ddl import changes, edits, questions
 from flask_safemigrate.ddl.changes import Origin
-from flask_safemigrate.ddl.create_table import read_create_table
+from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
 from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
+
+#: What SQLAlchemy's Boolean and Enum write into their CHECK.
+_VALUES = re.compile(
+    r"""\s*("(?:[^"]|"")+"|\w+)\s+IN\s*\(\s*(?:'(?:[^']|'')*'|\d+)"""
+    r"""(?:\s*,\s*(?:'(?:[^']|'')*'|\d+))*\s*\)\s*""",
+    re.IGNORECASE,
+)
 
 
 def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin) -> None:
@@ -21,6 +30,12 @@ def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin
         for each in read.all_constraints
     ):
         return
+    if change.retyped is not None:
+        names = [name for name in (change.name, change.type_name) if name is not None]
+        earlier = _of_earlier_type(read, names, change.retyped)
+        if earlier is not None:
+            replay.rewrite(table, edits.drop_constraint(read, earlier), origin)
+            read = replay.read(table)
     if change.name is not None and questions.constraints_named(read, change.name):
         raise refused(
             origin, f"table {quote(table.name)} already has a constraint {quote(change.name)}"
@@ -39,10 +54,34 @@ def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin
                 text = edits.set_not_null(at, column)
                 if tracked is not None:
                     tracked.not_null_by = origin
+                    tracked.not_null_as = table.name, tracked.name
         replay.rewrite(table, edits.add_constraint(read_create_table(text), change.sql), origin)
         return
     # Not by SQLite's ADD CONSTRAINT, which fails on rows for which the CHECK is NULL.
     replay.rewrite(table, edits.add_constraint(read, change.sql), origin)
+
+
+def _of_earlier_type(table: CreateTable, names: list[str], column: str) -> Constraint | None:
+    """The CHECK that an Enum or Boolean left on a column, None where there is none.
+
+    Autogenerate reads VARCHAR or BOOLEAN where such a type was, so that a migration of its making
+    does not drop it.
+    """
+    for each in questions.constraints_of_kind(table, "CHECK"):
+        assert each.expression is not None
+        users = [
+            found.name.value
+            for found in table.columns
+            if questions.mentions(table, each, found.name.value)
+        ]
+        if len(users) != 1 or not same_name(users[0], column):
+            continue
+        if each.name is None:
+            if _VALUES.fullmatch(each.expression.of(table.sql)):
+                return each
+        elif any(same_name(each.name.value, name) for name in names):
+            return each
+    return None
 
 
 def drop_constraint(replay: Replay, change: changes.DropConstraint, origin: Origin) -> None:

@@ -132,10 +132,17 @@ class Executor:
             return False
         return read_create_table(entry.sql).strict
 
-    def is_virtual(self, table: str) -> bool:
-        """Whether a table is virtual."""
+    def is_foreign(self, table: str) -> bool:
+        """Whether a table is virtual or temporary, so that SQLite alone can rename or drop it."""
         self.sync()
-        return fold(table) in self.mirror.loaded.virtual
+        if self.mirror.find("table", table) is not None:
+            return fold(table) in self.mirror.loaded.virtual
+        return bool(
+            self.database.read(
+                "SELECT 1 FROM sqlite_temp_master WHERE type = 'table'"
+                f" AND name = {quote_string(table)} COLLATE NOCASE"
+            )
+        )
 
     # ------------------------------------------------------------ applying
 

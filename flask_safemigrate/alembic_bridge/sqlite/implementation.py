@@ -71,6 +71,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._executor: Executor | None = None
         self._convention: dict[str, str] | None = None
         self._never: Origin | None = None
+        self._retyped: tuple[str, str, str] | None = None
         self.bookkeeping = False
         self._script: list[str] = []
         if self.connection is not None:
@@ -401,6 +402,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             )
         if type_ is not None:
             self._set_type(table_name, column_name, type_, operation)
+            self._retyped = table_name, column_name, name or column_name
         if name is not None:
             self._queue(changes.AlterColumn(table_name, column_name, new_name=name), operation)
         if not asked:
@@ -437,6 +439,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             self.dialect.statement_compiler(self.dialect, None)
         ):
             return
+        const, retyped = self._of_new_type(const)
         table = const.table.name
         kind = sql.constraint_kind(const)
         label = kind or type(const).__name__
@@ -450,15 +453,44 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 operation = f"add {label} constraint {name!r} to {table!r}"
             text = sql.constraint_text(self.dialect, const)
         columns = tuple(column.name for column in getattr(const, "columns", ()))
-        self._queue(changes.AddConstraint(table, kind, text, name, columns), operation)
+        self._queue(
+            changes.AddConstraint(
+                table,
+                kind,
+                text,
+                name,
+                columns,
+                retyped=retyped,
+                type_name=_type_name(const) if retyped is not None else None,
+            ),
+            operation,
+        )
+
+    def _of_new_type(self, const: Any) -> tuple[Any, str | None]:
+        """A constraint that the type given to a column by ``alter_column`` demands, and the column.
+
+        Alembic writes it for the name that the column had before.
+        """
+        if not _is_type_bound(const) or self._retyped is None:
+            return const, None
+        table, old, new = self._retyped
+        column = const.table.columns.get(old)
+        if const.table.name != table or column is None:
+            return const, None
+        if old != new:
+            metadata = MetaData(naming_convention=const.table.metadata.naming_convention)
+            made = Table(table, metadata, Column(new, column.type))
+            const = next(each for each in made.constraints if _is_type_bound(each))
+        return const, new
 
     def drop_constraint(self, const: Constraint, **kw: Any) -> None:
         table = const.table.name
         kind = sql.constraint_kind(const)
         final = sql.constraint_name(self.dialect, const)
         given = const.name if isinstance(const.name, str) else None
-        names = tuple(dict.fromkeys(str(name) for name in (final, given) if name))
         implied = _is_type_bound(const)
+        own = _type_name(const) if implied else None
+        names = tuple(dict.fromkeys(str(name) for name in (final, given, own) if name))
         shown = names[0] if names else None
         operation = f"drop_constraint({shown!r}, {table!r})"
         self._must_be_main(const.table.schema, operation)
@@ -510,7 +542,11 @@ class LosslessSQLiteImpl(SQLiteImpl):
     ) -> None:
         operation = f"rename_table({old_table_name!r}, {new_table_name!r})"
         self._must_be_main(schema, operation)
-        self._queue(changes.RenameTable(old_table_name, str(new_table_name)), operation)
+        new = str(new_table_name)
+        if self._engine().is_foreign(old_table_name):
+            self._exec(f"ALTER TABLE {quote(old_table_name)} RENAME TO {quote(new)}")
+        else:
+            self._queue(changes.RenameTable(old_table_name, new), operation)
 
     def create_table(self, table: Table, **kw: Any) -> None:
         operation = f"create_table({table.name!r})"
@@ -533,7 +569,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         operation = f"drop_table({table.name!r})"
         self._must_be_main(table.schema, operation)
         table.dispatch.before_drop(table, self.connection, checkfirst=False, _ddl_runner=self)
-        if self._engine().is_virtual(table.name):
+        if self._engine().is_foreign(table.name):
             self._exec(f"DROP TABLE {quote(table.name)}")
         else:
             self._queue(changes.DropTable(table.name, bool(kw.get("if_exists"))), operation)
@@ -572,6 +608,18 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     def create_column_comment(self, column: Column[Any]) -> None:
         """SQLite keeps no comments."""
+
+
+def _type_name(const: Any) -> str | None:
+    """The name of the Boolean or Enum that a constraint belongs to, if it has one.
+
+    A naming convention that came later gives the constraint another name than the database has.
+    """
+    for column in const.table.columns:
+        name = getattr(column.type, "name", None)
+        if name:
+            return str(name)
+    return None
 
 
 def _same_type(one: str, other: str) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from sqlalchemy.dialects import sqlite
+
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror, Raw, entries_of
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedColumn, TrackedTable
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.tokens import fold, quote
 from flask_safemigrate.errors import OperationRefused
+
+_PREPARER = sqlite.dialect().identifier_preparer
 
 Rows = Callable[[str], int]
 """How many rows a table of the real database has."""
@@ -49,13 +53,23 @@ class Native(NamedTuple):
     rule: Rule | None = None
 
 
-def null_rule(table: str, column: str) -> Rule:
-    """No row has NULL in the column."""
+def _literal(sql: str) -> str:
+    """SQL as a string of Python's, in the quotes that it has not."""
+    return repr(sql) if '"' in sql else f'"{sql}"'
+
+
+def null_rule(table: str, column: str, then: tuple[str, str] | None = None) -> Rule:
+    """No row has NULL in the column.
+
+    :param then: the names of both at the operation that says so.
+    """
+    called, filled = map(_PREPARER.quote, then or (table, column))
+    update = f"UPDATE {called} SET {filled} = ... WHERE {filled} IS NULL"
     return Rule(
         # Not IS NULL, which SQLite takes for false where the text says NOT NULL.
         f"typeof({quote(column)}) = 'null'",
         f"have NULL in {quote(table)}.{quote(column)}",
-        f"""op.execute("UPDATE {table} SET {column} = ... WHERE {column} IS NULL") before it""",
+        f"op.execute({_literal(update)}) before it",
     )
 
 

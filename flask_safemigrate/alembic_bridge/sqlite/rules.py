@@ -47,7 +47,8 @@ def prove(
     for column in table.columns:
         now = shape.column(column.name)
         if column.not_null_by is not None and now is not None and now.not_null:
-            new.append((null_rule(shape.name, column.name), column.not_null_by, 0))
+            rule = null_rule(shape.name, column.name, column.not_null_as)
+            new.append((rule, column.not_null_by, 0))
     for constraint, origin, known in _new(read, table, transition):
         assert constraint.expression is not None
         text = constraint.expression.of(read.sql)

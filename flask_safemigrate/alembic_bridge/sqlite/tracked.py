@@ -26,6 +26,7 @@ class TrackedColumn:
     :ivar real: its name in the real table once the native statements of the queue have run, None
         where they do not make it.
     :ivar not_null_by: what made it NOT NULL.
+    :ivar not_null_as: the names of table and column then.
     :ivar typed_by: what changed its type.
     """
 
@@ -36,6 +37,7 @@ class TrackedColumn:
     real: str | None = None
     not_null_by: Origin | None = None
     typed_by: Origin | None = None
+    not_null_as: tuple[str, str] | None = None
 
     @property
     def lineage(self) -> Lineage:

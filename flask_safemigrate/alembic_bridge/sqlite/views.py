@@ -36,14 +36,10 @@ def rename_under(mirror: Mirror, table: str, alter: str, old: str, new: str) -> 
     :raises ImpossibleEdit: a view or trigger cannot be read with certainty.
     """
     columns = [row[1] for row in mirror.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")]
-    listed = ", ".join(
-        f"{quote(new)} AS {quote(each)}" if same_name(each, old) else quote(each)
-        for each in columns
-    )
     views, triggers = _over(mirror, table)
     drops = [f"DROP TRIGGER {quote(each.name)}" for each in triggers]
     drops += [f"DROP VIEW {quote(each.name)}" for each in reversed(views)]
-    made = [_through(each.sql or "", table, listed, columns) for each in views]
+    made = [_through(each.sql or "", table, columns, old, new) for each in views]
     for each in triggers:
         sql = each.sql or ""
         made.append(
@@ -77,9 +73,20 @@ def _over(mirror: Mirror, table: str) -> tuple[list[Entry], list[Entry]]:
     return views, triggers
 
 
-def _through(sql: str, table: str, listed: str, columns: list[str]) -> str:
-    """The view with a subquery wherever it reads the table."""
+def _through(sql: str, table: str, columns: list[str], old: str, new: str) -> str:
+    """The view with a subquery wherever it reads the table.
+
+    The subquery has the columns that the view may mean and no more, so that others can go.
+    """
     view = read_view(sql)
+    words = {fold(unquote(each.text)) for each in view.tokens}
+    meant = [each for each in columns if words & {"*", "natural"} or fold(each) in words]
+    listed = ", ".join(
+        f"{quote(new)} AS {quote(each)}" if same_name(each, old) else quote(each)
+        for each in meant
+    )
+    if not any(same_name(each, old) for each in meant):
+        return sql
     changes = []
     for query in queries_of(view.tokens):
         reads = [each for each in query.tables if same_name(unquote(each.text), table)]

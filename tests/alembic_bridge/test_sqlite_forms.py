@@ -1,0 +1,180 @@
+"""Forms in which people and autogenerate write their operations, and what they must come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from flask_safemigrate.errors import OperationRefused
+from tests.alembic_bridge.sqlite_run import dump, probe, seed, upgrade
+
+INTEGRITY = "IntegrityError"
+STATE = (
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, s VARCHAR(3) NOT NULL, {0}CHECK (s IN ('new','old')));"
+    "INSERT INTO t VALUES (1, 'new');"
+)
+NEW = "sa.Enum('new', 'old', 'paid', name='state', create_constraint=True)"
+OLD = "sa.Enum('new', 'old', name='state', create_constraint=True)"
+CONVENTION = sa.MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s"})
+PEOPLE = (
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER, junk TEXT);"
+    "INSERT INTO t VALUES (1, 'a', 10, 'j'), (9, NULL, 30, NULL);"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "app.db"
+
+
+def ask(path: Path, *statements: str) -> Any:
+    return probe(path, path.with_suffix(".probe"), statements)
+
+
+def altered(arguments: str, batch: bool) -> str:
+    if batch:
+        return f"with op.batch_alter_table('t') as b:\n    b.alter_column('s', {arguments})"
+    return f"op.alter_column('t', 's', {arguments})"
+
+
+@pytest.mark.parametrize("batch", [True, False])
+@pytest.mark.parametrize("existing", ["sa.VARCHAR(3)", OLD])
+@pytest.mark.parametrize(
+    ("named", "metadata"),
+    [
+        ("", None),
+        ("", CONVENTION),
+        ("CONSTRAINT state ", None),
+        ("CONSTRAINT state ", CONVENTION),
+        ("CONSTRAINT ck_t_state ", CONVENTION),
+    ],
+)
+@pytest.mark.parametrize("name", ["s", "status"])
+def test_an_enum_gets_another_value(
+    path: Path, name: str, metadata: Any, named: str, existing: str, batch: bool
+) -> None:
+    seed(path, STATE.format(named))
+    renamed = f", new_column_name={name!r}" if name != "s" else ""
+    arguments = f"existing_type={existing}, type_={NEW}, existing_nullable=False{renamed}"
+    upgrade(path, altered(arguments, batch), context_options={"target_metadata": metadata})
+    assert ask(path, f"SELECT id, {name} FROM t") == [(1, "new")]
+    assert ask(path, f"INSERT INTO t ({name}) VALUES ('paid')") == []
+    assert ask(path, f"INSERT INTO t ({name}) VALUES ('odd')") == INTEGRITY
+
+
+def test_an_enum_leaves_other_checks_alone(path: Path) -> None:
+    seed(
+        path,
+        STATE.format(
+            "CHECK (s <> 'bad' AND length(s) < 9) CHECK (s IN ('new', 'old', 'a' || id)) "
+        ),
+    )
+    upgrade(path, altered(f"existing_type=sa.VARCHAR(3), type_={NEW}", True))
+    assert ask(path, "INSERT INTO t (s) VALUES ('paid')") == INTEGRITY
+    assert ask(path, "INSERT INTO t (s) VALUES ('old')") == []
+
+
+def test_an_enum_does_not_take_the_name_of_a_check_over_other_columns(path: Path) -> None:
+    seed(path, STATE.format("").replace("CHECK", "CONSTRAINT state CHECK (s <> id), CHECK"))
+    with pytest.raises(OperationRefused, match='already has a constraint "state"'):
+        upgrade(path, altered(f"existing_type=sa.VARCHAR(3), type_={NEW}", True))
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (
+            "op.alter_column('t', 'name', nullable=False, new_column_name='title')",
+            'op.execute("UPDATE t SET name = ... WHERE name IS NULL") before it',
+        ),
+        (
+            "op.alter_column('t', 'name', nullable=False)\n"
+            "op.alter_column('t', 'name', new_column_name='title')\n"
+            "op.rename_table('t', 'people')\n"
+            "op.create_unique_constraint('uq', 'people', ['title', 'id'])",
+            'op.execute("UPDATE t SET name = ... WHERE name IS NULL") before it',
+        ),
+        (
+            "op.alter_column('t', 'name', new_column_name='full name')\n"
+            "op.alter_column('t', 'full name', nullable=False)",
+            """op.execute('UPDATE t SET "full name" = ... WHERE "full name" IS NULL') before it""",
+        ),
+    ],
+)
+def test_the_hint_fits_the_moment_of_the_operation(path: Path, body: str, hint: str) -> None:
+    seed(path, PEOPLE)
+    with pytest.raises(OperationRefused) as caught:
+        upgrade(path, body)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("star", [False, True])
+def test_a_view_through_a_renamed_column_lets_other_columns_go(path: Path, star: bool) -> None:
+    listed = "*" if star else "t.id, t.name"
+    seed(
+        path,
+        PEOPLE + f"CREATE VIEW v AS SELECT {listed} FROM t; CREATE VIEW w AS SELECT name FROM v;",
+    )
+    upgrade(path, "op.alter_column('t', 'name', new_column_name='title')")
+    if star:
+        with pytest.raises(OperationRefused, match='view "v" uses column "t"."junk"'):
+            upgrade(path, "op.drop_column('t', 'junk')")
+        return
+    upgrade(path, "op.drop_column('t', 'junk')\nop.rename_table('t', 'base')")
+    assert ask(path, "SELECT * FROM v") == [(1, "a"), (9, None)]
+    assert ask(path, "SELECT * FROM w") == [("a",), (None,)]
+
+
+def test_a_virtual_table_is_renamed(path: Path) -> None:
+    seed(path, PEOPLE + "CREATE VIRTUAL TABLE f USING fts5 (x); INSERT INTO f VALUES ('word');")
+    upgrade(path, "op.add_column('t', sa.Column('y', sa.Text))\nop.rename_table('f', 'g')")
+    assert ask(path, "SELECT * FROM g WHERE g MATCH 'word'") == [("word",)]
+
+
+def test_a_temporary_table_comes_and_goes(path: Path) -> None:
+    seed(path, PEOPLE)
+    before = dump(path)
+    upgrade(
+        path,
+        "op.create_table('kept', sa.Column('id', sa.Integer), prefixes=['TEMPORARY'])\n"
+        "op.execute('INSERT INTO kept SELECT id FROM t')\n"
+        "op.rename_table('kept', 'held')\n"
+        "op.drop_table('held')",
+    )
+    assert dump(path) == before
+
+
+@pytest.mark.parametrize(
+    ("stored", "declared", "kept"),
+    [
+        ("'1e400'", "sa.Float()", None),
+        ("'-1e400'", "sa.Numeric()", None),
+        ("'1e400 apples'", "sa.Float()", "1e400 apples"),
+        ("'9007199254740993'", "sa.Float()", None),
+        ("'9007199254740992'", "sa.Float()", 9007199254740992.0),
+        ("'9007199254740993'", "sa.Numeric()", 9007199254740993),
+        ("'12345678901234567890'", "sa.Float()", None),
+        ("'0.30000000000000004'", "sa.Float()", 0.30000000000000004),
+        ("'0.1000000000000000055'", "sa.Float()", None),
+        ("9223372036854775807", "sa.Float()", None),
+        ("-9223372036854775808", "sa.Float()", -(2.0**63)),
+    ],
+)
+def test_no_number_is_changed_by_its_new_type(
+    path: Path, stored: str, declared: str, kept: Any
+) -> None:
+    old = "TEXT" if stored.startswith("'") else "INTEGER"
+    seed(
+        path,
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, r {old}); INSERT INTO t VALUES (1, {stored});",
+    )
+    body = f"op.alter_column('t', 'r', type_={declared})"
+    if kept is None:
+        with pytest.raises(OperationRefused, match="cannot hold exactly"):
+            upgrade(path, body)
+    else:
+        upgrade(path, body)
+        assert ask(path, "SELECT r FROM t") == [(kept,)]
