@@ -110,6 +110,46 @@ def test_an_added_column_has_the_values_of_its_first_type(
     assert ask(path, "SELECT n FROM t") == [(value,)]
 
 
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize("foreign_keys", [True, False])
+@pytest.mark.parametrize(
+    ("rule", "body", "match"),
+    [
+        (
+            "CREATE UNIQUE INDEX u ON t (a)",
+            "op.alter_column('t', 'a', type_=sa.Integer())",
+            'alter_column.*"t"',
+        ),
+        (
+            "CREATE UNIQUE INDEX u ON t (a) WHERE id > 0",
+            "op.alter_column('t', 'a', type_=sa.Integer())",
+            'alter_column.*rows of "t"',
+        ),
+        (
+            "",
+            "op.alter_column('t', 'a', type_=sa.Integer())\n"
+            "op.create_index('u', 't', ['b'], unique=True)",
+            'create_index.*2 of 2 rows of "t" share "b", first \'x\' \\(2 times',
+        ),
+    ],
+)
+def test_an_index_that_a_copy_would_break_is_named(
+    path: Path, rule: str, body: str, match: str, foreign_keys: bool, schema_edits: bool
+) -> None:
+    seed(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT);"
+        "INSERT INTO t VALUES (1, '1', 'x'), (2, '01', 'x');"
+        "CREATE TABLE child (id INTEGER PRIMARY KEY, tid INTEGER REFERENCES t (id));"
+        "INSERT INTO child VALUES (1, 1);" + rule,
+    )
+    before = dump(path)
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    with pytest.raises(OperationRefused, match='Revision "r1", ' + match):
+        upgrade(path, body, foreign_keys=foreign_keys, options=options)
+    assert dump(path) == before
+
+
 def test_a_statement_of_the_migration_sees_what_was_asked_before(path: Path) -> None:
     seed(path, PLAIN)
     upgrade(

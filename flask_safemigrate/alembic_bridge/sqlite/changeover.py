@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from flask_safemigrate.alembic_bridge.sqlite import rules
 from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
@@ -217,8 +216,7 @@ class Changeover:
     def _copy(self, job: Job) -> None:
         assert job.copy is not None
         renamed = edits.rename_table(read_create_table(job.new.sql), job.copy)
-        shape = replace(
-            read_shape(renamed, ()),
+        shape = read_shape(renamed, ())._replace(
             primary_key=job.new.primary_key,
             rowid_alias=job.new.rowid_alias,
         )
@@ -278,13 +276,10 @@ class Changeover:
                 try:
                     self.database.run(entry.sql)
                 except Exception as error:
-                    rules.explain_index(
-                        self.database,
-                        self.mirror,
-                        entry,
-                        self.replay.index_origins.get(fold(entry.name)),
-                        error,
-                    )
+                    origin = self.replay.index_origins.get(fold(entry.name))
+                    if origin is None and owner is not None:
+                        origin = owner.table.origins[-1]
+                    rules.explain_index(self.database, self.mirror, entry, origin, error)
                     raise
         for sql in triggers:
             self.database.run(sql)

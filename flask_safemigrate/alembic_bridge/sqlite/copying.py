@@ -227,8 +227,12 @@ class Copying:
                     f"have NULL in {quote(new.name)}.{quote(column.name)}",
                     "give these rows a value before it",
                 )
-        for index in new.automatic:
-            rules.explain_copied_unique(self.database, table, old, index, error, real=True)
+        for index in self.mirror.indexes(new.name):
+            if index.unique:
+                by = self.replay.index_origins.get(fold(index.name))
+                rules.explain_copied_unique(
+                    self.database, table, old, index, error, real=True, origin=by
+                )
         rules.explain_copy(self.database, table, old, new, error)
 
     def _counter(self, table: str) -> int | None:

@@ -327,12 +327,14 @@ def explain_copied_unique(
     error: Exception,
     *,
     real: bool = False,
+    origin: Origin | None = None,
 ) -> None:
     """The same for a UNIQUE that the copy of a table has.
 
     :param real: whether ``old`` is the table after the native statements of the queue.
+    :param origin: what made the index, where no constraint did.
     """
-    if "UNIQUE constraint failed" not in str(error):
+    if "UNIQUE constraint failed" not in str(error) or not index.is_plain:
         return
     values = []
     for name in index.columns:
@@ -342,10 +344,10 @@ def explain_copied_unique(
         source = column.real if real else column.origin
         value = quote(source) if source is not None else column.fill or "NULL"
         values.append(f"{value} AS {quote(name)}")
-    origin = next((by for by in table.rules.get("UNIQUE", []) if by), table.origins[-1])
+    by = origin or next((by for by in table.rules.get("UNIQUE", []) if by), table.origins[-1])
     rows = f"(SELECT {', '.join(values)} FROM {quote(old.name)})"
     with contextlib.suppress(_Unique):
-        _refuse_duplicates(database, old.name, index.columns, origin, error, rows=rows)
+        _refuse_duplicates(database, old.name, index.columns, by, error, rows=rows)
 
 
 def explain_copy(
@@ -394,6 +396,12 @@ def explain_copy(
         if len(names) == len(key) and names:
             with contextlib.suppress(_Unique):
                 _refuse_duplicates(database, old.name, names, by, error)
+        # The values are equal as the new types have them, or a condition or an expression's are.
+        raise refused(
+            origin,
+            f"rows of {quote(old.name)} would not be unique any more, as a key or an index wants",
+            "change or delete the duplicates before it",
+        ) from error
     if "datatype mismatch" in message:
         raise refused(
             origin, f"rows of {quote(new.name)} have no integer in the new INTEGER PRIMARY KEY"
