@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class EnvTemplate:
+class EnvTemplate(NamedTuple):
     """What ``env.py`` was made from.
 
     :param name: the template of Flask-Migrate, "" where it was made from none.
@@ -31,8 +31,7 @@ class EnvTemplate:
     replacement: str = ""
 
 
-@dataclass(frozen=True)
-class IniFacts:
+class IniFacts(NamedTuple):
     """What ``alembic.ini`` says beside where the revisions are.
 
     :param problem: why ``logging.config.fileConfig``, which ``env.py`` calls, refuses it.
@@ -53,8 +52,7 @@ class IniFacts:
     url_replaced: bool = True
 
 
-@dataclass(frozen=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """Files of the migrations that a packaging tool leaves out.
 
     :param source: the file with the rule, absolute.
@@ -75,8 +73,7 @@ class LeftOut:
     back: str = ""
 
 
-@dataclass(frozen=True)
-class UnknownName:
+class UnknownName(NamedTuple):
     """A name that a revision file uses and nothing in it defines.
 
     :param function: the function that uses it first, "" for the module itself.
@@ -88,8 +85,7 @@ class UnknownName:
     function: str = ""
 
 
-@dataclass(frozen=True)
-class ModelImport:
+class ModelImport(NamedTuple):
     """A revision file that imports models of the application.
 
     :param names: what it imports.
@@ -100,8 +96,7 @@ class ModelImport:
     line: int
 
 
-@dataclass(frozen=True)
-class ModelClass:
+class ModelClass(NamedTuple):
     """A class that is a model by its looks.
 
     :param bind: its bind key, "" for the default database.
@@ -116,8 +111,7 @@ class ModelClass:
     line: int
 
 
-@dataclass(frozen=True)
-class Shadow:
+class Shadow(NamedTuple):
     """A module of the project with the name of a package.
 
     :param used: whether this process has imported it in the package's place.
@@ -128,8 +122,7 @@ class Shadow:
     used: bool = False
 
 
-@dataclass(frozen=True)
-class Dotenv:
+class Dotenv(NamedTuple):
     """Files of settings that nothing reads here.
 
     :param names: the variables that they set.
@@ -139,8 +132,7 @@ class Dotenv:
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class DatabaseFile:
+class DatabaseFile(NamedTuple):
     """An SQLite file that could be mistaken for the database.
 
     :param tables: how many it has.
@@ -150,8 +142,7 @@ class DatabaseFile:
     tables: int
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """Why the application could not be loaded.
 
     :param file: the innermost file of the application's own, "" where it is unknown.
@@ -163,8 +154,7 @@ class Failure:
     line: int | None = None
 
 
-@dataclass(frozen=True)
-class Checkout:
+class Checkout(NamedTuple):
     """The project as its files and its configuration show it; empty where nobody looked.
 
     :param failure: why there is no application, None where there is one.
@@ -200,5 +190,5 @@ class Checkout:
     arguments: frozenset[str] = frozenset()
     debug: bool = False
     hosts: tuple[tuple[str, str], ...] = ()
-    other_files: Mapping[str, tuple[DatabaseFile, ...]] = field(default_factory=dict)
-    unnamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    other_files: Mapping[str, tuple[DatabaseFile, ...]] = MappingProxyType({})
+    unnamed: Mapping[str, tuple[str, ...]] = MappingProxyType({})

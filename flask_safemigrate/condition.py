@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,7 @@ class Orphans:
     rowids: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Mismatch:
+class Mismatch(NamedTuple):
     """A foreign key whose parent columns are no unique key, so that SQLite refuses every write."""
 
     table: str
@@ -30,8 +30,7 @@ class Mismatch:
     columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Idle:
+class Idle(NamedTuple):
     """A session that has a transaction open, does nothing, and keeps tables locked.
 
     :param id: of the session on the server.
@@ -48,8 +47,7 @@ class Idle:
     tables: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class UnusedType:
+class UnusedType(NamedTuple):
     """An ENUM type that no column, function or domain uses.
 
     :param name: as it stands in a statement, with its schema.
@@ -60,8 +58,7 @@ class UnusedType:
     plain: str
 
 
-@dataclass(frozen=True)
-class OtherVersionTable:
+class OtherVersionTable(NamedTuple):
     """A version table in another schema than the one that is used.
 
     :param rows: what it holds; None where it may not be read.
@@ -73,8 +70,7 @@ class OtherVersionTable:
     visible: bool
 
 
-@dataclass(frozen=True)
-class LateSequence:
+class LateSequence(NamedTuple):
     """A sequence whose next value is in its column already.
 
     :param name: as it stands in a statement.
@@ -91,8 +87,7 @@ class LateSequence:
     highest: int
 
 
-@dataclass(frozen=True)
-class Lacking:
+class Lacking(NamedTuple):
     """Something that a migration does and this user may not.
 
     :param what: goes on after "may not".
@@ -105,8 +100,7 @@ class Lacking:
     table: str = ""
 
 
-@dataclass(frozen=True)
-class Storage:
+class Storage(NamedTuple):
     """How MariaDB or MySQL keeps a table.
 
     :param texts: (column, character set, collation) of every column that has them.
@@ -118,8 +112,7 @@ class Storage:
     texts: tuple[tuple[str, str, str], ...] = ()
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """What the doctor alone asks of a database; empty where nobody asked.
 
     :param damage: what SQLite's integrity check says.

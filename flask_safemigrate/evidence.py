@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -24,19 +24,17 @@ class Fact(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """A schema in canonical form: two databases have the same schema if their values are equal.
 
     :param names: the names that objects were given, for messages; not compared.
     """
 
-    values: Mapping[Fact, str] = field(default_factory=dict)
-    names: Mapping[Fact, str] = field(default_factory=dict)
+    values: Mapping[Fact, str] = MappingProxyType({})
+    names: Mapping[Fact, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Replay:
+class Replay(NamedTuple):
     """What each revision does to the schema, found by running it on an empty database.
 
     :param changes: revision id -> fact -> (value before, value after), None where there is none;
@@ -46,16 +44,13 @@ class Replay:
     :param problem: why it failed.
     """
 
-    changes: Mapping[str, Mapping[Fact, tuple[str | None, str | None]]] = field(
-        default_factory=dict
-    )
-    names: Mapping[Fact, str] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[Fact, tuple[str | None, str | None]]] = MappingProxyType({})
+    names: Mapping[Fact, str] = MappingProxyType({})
     stopped_at: str = ""
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """One fact in which two schemas differ.
 
     :param name: of the column, index or constraint, as a person knows it.
@@ -74,8 +69,7 @@ class Difference:
     key: str = ""
 
 
-@dataclass(frozen=True)
-class AlreadyThere:
+class AlreadyThere(NamedTuple):
     """A pending revision whose changes are in the database, all or some of them.
 
     :param done: the changes that are there.
@@ -87,8 +81,7 @@ class AlreadyThere:
     missing: tuple[Difference, ...] = ()
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the comparison of database, history and models says about one database.
 
     :param compared: whether history and database could be compared at all.
@@ -128,6 +121,6 @@ class Evidence:
     stopped_at: str = ""
     problem: str = ""
     refused: str = ""
-    unused_types: Mapping[str, str] = field(default_factory=dict)
+    unused_types: Mapping[str, str] = MappingProxyType({})
     strangers: tuple[str, ...] = ()
-    indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    indexes: Mapping[str, tuple[str, ...]] = MappingProxyType({})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flask_safemigrate.state import Revision
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """The way of one database from where it is to where it should be.
 
     :param bind: bind key, "" for the default database.

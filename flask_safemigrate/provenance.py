@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(NamedTuple):
     """A commit as a person knows it.
 
     :param id: the short form of its hash.
@@ -29,8 +29,7 @@ FATES = (
 )
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(NamedTuple):
     """A revision that a database or a file names and no file has.
 
     :param parents: what comes before it, as its lost file says; None where nobody has its text.
@@ -64,8 +63,7 @@ class Lost:
         return self.kept or self.fate in ("uncommitted", "deleted")
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """What git knows of a file that is there.
 
     :param added: the commit that brought it, None where it is not committed.
@@ -83,8 +81,7 @@ class Origin:
         return self.shared is False or not self.tracked
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(NamedTuple):
     """How a revision file differs from what ran.
 
     :param lines: the difference as ``diff -u`` shows it, without its head.
@@ -100,8 +97,7 @@ class Edit:
     harmless: bool = False
 
 
-@dataclass(frozen=True)
-class Provenance:
+class Provenance(NamedTuple):
     """What was found out about files; only what a finding needs is looked for.
 
     :param git: whether there is a repository; None where nobody asked.
@@ -116,7 +112,7 @@ class Provenance:
     git: bool | None = None
     shallow: bool = False
     gave_up: bool = False
-    lost: Mapping[str, Lost] = field(default_factory=dict)
-    origins: Mapping[str, Origin] = field(default_factory=dict)
-    edits: Mapping[str, Edit] = field(default_factory=dict)
+    lost: Mapping[str, Lost] = MappingProxyType({})
+    origins: Mapping[str, Origin] = MappingProxyType({})
+    edits: Mapping[str, Edit] = MappingProxyType({})
     same: frozenset[tuple[str, str]] = frozenset()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column.
 
     :param type: as the catalogue spells it.
@@ -25,8 +24,7 @@ class Column:
     collation: str = ""
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(NamedTuple):
     """An index or a UNIQUE constraint; not that of the primary key.
 
     :param name: "" for a UNIQUE constraint of SQLite.
@@ -43,8 +41,7 @@ class Index:
     plain: bool = True
 
 
-@dataclass(frozen=True)
-class ForeignKey:
+class ForeignKey(NamedTuple):
     """A foreign key.
 
     :param referred: columns of the other table; empty means its primary key.
@@ -58,16 +55,14 @@ class ForeignKey:
     actions: str = ""
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """A CHECK constraint."""
 
     name: str
     expression: str
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """One table.
 
     :param options: such as ``STRICT``, ``WITHOUT ROWID`` or ``AUTOINCREMENT``.
@@ -82,8 +77,7 @@ class Table:
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Trigger:
+class Trigger(NamedTuple):
     """A trigger and its text."""
 
     name: str
@@ -91,24 +85,21 @@ class Trigger:
     text: str
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """A view and its text."""
 
     name: str
     text: str
 
 
-@dataclass(frozen=True)
-class Enumeration:
+class Enumeration(NamedTuple):
     """An ENUM type of PostgreSQL."""
 
     name: str
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(NamedTuple):
     """Every object of a database.
 
     :param dialect: ``sqlite``, ``postgresql``, ``mysql`` or ``mariadb``.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
+from typing import NamedTuple
 
 from flask_safemigrate.checkout import Checkout
 from flask_safemigrate.condition import Condition
@@ -32,8 +34,7 @@ UNREACHABLE_KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class Revision:
+class Revision(NamedTuple):
     """The header of one revision file, read without running it.
 
     :param id: revision id.
@@ -60,8 +61,7 @@ class Revision:
     revises: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class BrokenFile:
+class BrokenFile(NamedTuple):
     """A file in ``versions/`` that is no readable revision.
 
     A file whose header could be read is in :attr:`History.revisions` too.
@@ -168,8 +168,7 @@ class History:
         return frozenset(seen)
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table of a database.
 
     :param rows: row count; an estimate where ``exact`` is false; None where unknown.
@@ -180,8 +179,7 @@ class Table:
     exact: bool = True
 
 
-@dataclass(frozen=True)
-class InvalidIndex:
+class InvalidIndex(NamedTuple):
     """An index that the server keeps up to date but does not use, for its building failed.
 
     :param name: as it stands in a statement, with its schema.
@@ -193,8 +191,7 @@ class InvalidIndex:
     definition: str
 
 
-@dataclass(frozen=True)
-class JournalRow:
+class JournalRow(NamedTuple):
     """One line of the journal that our commands keep in the database.
 
     :param kind: ``revision``, ``deploy`` or ``hook``.
@@ -216,8 +213,7 @@ class JournalRow:
     kept: bool = False
 
 
-@dataclass(frozen=True)
-class ProgressRow:
+class ProgressRow(NamedTuple):
     """A statement of a revision that was begun and is not finished (MariaDB and MySQL).
 
     :param position: its number in the revision, from 0.
@@ -241,8 +237,7 @@ class ProgressRow:
         return self.kind in ("held", "commits") and self.state in ("done", "begun")
 
 
-@dataclass(frozen=True)
-class Unreachable:
+class Unreachable(NamedTuple):
     """Why a database could not be read.
 
     :param kind: one of :data:`UNREACHABLE_KINDS`.
@@ -253,8 +248,7 @@ class Unreachable:
     hint: str
 
 
-@dataclass(frozen=True)
-class DatabaseState:
+class DatabaseState(NamedTuple):
     """One database as it was found.
 
     :param bind: bind key, "" for the default database.
@@ -296,7 +290,7 @@ class DatabaseState:
     progress: tuple[ProgressRow, ...] = ()
     refuses: Unreachable | None = None
     left_behind: str = ""
-    condition: Condition = field(default_factory=Condition)
+    condition: Condition = Condition()
 
     @property
     def label(self) -> str:
@@ -310,8 +304,7 @@ class DatabaseState:
         return names[-1] if names else ""
 
 
-@dataclass(frozen=True)
-class GitFacts:
+class GitFacts(NamedTuple):
     """What git says about the migrations folder; all empty outside a repository.
 
     :param ignored: revision files or folders that git ignores.
@@ -325,8 +318,7 @@ class GitFacts:
     ignored_by: str = ""
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """A column of a model that is a foreign key."""
 
     table: str
@@ -335,8 +327,7 @@ class Reference:
     referred: str
 
 
-@dataclass(frozen=True)
-class ProjectState:
+class ProjectState(NamedTuple):
     """The project as it was found.
 
     :param directory: the migrations folder, absolute.
@@ -365,7 +356,7 @@ class ProjectState:
     env_problem_line: int | None = None
     is_async: bool = False
     multidb: bool = False
-    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    models: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     config_problems: tuple[tuple[str, str], ...] = ()
     git: GitFacts = GitFacts()
     ini_problem: str = ""
@@ -373,12 +364,11 @@ class ProjectState:
     configure_keywords: frozenset[str] = frozenset()
     version_table: str | None = None
     create_all: tuple[str, ...] = ()
-    checkout: Checkout = field(default_factory=Checkout)
-    references: Mapping[str, tuple[Reference, ...]] = field(default_factory=dict)
+    checkout: Checkout = Checkout()
+    references: Mapping[str, tuple[Reference, ...]] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Ignored:
+class Ignored(NamedTuple):
     """A code that the settings keep quiet.
 
     :param code: code, name or family, as the setting writes it.
@@ -391,8 +381,7 @@ class Ignored:
     findings: int = 0
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """All that was read, the input of every check and plan.
 
     :param checksums: SHA-256 of the file of each revision, by revision id.
@@ -404,7 +393,7 @@ class State:
     project: ProjectState
     history: History = History()
     databases: tuple[DatabaseState, ...] = ()
-    checksums: Mapping[str, str] = field(default_factory=dict)
-    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    checksums: Mapping[str, str] = MappingProxyType({})
+    evidence: Mapping[str, Evidence] = MappingProxyType({})
     ignored: tuple[Ignored, ...] = ()
-    provenance: Provenance = field(default_factory=Provenance)
+    provenance: Provenance = Provenance()

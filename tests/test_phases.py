@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from flask_safemigrate.errors import Refused, UsageError
@@ -113,7 +111,7 @@ def test_the_marker_is_read_from_the_file(line: str, body: str, phase: str) -> N
     revision = read_header(HEADER.format(line, body), "b.py").revision
     assert revision is not None
     assert revision.phase == phase
-    assert replace(revision, phase="") == Revision(
+    assert revision._replace(phase="") == Revision(
         "b", ("a",), (), (), "Drop it", "", "b.py", (), ""
     )
 

@@ -114,4 +114,10 @@ def _of_failure(error: BaseException, position: Position, run: Run) -> SafeMigra
             return known
         if isinstance(error, CommandError):
             return UsageError(str(error), hint="flask db doctor")
-    return migration_failed(error, revision=position.revision, directory=directory_of(run))
+    down = f"flask db safe-downgrade {run.revision}"
+    return migration_failed(
+        error,
+        revision=position.revision,
+        directory=directory_of(run),
+        again=down if run.direction == "downgrade" else "flask db safe-upgrade",
+    )

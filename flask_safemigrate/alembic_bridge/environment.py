@@ -7,8 +7,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from alembic.config import Config
 from alembic.operations import Operations
@@ -21,8 +20,7 @@ from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.errors import UsageError
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """One ``context.run_migrations()`` of an ``env.py``: a database whose transaction is open.
 
     :param bind: bind key, "" for the default database.

@@ -14,6 +14,9 @@ from flask_safemigrate.plan import Plan
 from flask_safemigrate.state import ProgressRow
 
 _STATEMENT_WIDTH = 300
+#: What drivers say where the storage takes no more: SQLite (where a limit of the file's size is an
+#: I/O error), PostgreSQL, MariaDB.
+_FULL = ("disk is full", "disk I/O error", "No space left on device", "Disk full", "is full")
 _SHOWN = 200  # characters of a statement in a list
 
 
@@ -48,21 +51,39 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
+def _is_full(error: BaseException) -> bool:
+    """Whether the storage of the database takes no more."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    # By the names of PEP 249, which every driver has; PyMySQL's "disk full" is no operational one.
+    theirs = any(base.__name__ == "DatabaseError" for base in type(cause).__mro__)
+    return theirs and any(word in str(cause) for word in _FULL)
+
+
 def migration_failed(
-    error: BaseException, *, revision: str | None, directory: Path, undone: str = ""
+    error: BaseException,
+    *,
+    revision: str | None,
+    directory: Path,
+    undone: str = "",
+    again: str = "flask db safe-upgrade",
 ) -> MigrationFailed:
     """Describe an error that a revision, or ``env.py``, raised.
 
     :param revision: the revision that was running, None before the first.
     :param directory: the migrations folder.
     :param undone: a sentence about the state that the database is in now, where it is known.
+    :param again: the command to run once it is mended.
     """
     who = f"Revision '{revision}'" if revision else "The migration environment"
     place = _place(error, directory.resolve())
+    hint = f"mend {'the revision' if revision else 'it'}, then run: {again}"
+    if _is_full(error):
+        # Nobody's code is at fault, whichever statement met it.
+        place = ""
+        who = who if revision else "Writing to the database"
+        hint = f"df -h; ulimit -f  # make room where the database is, then run: {again}"
     return MigrationFailed(
-        f"{who} failed{place}: {_cause(error)}\n{undone}".rstrip(),
-        revision=revision,
-        hint=f"mend {'the revision' if revision else 'it'}, then run: flask db safe-upgrade",
+        f"{who} failed{place}: {_cause(error)}\n{undone}".rstrip(), revision=revision, hint=hint
     )
 
 

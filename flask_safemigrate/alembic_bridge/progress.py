@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -44,8 +44,7 @@ _TABLE = sa.Table(
 )
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One statement of a revision.
 
     :param position: its number in the revision, from 0.
@@ -140,7 +139,7 @@ def groups(connection: Connection) -> list[Group]:
 
 def entries(connection: Connection, group: Group) -> list[Entry]:
     """The statements of a revision, in their order."""
-    columns = [_TABLE.c[name] for name in Entry.__dataclass_fields__]
+    columns = [_TABLE.c[name] for name in Entry._fields]
     query = sa.select(*columns).where(_of(group)).order_by(_TABLE.c.position, _TABLE.c.id)
     return [Entry(**row._mapping) for row in connection.execute(query)]
 
@@ -154,10 +153,7 @@ def write(connection: Connection, group: Group, news: Iterable[Entry]) -> None:
         "host": socket.gethostname()[:255],
         "pid": os.getpid(),
     }
-    rows: list[dict[str, Any]] = [
-        {**about, **{name: getattr(entry, name) for name in Entry.__dataclass_fields__}}
-        for entry in news
-    ]
+    rows: list[dict[str, Any]] = [{**about, **entry._asdict()} for entry in news]
     if rows:
         connection.execute(_TABLE.insert(), rows)
 

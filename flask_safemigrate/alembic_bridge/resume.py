@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, event
@@ -167,7 +166,7 @@ class Recorder:
                 if happened is None:
                     raise HalfApplied(_undecided(group, last), hint=_either(group, last))
                 if happened:
-                    last = replace(last, state="done", answer=_SILENT)
+                    last = last._replace(state="done", answer=_SILENT)
                     progress.mark(connection, group, last)
                     found.append(last)
                     break
@@ -326,11 +325,11 @@ class Recorder:
                 self._loose = self._catalogue.loose_tables(self._connection)
         if entry.kind == "held" and self._loose:
             if self._catalogue.touches(entry.statement, self._loose):
-                entry = replace(entry, kind="commits")
+                entry = entry._replace(kind="commits")
         elif entry.kind == "commits":
             with self._aside():
                 picture = self._catalogue.before(self._connection, entry.statement)
-            entry = replace(entry, picture=picture)
+            entry = entry._replace(picture=picture)
             self._loose = None
         if entry.kind == "commits":
             self._news.append(entry)
@@ -368,10 +367,10 @@ class Recorder:
             self._same(digest, kept)
         elif entry is not None and _many_values(context):
             # SQLAlchemy reads these by itself, part by part.
-            self._settled(replace(entry, state="done", answer=_UNKNOWN))
+            self._settled(entry._replace(state="done", answer=_UNKNOWN))
         elif entry is not None:
             context.cursor, kept = answers.hear(cursor)
-            self._settled(replace(entry, state="done", answer=kept))
+            self._settled(entry._replace(state="done", answer=kept))
 
     def _same(self, digest: str, kept: str) -> None:
         assert self._group is not None
@@ -394,7 +393,7 @@ class Recorder:
             self._lost = True
             return
         kept = answers.kept_error(about.original_exception)
-        self._settled(replace(entry, state="failed", answer=kept), later=True)
+        self._settled(entry._replace(state="failed", answer=kept), later=True)
 
     def _settled(self, entry: Entry, *, later: bool = False) -> None:
         assert self._group is not None

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from alembic.config import Config
 from sqlalchemy import Connection
@@ -49,8 +50,7 @@ class Guard(Protocol):
         """After the last statement: prove that nothing else changed; says what was proven."""
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """What to run and where.
 
     :param plans: one for each bind, empty ones included.
@@ -77,7 +77,7 @@ class Run:
     guard_of: Callable[[str, Connection], Guard]
     options: sqlite.EngineOptions
     say: Say
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = MappingProxyType({})
     checksum: Callable[[str], str] = lambda path: ""
     keep_journal: bool = True
     environment: str = ""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from flask_safemigrate.state import Unreachable
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """A database on a server; never a password.
 
     :param host: host name, or for PostgreSQL the folder of its socket.
@@ -52,7 +51,7 @@ def worded(
     """
     known, message, hint = words[kind]
     values = {
-        **asdict(address),
+        **address._asdict(),
         "server": address.server,
         "location": address.location,
         "text": text,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Engine
 
@@ -18,8 +17,7 @@ from flask_safemigrate.state import DatabaseState, Unreachable
 Say = Callable[[Progress], None]
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """One database of the application.
 
     :param bind: bind key, "" for the default database.
@@ -34,8 +32,7 @@ class Target:
     configured: str = ""
 
 
-@dataclass(frozen=True)
-class SessionOptions:
+class SessionOptions(NamedTuple):
     """How the session that migrates waits.
 
     :param lock_timeout: seconds that a statement waits for a lock, 0 for no limit.
@@ -116,8 +113,7 @@ class Lock(Protocol):
     ) -> AbstractContextManager[Held]: ...
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(NamedTuple):
     """The verbs of one dialect.
 
     :param read: facts of the database, by a connection of its own that changes nothing and

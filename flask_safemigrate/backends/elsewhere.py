@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def empty_database(
     if not sqlite:
         url = url.set(query=target.engine.url.query)
     engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=dict(connect_args or {}))
-    other = replace(target, engine=engine, configured="")
+    other = target._replace(engine=engine, configured="")
     try:
         backend = backend_for(engine)
         state, own = backend.read(other), backend.read(target)

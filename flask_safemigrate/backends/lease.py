@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -34,8 +34,7 @@ LEASE_SECONDS = 20.0
 _POLL_SECONDS = 0.3
 
 
-@dataclass(frozen=True)
-class LeaseTerms:
+class LeaseTerms(NamedTuple):
     """What a dialect says about its leases.
 
     :param clock: SQL for the seconds since 1970 by the server's clock.

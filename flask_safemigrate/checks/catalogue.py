@@ -6,8 +6,8 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import repeat
+from typing import NamedTuple
 
 from flask_safemigrate.checks import (
     binds,
@@ -46,8 +46,7 @@ FAMILIES = {
 }
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One check.
 
     :param find: the check itself; its docstring explains it to the reader.
@@ -351,7 +350,7 @@ def examine(
     if settings is not None:
         quiet = [_codes_in("IGNORE", one.code) for one in settings.ignore]
         wanted -= frozenset().union(*quiet)
-        state = replace(state, ignored=tuple(map(_counted, settings.ignore, quiet, repeat(raw))))
+        state = state._replace(ignored=tuple(map(_counted, settings.ignore, quiet, repeat(raw))))
         severities = _severities(settings)
     findings = [
         _finding(check, found, command, severities.get(check.code))
@@ -383,7 +382,7 @@ def _reported(raw: _Raw, command: str) -> _Raw:
 
 
 def _counted(ignored: Ignored, codes: frozenset[str], raw: _Raw) -> Ignored:
-    return replace(ignored, findings=sum(check.code in codes for check, _ in raw))
+    return ignored._replace(findings=sum(check.code in codes for check, _ in raw))
 
 
 def _codes_in(setting: str, text: str) -> frozenset[str]:

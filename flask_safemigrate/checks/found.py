@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import PurePath
+from typing import NamedTuple
 
 from flask_safemigrate.evidence import Difference
 from flask_safemigrate.findings import Severity, Step
@@ -17,8 +17,7 @@ UPWARD = ("upgrade", "deploy", "reset")
 ALL = (*CHANGING, "status")
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """One thing that a check has found; the catalogue adds the code.
 
     :param message: what is wrong and why; databases in double quotes, ids in single ones.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flask_safemigrate.checks.found import Found, file, listed, reached
 from flask_safemigrate.findings import Step
@@ -42,8 +42,7 @@ def _described(state: State, head: str) -> str:
     return f"'{head}' ({', '.join(filter(None, parts))})"
 
 
-@dataclass(frozen=True)
-class _Move:
+class _Move(NamedTuple):
     """A line of revisions that can come after the other head.
 
     :param first: the revision whose ``down_revision`` changes.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flask_safemigrate.checks.found import at_places, listed, things
 from flask_safemigrate.findings import Step
 from flask_safemigrate.state import DatabaseState, State
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(NamedTuple):
     """The revision whose schema a database has.
 
     :param place: as messages name it.

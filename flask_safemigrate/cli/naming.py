@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -29,8 +28,7 @@ def renaming(ctx: click.Context, target: Screen) -> Screen:
     commands = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
     pattern = re.compile(rf"\bflask {_USUAL} (?=(?:{commands})(?![\w-]))")
     longer = max(len(name) - len(_USUAL), 0)
-    return replace(
-        target,
+    return target._replace(
         width=target.width - longer,
         wording=lambda text: pattern.sub(lambda match: f"flask {name} ", text),
     )

@@ -6,9 +6,9 @@ import contextlib
 import gc
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 from flask import current_app, g
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from flask_safemigrate.report.screen import Screen
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """What a command hands to its workflow."""
 
     service: Service

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from flask_safemigrate.comparison.facts import HARD
 from flask_safemigrate.evidence import AlreadyThere, Difference, Evidence, Fact, Facts, Replay
@@ -24,8 +24,7 @@ _PARTS = {
 Values = Mapping[Fact, str]
 
 
-@dataclass(frozen=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     """A place in the history and how far the database is from it."""
 
     ids: tuple[str, ...]
@@ -237,8 +236,7 @@ def compare(
         return evidence
     left = _left_types(history, replay, at, unused)
     kept = {f: v for f, v in database.values.items() if f.kind != "type" or f.name not in left}
-    evidence = replace(
-        evidence,
+    evidence = evidence._replace(
         unused_types=left,
         indexes={table: tuple(_indexes(history, replay, at, table)) for table in lost},
     )

@@ -7,9 +7,8 @@ behind it, several constraints of one kind on a column, keywords and strings as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from flask_safemigrate.ddl.cursor import Cursor, KeyPart, Name, can_be_type_word
 from flask_safemigrate.ddl.tokens import (
@@ -36,8 +35,7 @@ ConstraintKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class References:
+class References(NamedTuple):
     """The ``REFERENCES`` part of a foreign key.
 
     :ivar table: the referenced table.
@@ -60,8 +58,7 @@ class References:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Constraint:
+class Constraint(NamedTuple):
     """One constraint, on a column or of the table. Its span is its identity.
 
     :ivar kind: what it is. ``NULL`` (does nothing), ``DEFERRABLE`` (a stray clause that changes
@@ -110,8 +107,7 @@ class Constraint:
         return (self.column,) if self.column is not None else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column definition.
 
     :ivar name: its name.
@@ -132,16 +128,14 @@ class Column:
         return tuple(constraint for constraint in self.constraints if constraint.kind == kind)
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """A table option: ``"STRICT"`` or ``"WITHOUT ROWID"``."""
 
     name: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class CreateTable:
+class CreateTable(NamedTuple):
     """A ``CREATE TABLE`` statement that was read.
 
     :ivar sql: the text, unchanged; every span is a range of it.
@@ -157,7 +151,7 @@ class CreateTable:
     """
 
     sql: str
-    tokens: tuple[Token, ...] = field(repr=False)
+    tokens: tuple[Token, ...]
     schema: Name | None
     name: Name
     temporary: bool
@@ -264,11 +258,11 @@ def _with_stray_deferrals(columns: list[Column]) -> tuple[Column, ...]:
             elif constraint.kind == "DEFERRABLE" and last is not None:
                 key = result[last[0]][last[1]]
                 assert key.references is not None
-                result[last[0]][last[1]] = replace(
-                    key, references=replace(key.references, deferred=constraint.deferred)
+                result[last[0]][last[1]] = key._replace(
+                    references=key.references._replace(deferred=constraint.deferred)
                 )
     return tuple(
-        replace(column, constraints=tuple(constraints))
+        column._replace(constraints=tuple(constraints))
         for column, constraints in zip(columns, result, strict=True)
     )
 
@@ -382,8 +376,7 @@ def _read_column_constraint(cursor: Cursor, column: str) -> Constraint:
         return Constraint("NAME", Span(start, cursor.last_end), Span(start, start), name, column)
     body_start = token.start
     constraint = _read_column_constraint_body(cursor)
-    return replace(
-        constraint,
+    return constraint._replace(
         span=Span(start, cursor.last_end),
         body=Span(body_start, cursor.last_end),
         name=name,
@@ -406,7 +399,7 @@ def _read_column_constraint_body(cursor: Cursor) -> Constraint:
         if cursor.sees("ASC") or cursor.sees("DESC"):
             order = cursor.take().word
         key = _with_conflict(cursor, Constraint("PRIMARY KEY", _NOWHERE, _NOWHERE, order=order))
-        return replace(key, autoincrement=_read_autoincrement(cursor))
+        return key._replace(autoincrement=_read_autoincrement(cursor))
     if cursor.accept("UNIQUE"):
         return _with_conflict(cursor, Constraint("UNIQUE", _NOWHERE, _NOWHERE))
     if cursor.accept("CHECK"):
@@ -434,8 +427,7 @@ def _read_table_constraint(cursor: Cursor) -> Constraint:
     if name is not None and (token.is_op(",") or token.is_op(")") or token.word == "CONSTRAINT"):
         return Constraint("NAME", Span(start, cursor.last_end), Span(start, start), name)
     constraint = _read_table_constraint_body(cursor)
-    return replace(
-        constraint,
+    return constraint._replace(
         span=Span(start, cursor.last_end),
         body=Span(token.start, cursor.last_end),
         name=name,
@@ -448,7 +440,7 @@ def _read_table_constraint_body(cursor: Cursor) -> Constraint:
         key = Constraint(
             "PRIMARY KEY", _NOWHERE, _NOWHERE, parts=cursor.key_parts(expressions=False)
         )
-        key = replace(key, autoincrement=_read_autoincrement(cursor))
+        key = key._replace(autoincrement=_read_autoincrement(cursor))
         cursor.expect_op(")")
         return _with_conflict(cursor, key)
     if cursor.accept("UNIQUE"):
@@ -481,7 +473,7 @@ def _with_conflict(cursor: Cursor, constraint: Constraint) -> Constraint:
         cursor.at -= 1
         raise cursor.expected("a way to resolve a conflict")
     span = Span(token.start, cursor.last_end)
-    return replace(constraint, conflict=word, conflict_span=span)
+    return constraint._replace(conflict=word, conflict_span=span)
 
 
 def _read_default(cursor: Cursor) -> Span:

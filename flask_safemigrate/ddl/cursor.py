@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flask_safemigrate.ddl.tokens import (
     JOIN_WORDS,
@@ -17,16 +17,14 @@ from flask_safemigrate.ddl.tokens import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A name as it stands in a text: what it means, unquoted, and where it is."""
 
     value: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPart:
+class KeyPart(NamedTuple):
     """One column of a key or index.
 
     :ivar column: the column's name, None where the part is an expression.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from flask_safemigrate.ddl.cursor import can_be_type_word, can_name
@@ -22,8 +21,7 @@ class Insert(NamedTuple):
     shows_all: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """One statement inside a trigger or view, or a trigger's header.
 
     :ivar tokens: its significant tokens.

@@ -8,7 +8,7 @@ of tokens; these functions are for the cases where it cannot be used.)
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.cursor import Cursor, KeyPart, Name
@@ -62,8 +62,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class CreateIndex:
+class CreateIndex(NamedTuple):
     """A ``CREATE INDEX`` that was read (https://sqlite.org/lang_createindex.html).
 
     :ivar parts: columns and expressions, in order.
@@ -71,7 +70,7 @@ class CreateIndex:
     """
 
     sql: str
-    tokens: tuple[Token, ...] = field(repr=False)
+    tokens: tuple[Token, ...]
     schema: Name | None
     name: Name
     table: Name
@@ -80,8 +79,7 @@ class CreateIndex:
     where: Span | None
 
 
-@dataclass(frozen=True, slots=True)
-class CreateTrigger:
+class CreateTrigger(NamedTuple):
     """A ``CREATE TRIGGER`` that was read (https://sqlite.org/lang_createtrigger.html).
 
     :ivar table: the table or view it is on.
@@ -94,7 +92,7 @@ class CreateTrigger:
     """
 
     sql: str
-    tokens: tuple[Token, ...] = field(repr=False)
+    tokens: tuple[Token, ...]
     schema: Name | None
     name: Name
     table: Name
@@ -106,8 +104,7 @@ class CreateTrigger:
     writes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CreateView:
+class CreateView(NamedTuple):
     """A ``CREATE VIEW`` that was read (https://sqlite.org/lang_createview.html).
 
     :ivar columns: the list of columns after the name, if any.
@@ -115,7 +112,7 @@ class CreateView:
     """
 
     sql: str
-    tokens: tuple[Token, ...] = field(repr=False)
+    tokens: tuple[Token, ...]
     schema: Name | None
     name: Name
     columns: tuple[Name, ...]

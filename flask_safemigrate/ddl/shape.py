@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.create_table import Column, CreateTable, read_create_table
 from flask_safemigrate.ddl.tokens import same_name
 
 
-@dataclass(frozen=True)
-class KeyColumn:
+class KeyColumn(NamedTuple):
     """One column of a key or index.
 
     :ivar column: its name, None where the index holds an expression.
@@ -22,8 +21,7 @@ class KeyColumn:
     collation: str
 
 
-@dataclass(frozen=True)
-class IndexShape:
+class IndexShape(NamedTuple):
     """An index as ``PRAGMA index_list`` and ``PRAGMA index_xinfo`` report it.
 
     :ivar origin: ``c`` for CREATE INDEX, ``u`` for UNIQUE, ``pk`` for PRIMARY KEY.
@@ -51,8 +49,7 @@ class IndexShape:
         return not self.partial and all(part.column is not None for part in self.key)
 
 
-@dataclass(frozen=True)
-class ColumnShape:
+class ColumnShape(NamedTuple):
     """One column.
 
     :ivar default: what stands after ``DEFAULT``, None where nothing does.
@@ -70,8 +67,7 @@ class ColumnShape:
     stored: bool
 
 
-@dataclass(frozen=True)
-class TableShape:
+class TableShape(NamedTuple):
     """One table.
 
     :ivar primary_key: the key of a WITHOUT ROWID table, in its order; empty for others.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from flask_safemigrate.errors import SafeMigrateError
@@ -82,8 +81,7 @@ class Span(NamedTuple):
         return sql[self.start : self.end]
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token: its kind, exact text and offset.
 
     A ``name`` is a bare word (keywords too), ``quoted`` a name in double quotes, backticks or

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from flask_safemigrate.checks.catalogue import codes_of
 from flask_safemigrate.errors import UsageError
@@ -43,7 +42,7 @@ def plan_upgrade(
     steps = tuple(reversed(newest_first(history, aims, todo)))
     now, left = in_phase(history, database.location, steps, phase)
     run = have.union(step.id for step in now)
-    return replace(_plan(history, database, "upgrade", rows, run, now), left=left)
+    return _plan(history, database, "upgrade", rows, run, now)._replace(left=left)
 
 
 def plan_downgrade(history: History, database: DatabaseState, target: str) -> Plan:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from flask_safemigrate.project.git import read_git
 from flask_safemigrate.project.headers import module_constants, parse
@@ -17,8 +17,7 @@ _ASYNC_NAMES = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class EnvFile:
+class EnvFile(NamedTuple):
     """What ``env.py`` says, read without running it.
 
     :param problem: why it cannot be used, "" where it can.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from flask_safemigrate.project.git import git
 from flask_safemigrate.project.headers import read_header
@@ -26,8 +26,7 @@ _SHORT = 9  # characters of a commit's id, as git itself shortens it in a large 
 _MOST = 20_000
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A file that a commit changed; ``commit`` is None for what is not committed.
 
     :param old: git's name for the text before, "" where there was none.
@@ -41,8 +40,7 @@ class Change:
     new_path: str
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(NamedTuple):
     """The change after which no file has an id any more.
 
     :param revision: what the file said before.

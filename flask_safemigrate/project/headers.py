@@ -6,8 +6,8 @@ import ast
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
+from typing import NamedTuple
 
 from flask_safemigrate.state import BrokenFile, Revision
 
@@ -42,8 +42,7 @@ class _Unclear(Exception):
     """The value of a header is computed, not written down."""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What one file turned out to be; at least one of the two is there."""
 
     revision: Revision | None = None

@@ -7,15 +7,14 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
 _LEGACY_SEPARATOR = re.compile(r", *|(?: +)")
 
 
-@dataclass(frozen=True)
-class Locations:
+class Locations(NamedTuple):
     """Folders of revision files.
 
     :param recursive: whether their sub-folders count too.

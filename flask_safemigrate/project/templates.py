@@ -15,10 +15,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 from flask_safemigrate.checkout import EnvTemplate
 from flask_safemigrate.project.env_faults import faults, passed
@@ -31,8 +31,7 @@ _BLANK = ""
 NAMES = ("flask", "flask-multidb", "aioflask", "aioflask-multidb")
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(NamedTuple):
     """A text that Flask-Migrate has shipped as ``env.py``.
 
     :param name: one of :data:`NAMES`.

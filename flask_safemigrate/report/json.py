@@ -39,13 +39,12 @@ def crash(command: str, error: BaseException) -> Outcome:
 
 
 def _plain(value: object) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
+    names = [each.name for each in fields(value)] if is_dataclass(value) else None
+    if names := names or getattr(value, "_fields", None):
         return {
             # SQL with one character replaced would be other SQL.
-            f.name: [*getattr(value, f.name)]
-            if f.name == "statements"
-            else _plain(getattr(value, f.name))
-            for f in fields(value)
+            name: [*getattr(value, name)] if name == "statements" else _plain(getattr(value, name))
+            for name in names
         }
     if isinstance(value, IntEnum):
         return value.name.lower()

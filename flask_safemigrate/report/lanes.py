@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from flask_safemigrate.report.graph import newest_first
 from flask_safemigrate.state import History, Revision
@@ -12,8 +13,7 @@ from flask_safemigrate.state import History, Revision
 TOP, MIDDLE, BOTTOM = 0, 50, 100
 
 
-@dataclass(frozen=True)
-class Stroke:
+class Stroke(NamedTuple):
     """A piece of line inside one row, from one lane and height to another.
 
     :param child: the revision that the line begins at, the newer end.
@@ -28,8 +28,7 @@ class Stroke:
     kind: str = "parent"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One revision of the picture.
 
     :param revision: None for an id that no file has.

@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
@@ -38,8 +37,7 @@ _LABEL = 10
 _QUIET = 10.0
 
 
-@dataclass(frozen=True)
-class Telling:
+class Telling(NamedTuple):
     """How news is told.
 
     :param say: takes a piece of news.

@@ -7,8 +7,7 @@ import errno
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import click
 from rich.console import Console, RenderableType
@@ -18,8 +17,7 @@ _NARROWEST = 40
 _USUAL = 80
 
 
-@dataclass(frozen=True)
-class Screen:
+class Screen(NamedTuple):
     """A stream that a person or a log reads.
 
     :param width: cells in a line.

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,8 @@ _MOST = 50
 def with_names(state: State) -> State:
     """Add the names that pending revisions lack."""
     found = tuple(name for path in _pending(state)[:_MOST] for name in unknown_names(path))
-    checkout = replace(state.project.checkout, unknown_names=found)
-    return replace(state, project=replace(state.project, checkout=checkout))
+    checkout = state.project.checkout._replace(unknown_names=found)
+    return state._replace(project=state.project._replace(checkout=checkout))
 
 
 def _pending(state: State) -> list[str]:
@@ -69,8 +68,7 @@ def with_checkout(
     importing = own_imports(looked_at, top)
     classes = _classes(state, root, needed=bool(importing))
     ini = read_ini(folder)
-    found = replace(
-        state.project.checkout,
+    found = state.project.checkout._replace(
         failure=failure,
         initialised=failure is not None or not app.extensions["safemigrate"].attached,
         env=compare(folder / "env.py"),
@@ -83,16 +81,15 @@ def with_checkout(
         dotenv=unread_dotenv([folder.parent, Path.cwd()]),
     )
     if state.project.config_problems:
-        found = replace(found, variable=database_variable(sources(root)))
+        found = found._replace(variable=database_variable(sources(root)))
     if failure is None:
         found = _of_application(found, app, state, classes)
-    return replace(state, project=replace(state.project, checkout=found))
+    return state._replace(project=state.project._replace(checkout=found))
 
 
 def with_rows(state: State, targets: Mapping[str, Target]) -> State:
     """Count the rows of tables that no model defines, where they are not known."""
-    return replace(
-        state,
+    return state._replace(
         databases=tuple(
             _counted(d, targets[d.bind], state.project.models.get(d.bind, ()))
             for d in state.databases
@@ -111,8 +108,8 @@ def _counted(database: DatabaseState, target: Target, models: tuple[str, ...]) -
         for table in strange:
             query = f"SELECT count(*) FROM {quote(table.name)}"
             counts[table.name] = connection.exec_driver_sql(query).scalar() or 0
-    tables = tuple(replace(t, rows=counts.get(t.name, t.rows)) for t in database.tables)
-    return replace(database, tables=tables)
+    tables = tuple(t._replace(rows=counts.get(t.name, t.rows)) for t in database.tables)
+    return database._replace(tables=tables)
 
 
 def _classes(state: State, root: Path, *, needed: bool) -> tuple[ModelClass, ...]:
@@ -135,8 +132,7 @@ def _of_application(
     models = state.project.models
     strange = [c for c in classes if c.table not in models.get(c.bind, ())]
     loaded = _loaded() if strange else frozenset()
-    return replace(
-        found,
+    return found._replace(
         ini=_compared(found.ini, default),
         unimported=tuple(c for c in strange if os.path.realpath(c.path) not in loaded),
         url_has=_url_has(default),
@@ -171,10 +167,10 @@ def _compared(ini: IniFacts, default: sa.Engine | None) -> IniFacts:
     try:
         url = sa.make_url(ini.url)
     except sa.exc.ArgumentError:
-        return replace(ini, url="?")
+        return ini._replace(url="?")
     if default is not None and url == default.url:
-        return replace(ini, url="")
-    return replace(ini, url=url.render_as_string(hide_password=True))
+        return ini._replace(url="")
+    return ini._replace(url=url.render_as_string(hide_password=True))
 
 
 def _url_has(engine: sa.Engine | None) -> frozenset[str]:

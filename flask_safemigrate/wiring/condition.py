@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -26,8 +25,8 @@ def examined(
     """
     databases = tuple(_examined(d, targets[d.bind], thorough) for d in state.databases)
     references = {bind: _references(metadata) for bind, metadata in metadatas.items()}
-    return replace(
-        state, databases=databases, project=replace(state.project, references=references)
+    return state._replace(
+        databases=databases, project=state.project._replace(references=references)
     )
 
 
@@ -38,7 +37,7 @@ def _examined(database: DatabaseState, target: Target, thorough: bool) -> Databa
     # It could be read a moment ago; what goes wrong now is told the next time.
     with contextlib.suppress(driver.Error, sa.exc.SQLAlchemyError, OSError):
         condition = backend_for(target.engine).examine(target, thorough=thorough)
-        return replace(database, condition=condition)
+        return database._replace(condition=condition)
     return database
 
 

@@ -24,5 +24,5 @@ def with_pending(history: History, databases: Sequence[DatabaseState]) -> Histor
     if len(pending) > _MOST_SHOWN:
         return history
     asked = [*pending, *(r for r in history.revisions if r.id in forked and r.id in applied)]
-    named = {r.id: replace(r, tables=tables_of(r.path)) for r in asked[:_MOST_SHOWN]}
+    named = {r.id: r._replace(tables=tables_of(r.path)) for r in asked[:_MOST_SHOWN]}
     return replace(history, revisions=tuple(named.get(r.id, r) for r in history.revisions))

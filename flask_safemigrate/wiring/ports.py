@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -157,14 +156,14 @@ class Wiring:
         project = self._project
         if thorough:
             project = read_project(self.folder, app=self.app.name, models=self._models)
-        project = replace(project, config_problems=addresses.problems_of(self._engines))
+        project = project._replace(config_problems=addresses.problems_of(self._engines))
         history = read_history(self.folder, compile=thorough)
         databases = tuple(self._ours(self.backend(t).read(t)) for t in self._targets.values())
         noted = {row.subject for d in databases for row in d.journal if row.kind == "revision"}
         sums = {r.id: checksum(r.path) for r in history.revisions if r.id in noted}
         state = State(project, with_pending(history, databases), databases, sums)
         state = with_names(
-            replace(state, provenance=self.inquiry(project).answer(state, thorough=thorough))
+            state._replace(provenance=self.inquiry(project).answer(state, thorough=thorough))
         )
         if thorough:
             state = with_checkout(state, self.app, self._failure, every=compare)
@@ -176,8 +175,8 @@ class Wiring:
             return state
         if any(d.tables and not d.version_rows for d in databases):
             calls = create_all_calls(Path(self.app.root_path), without=self.folder)
-            state = replace(state, project=replace(state.project, create_all=calls))
-        return replace(state, evidence=self._compare(state))
+            state = state._replace(project=state.project._replace(create_all=calls))
+        return state._replace(evidence=self._compare(state))
 
     @property
     def versions(self) -> Path:
@@ -195,7 +194,7 @@ class Wiring:
         kept = tuple(
             t for t in database.tables if not any(fnmatch(t.name, each) for each in excluded)
         )
-        return replace(database, tables=kept)
+        return database._replace(tables=kept)
 
     def _compare(self, state: State) -> Mapping[str, Evidence]:
         """Replay the history in scratch databases and compare the schemas."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -52,15 +52,14 @@ class Inquiry:
         edited = _edited(state) if thorough else ()
         if not (lost or twins or edited or (heads and thorough)):
             return found
-        found = replace(
-            found, git=self.past.present, shallow=self.past.present and self.past.shallow
+        found = found._replace(
+            git=self.past.present, shallow=self.past.present and self.past.shallow
         )
         paths = [path for several in twins for path in several]
         if thorough:
             paths += _since_fork(state, heads)
         lost_now = self._lost(state, lost)
-        return replace(
-            found,
+        return found._replace(
             gave_up=self.past.gave_up,
             lost=lost_now,
             origins={path: self.past.origin(path) for path in dict.fromkeys(paths)},
@@ -98,8 +97,7 @@ class Inquiry:
             fate = "renumbered" if removal.became else "deleted"
             if change.commit is None and not removal.became:
                 fate = "uncommitted"
-            return replace(
-                found,
+            return found._replace(
                 parents=(*revision.parents, *revision.depends_on),
                 message=revision.message,
                 fate=fate,
@@ -113,14 +111,13 @@ class Inquiry:
             header = read_header(text, f"{id}.py").revision if text else None
             if header is not None:
                 needs = (*header.parents, *header.depends_on)
-                found = replace(found, parents=needs, message=header.message)
+                found = found._replace(parents=needs, message=header.message)
         other = self.past.elsewhere(id)
         return found if other is None else self._elsewhere(found, other)
 
     def _elsewhere(self, found: Lost, other: Removal) -> Lost:
         revision = other.revision
-        return replace(
-            found,
+        return found._replace(
             parents=(*revision.parents, *revision.depends_on),
             message=revision.message,
             fate="elsewhere",

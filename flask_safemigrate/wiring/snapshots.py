@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from flask import Flask
 
@@ -21,8 +21,7 @@ from flask_safemigrate.workflows.ports import Request, Say
 _MEMORY = ":memory:"
 
 
-@dataclass(frozen=True)
-class Snapshots:
+class Snapshots(NamedTuple):
     """Takes, finds and puts back.
 
     :param targets: the databases by bind key.

@@ -160,7 +160,7 @@ def deploy(ports: Ports, request: Request) -> Outcome:
         if looked.status is Status.DONE and not agreed(request, looked):
             return replace(looked, status=Status.FAILED, error="Nothing was changed.")
         with locked(ports, request, replace(looked, plans=())):
-            outcome = safe_upgrade(ports, replace(request, locked=True, confirm=None))
+            outcome = safe_upgrade(ports, request._replace(locked=True, confirm=None))
             if outcome.status not in (Status.DONE, Status.NOTHING_TO_DO):
                 return outcome
             _note(ports, outcome, started)

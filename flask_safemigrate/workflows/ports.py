@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Applied, HookRun, Outcome, Progress, Snapshot
@@ -18,8 +17,7 @@ Confirm = Callable[[Outcome], bool]
 Direction = Literal["upgrade", "downgrade"]
 
 
-@dataclass(frozen=True)
-class Hook:
+class Hook(NamedTuple):
     """A function of the application that runs after a deploy or a reset.
 
     :param once: only until it has succeeded once on the first database, by the journal there.
@@ -30,8 +28,7 @@ class Hook:
     once: bool = False
 
 
-@dataclass(frozen=True)
-class Repaired:
+class Repaired(NamedTuple):
     """What a repair did.
 
     :param said: in words.
@@ -42,8 +39,7 @@ class Repaired:
     take_back: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What was asked for, the same for every workflow that changes something.
 
     :param dry_run: change nothing; try it on a copy where there can be one.
@@ -66,7 +62,7 @@ class Request:
     lock_wait: float | None = None
     wait: float | None = None
     confirm: Confirm | None = None
-    say: Say = field(default=lambda progress: None)
+    say: Say = lambda progress: None
 
 
 class Ports(Protocol):

@@ -65,7 +65,7 @@ def reset(ports: Ports, request: Request) -> Outcome:
                     snapshots.append(ports.take_snapshot(database.bind, "reset", request.say))
             for bind in binds:
                 ports.drop_everything(bind)
-            upgrade = replace(request, confirm=None, locked=True, snapshot=False, revision="heads")
+            upgrade = request._replace(confirm=None, locked=True, snapshot=False, revision="heads")
             outcome = replace(
                 safe_upgrade(ports, upgrade), doomed=doomed, snapshots=tuple(snapshots)
             )

@@ -107,7 +107,7 @@ def _apply(ports: Ports, request: Request, looked: Outcome) -> Outcome:
         request.say(news)
 
     try:
-        return _until_unblocked(ports, replace(request, say=say), looked)
+        return _until_unblocked(ports, request._replace(say=say), looked)
     except SafeMigrateError as error:
         notes = tuple(
             f"Taken before: snapshot {name} (flask db restore {name})." for name in taken

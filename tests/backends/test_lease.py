@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def lease(engine: Engine, wait: float = 0, say: Any = quiet) -> AbstractContextM
     """A lease of a second."""
     target = Target("", engine)
     terms_of = postgresql_terms if engine.dialect.name == "postgresql" else mysql_terms
-    terms = replace(terms_of(target), seconds=SHORT)
+    terms = terms_of(target)._replace(seconds=SHORT)
     return hold_lease(terms, target, wait, say, where="shop", why="a test")
 
 

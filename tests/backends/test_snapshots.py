@@ -98,7 +98,7 @@ def test_a_folder_of_the_users_own_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_newest_first_and_foreign_files_are_passed_over(tmp_path: Path) -> None:
-    taken = [_take(tmp_path, state=replace(STATE, bind=bind)) for bind in ("", "a/b ü", "")]
+    taken = [_take(tmp_path, state=STATE._replace(bind=bind)) for bind in ("", "a/b ü", "")]
     manifest = Path(taken[0].path + ".json").read_text()
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "list.json").write_text("[1]")
@@ -201,7 +201,7 @@ def test_a_clock_that_went_back_does_not_cost_the_new_one(tmp_path: Path) -> Non
 
 
 def test_each_database_keeps_its_own(tmp_path: Path) -> None:
-    other = replace(STATE, bind="users", location="/srv/users.db")
+    other = STATE._replace(bind="users", location="/srv/users.db")
     first = _take(tmp_path, state=other, keep=1)
     for _ in range(3):
         _take(tmp_path, keep=1)

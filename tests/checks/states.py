@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from flask_safemigrate.checks.catalogue import run_checks
@@ -36,7 +35,7 @@ def database(*names: str, bind: str = "", **more: Any) -> DatabaseState:
         found.append(Table(name, int(count) if count else None))
     location = f"/shop/{bind or 'app'}.db"
     state = DatabaseState(bind, "sqlite", location, f"{bind or 'app'}.db", tables=tuple(found))
-    return replace(state, **more)
+    return state._replace(**more)
 
 
 def at(*rows: str, **more: Any) -> DatabaseState:
@@ -45,7 +44,7 @@ def at(*rows: str, **more: Any) -> DatabaseState:
 
 
 def state(*databases: DatabaseState, found: History = LINE, **project: Any) -> State:
-    return State(replace(PROJECT, **project), found, databases or (at("c3"),))
+    return State(PROJECT._replace(**project), found, databases or (at("c3"),))
 
 
 def findings(code: str, of: State, command: str = "doctor") -> list[Finding]:

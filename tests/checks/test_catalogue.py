@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -167,9 +166,8 @@ def kept_quiet(*ignore: Ignored, **options: object) -> list[tuple[str, str]]:
     return [(f.code, f.severity.word) for f in found]
 
 
-MODELLED = replace(
-    STATE,
-    project=replace(STATE.project, models={"": ("t",)}),
+MODELLED = STATE._replace(
+    project=STATE.project._replace(models={"": ("t",)}),
     evidence={"": Evidence(compared=True)},
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,14 +33,14 @@ def shown(*databases: DatabaseState, **facts: Any) -> State:
 
 
 def old(*faults: str, modified: bool = False, patch: str = "", **facts: Any) -> State:
-    env = replace(OLD, faults=frozenset(faults), modified=modified, patch=patch)
+    env = OLD._replace(faults=frozenset(faults), modified=modified, patch=patch)
     relative = at("c3", configured="app.db", location="/shop/instance/app.db")
     return shown(facts.pop("database", relative), env=env, **facts)
 
 
 def binds(of: State) -> State:
     models = {"": ("users", "orders"), "stats": ("visits",)}
-    return replace(of, project=replace(of.project, models=models, multidb=True))
+    return of._replace(project=of.project._replace(models=models, multidb=True))
 
 
 MODEL = ModelClass("Invoice", "invoices", "", "shop.billing", "/shop/billing.py", 4)
@@ -206,12 +205,12 @@ def test_finds(code: str, of: State, parts: list[str]) -> None:
 
 
 SILENT = [
-    ("SM119", shown(env=replace(OLD, outdated=False))),
+    ("SM119", shown(env=OLD._replace(outdated=False))),
     ("SM119", old(modified=True)),
     ("SM120", old()),
     ("SM120", shown(env=EnvTemplate())),
     ("SM120", shown(env=EnvTemplate(modified=True, faults=frozenset({"own engine"})))),
-    ("SM120", shown(env=replace(OLD, outdated=False, modified=True))),
+    ("SM120", shown(env=OLD._replace(outdated=False, modified=True))),
     ("SM121", shown(ini=IniFacts(problem="x"))),
     ("SM122", state(env_problem="x", checkout=Checkout(ini=IniFacts(problem="x")))),
     ("SM124", shown(ini=IniFacts(url_replaced=False))),
@@ -272,7 +271,7 @@ def test_without_an_application_little_is_known() -> None:
         config_problems=(("no url", "No URL is set."),),
         checkout=Checkout(failure=Failure("It cannot be loaded.")),
     )
-    found = [finding.code for finding in run_checks(replace(of, databases=()))]
+    found = [finding.code for finding in run_checks(of._replace(databases=()))]
     assert found == ["SM132"]
 
 

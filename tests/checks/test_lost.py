@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,11 +29,11 @@ def lost(*several: Lost, git: bool = True, found: History = LINE, **more: Any) -
     """A database at d4, and what is known of files that are gone."""
     journal = more.pop("journal", ())
     known = Provenance(git=git, lost={each.id: each for each in several}, **more)
-    return replace(state(at("d4", journal=journal), found=found), provenance=known)
+    return state(at("d4", journal=journal), found=found)._replace(provenance=known)
 
 
 def elsewhere(*branches: str) -> Lost:
-    return replace(DELETED, fate="elsewhere", branches=branches)
+    return DELETED._replace(fate="elsewhere", branches=branches)
 
 
 FINDS = [
@@ -48,18 +47,18 @@ FINDS = [
     ),
     (
         "SM301",
-        lost(replace(DELETED, fate="uncommitted", commit=None)),
+        lost(DELETED._replace(fate="uncommitted", commit=None)),
         ["was deleted here, which is not committed", "git checkout HEAD --"],
     ),
     (
         "SM301",
-        lost(replace(KEPT, parents=("b2",)), journal=(RAN,)),
+        lost(KEPT._replace(parents=("b2",)), journal=(RAN,)),
         ["the journal of the database has its text", "restores revision 'd4' from the journal"],
     ),
-    ("SM301", lost(replace(KEPT, bytecode="/v/d4.pyc"), journal=(RAN,)), ["its file is gone"]),
+    ("SM301", lost(KEPT._replace(bytecode="/v/d4.pyc"), journal=(RAN,)), ["its file is gone"]),
     (
         "SM301",
-        lost(replace(DELETED, parents=("zz",)), Lost("zz")),
+        lost(DELETED._replace(parents=("zz",)), Lost("zz")),
         ["but it needs 'zz', of which nobody has the file"],
     ),
     ("SM301", lost(Lost("d4", bytecode="/v/d4_x.pyc")), ['Only "d4_x.pyc" is left of it.']),
@@ -83,12 +82,12 @@ FINDS = [
     ("SM310", lost(elsewhere()), ["which no branch holds any more, has it"]),
     (
         "SM311",
-        lost(replace(DELETED, fate="renumbered", became="c3")),
+        lost(DELETED._replace(fate="renumbered", became="c3")),
         ['("cleanup", Ann, 2024-01-31) gave "d4_x.py" the id', "stamps 'c3' in its place"],
     ),
     (
         "SM311",
-        lost(replace(DELETED, parents=()), found=history(revision("z1"))),
+        lost(DELETED._replace(parents=()), found=history(revision("z1"))),
         ["the history begins anew with 'z1'", "git worktree add ../before 9f3e1c2ab^"],
     ),
     (
@@ -118,12 +117,12 @@ def test_finds(code: str, of: State, parts: list[str]) -> None:
 SILENT = [
     ("SM310", lost(DELETED)),
     ("SM311", lost(DELETED)),
-    ("SM311", lost(replace(DELETED, parents=()), found=History())),
+    ("SM311", lost(DELETED._replace(parents=()), found=History())),
     ("SM312", lost(DELETED)),
     ("SM313", state(at("c3"))),
     ("SM313", state(at("c3d4"), found=history(revision("c3d4e5f6a7b8")))),
     ("SM313", state(at("c3d4e5"), found=history(revision("c3d4e5f6"), revision("c3d4e5a7")))),
-    ("SM304", lost(replace(KEPT, parents=("b2",)), journal=(RAN,))),
+    ("SM304", lost(KEPT._replace(parents=("b2",)), journal=(RAN,))),
 ]
 
 
@@ -133,8 +132,8 @@ def test_silent(code: str, of: State) -> None:
 
 
 def test_what_is_lost_with_it_comes_back_with_it() -> None:
-    before = replace(DELETED, id="c9", path="migrations/versions/c9_y.py")
-    finding = assert_finds("SM301", lost(replace(DELETED, parents=("c9",)), before))
+    before = DELETED._replace(id="c9", path="migrations/versions/c9_y.py")
+    finding = assert_finds("SM301", lost(DELETED._replace(parents=("c9",)), before))
     assert finding.steps == (Step("restore", ("c9", "d4")),)
     assert finding.repair == "restores 2 files from git"
 
@@ -178,7 +177,7 @@ FORK = history(
 
 def forked(origins: dict[str, Origin], *rows: str) -> State:
     known = {f"/v/{id}_make.py": origin for id, origin in origins.items()}
-    return replace(state(at(*rows), found=FORK), provenance=Provenance(git=True, origins=known))
+    return state(at(*rows), found=FORK)._replace(provenance=Provenance(git=True, origins=known))
 
 
 SHARED = Origin(COMMIT, shared=True, tracked=True)
@@ -210,14 +209,14 @@ def test_only_a_private_unapplied_line_moves(
 
 def test_an_edit_is_shown_unless_it_changes_nothing() -> None:
     ran = JournalRow("revision", "b2", "upgrade", "2024-02-03", "2024-02-03", checksum="1")
-    of = replace(state(at("c3", journal=(ran,))), checksums={"b2": "2"})
+    of = state(at("c3", journal=(ran,)))._replace(checksums={"b2": "2"})
     edit = Edit(("-    old", "+    new"), COMMIT, "abc123456")
-    shown = replace(of, provenance=Provenance(edits={"b2": edit}))
+    shown = of._replace(provenance=Provenance(edits={"b2": edit}))
     assert_finds(
         "SM307",
         shown,
         'by commit 9f3e1c2ab ("cleanup", Ann, 2024-01-31) (gone: old; added: new)',
         "git checkout abc123456 -- migrations/versions/b2_make.py",
     )
-    harmless = replace(of, provenance=Provenance(edits={"b2": replace(edit, harmless=True)}))
+    harmless = of._replace(provenance=Provenance(edits={"b2": edit._replace(harmless=True)}))
     assert findings("SM307", harmless) == []

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
@@ -113,17 +111,17 @@ FINDS = [
     ),
     (
         "SM117",
-        replace(state(), ignored=(Ignored("SM113", "", 1), Ignored("SM5", "why", 1))),
+        state()._replace(ignored=(Ignored("SM113", "", 1), Ignored("SM5", "why", 1))),
         ["'SM113' and does not say why", '["SM113: the reason"]'],
     ),
     (
         "SM118",
-        replace(state(), ignored=(Ignored("SM113", "why", 0), Ignored("SM5", "why", 1))),
+        state()._replace(ignored=(Ignored("SM113", "why", 0), Ignored("SM5", "why", 1))),
         ["'SM113', which finds nothing here", "remove 'SM113'"],
     ),
     (
         "SM118",
-        replace(state(), ignored=(Ignored("SM408", "why", 0),), evidence={"": COMPARED}),
+        state()._replace(ignored=(Ignored("SM408", "why", 0),), evidence={"": COMPARED}),
         ["'SM408', which finds nothing here"],
     ),
 ]
@@ -149,12 +147,12 @@ SILENT = [
     ("SM114", state(models={"": ("users",), "stats": ()})),
     ("SM115", state(FRESH, models={}, git=GitFacts(True, ignored=FILES))),
     ("SM116", state(FRESH, models={}, git=GitFacts(True, untracked=FILES))),
-    ("SM117", replace(state(), ignored=(Ignored("SM113", "why", 0),))),
-    ("SM118", replace(state(), ignored=(Ignored("SM113", "", 1),))),
-    ("SM118", replace(state(models={}), ignored=(Ignored("SM113", "why", 0),))),
-    ("SM118", replace(state(), ignored=(Ignored("SM408", "why", 0),))),
-    ("SM118", replace(state(), ignored=(Ignored("SM408", "why", 0),), evidence={"": Evidence()})),
-    ("SM118", replace(state(AWAY), ignored=(Ignored("SM113", "why", 0),))),
+    ("SM117", state()._replace(ignored=(Ignored("SM113", "why", 0),))),
+    ("SM118", state()._replace(ignored=(Ignored("SM113", "", 1),))),
+    ("SM118", state(models={})._replace(ignored=(Ignored("SM113", "why", 0),))),
+    ("SM118", state()._replace(ignored=(Ignored("SM408", "why", 0),))),
+    ("SM118", state()._replace(ignored=(Ignored("SM408", "why", 0),), evidence={"": Evidence()})),
+    ("SM118", state(AWAY)._replace(ignored=(Ignored("SM113", "why", 0),))),
 ]
 
 

@@ -11,7 +11,7 @@ from tests.checks.states import assert_finds, at, database, findings, history, r
 def left(name: str, count: int | None, *tables: str) -> DatabaseState:
     leftover = Table(f"_alembic_tmp_{name}", count)
     here = database(*tables, version_rows=("c3",), leftovers=(leftover,))
-    return DatabaseState(**{**here.__dict__, "tables": (*here.tables, leftover)})
+    return here._replace(tables=(*here.tables, leftover))
 
 
 MAKES = history(revision("c3", tables=("users", "orders")))

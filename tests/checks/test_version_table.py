@@ -28,8 +28,8 @@ DONE = JournalRow(
     checksum="11",
     host="web1",
 )
-OPEN = replace(DONE, subject="c3", finished="")
-B2 = (replace(DONE, subject="b2"),)
+OPEN = DONE._replace(subject="c3", finished="")
+B2 = (DONE._replace(subject="b2"),)
 
 FINDS = [
     (
@@ -93,7 +93,7 @@ FINDS = [
     ),
     (
         "SM307",
-        replace(state(at("c3", journal=B2)), checksums={"b2": "22"}),
+        state(at("c3", journal=B2))._replace(checksums={"b2": "22"}),
         [
             "\"b2_make.py\" was changed after revision 'b2' (make b2)",
             "2024-02-03",
@@ -142,18 +142,18 @@ SILENT = [
     ("SM302", state(at())),
     ("SM303", state(database(version_rows=()))),
     ("SM303", state(at("a1"))),
-    ("SM304", state(at("d4", journal=(replace(DONE, direction="downgrade"),)))),
-    ("SM304", state(at("d4", journal=(replace(DONE, subject="c3"),)))),
+    ("SM304", state(at("d4", journal=(DONE._replace(direction="downgrade"),)))),
+    ("SM304", state(at("d4", journal=(DONE._replace(subject="c3"),)))),
     ("SM305", state(at("c3"))),
     ("SM305", state(at("b2", "c3"), found=FORK)),
     ("SM306", state(at("c3"))),
     ("SM306", state(database(exists=False))),
     ("SM306", state(database("users"))),
-    ("SM307", replace(state(at("c3", journal=B2)), checksums={"b2": "11"})),
-    ("SM307", replace(state(at("a1", journal=B2)), checksums={"b2": "22"})),
+    ("SM307", state(at("c3", journal=B2))._replace(checksums={"b2": "11"})),
+    ("SM307", state(at("a1", journal=B2))._replace(checksums={"b2": "22"})),
     ("SM307", state(at("c3", journal=B2))),
-    ("SM308", state(at("c3", journal=(OPEN, replace(OPEN, finished="2024-02-03"))))),
-    ("SM308", state(at("c3", journal=(replace(OPEN, kind="deploy"),)))),
+    ("SM308", state(at("c3", journal=(OPEN, OPEN._replace(finished="2024-02-03"))))),
+    ("SM308", state(at("c3", journal=(OPEN._replace(kind="deploy"),)))),
     ("SM309", state(at("2024"), found=history(revision(WIDE)))),
 ]
 

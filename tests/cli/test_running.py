@@ -282,7 +282,7 @@ BEHIND = looked("status", plans=(PLAN,))
 HEAD = replace(
     looked("status"),
     status=Status.NOTHING_TO_DO,
-    databases=(replace(DATABASE, version_rows=("b2",)),),
+    databases=(DATABASE._replace(version_rows=("b2",)),),
 )
 
 
@@ -292,13 +292,13 @@ HEAD = replace(
         (BEHIND, 1),
         (replace(BEHIND, plans=()), 1),
         (HEAD, 0),
-        (replace(HEAD, databases=(replace(DATABASE, version_rows=("gone",)),)), 1),
-        (replace(HEAD, databases=(replace(DATABASE, version_rows=None),)), 1),
+        (replace(HEAD, databases=(DATABASE._replace(version_rows=("gone",)),)), 1),
+        (replace(HEAD, databases=(DATABASE._replace(version_rows=None),)), 1),
         (replace(HEAD, databases=(*HEAD.databases, DATABASE)), 1),
         (
             replace(
                 HEAD,
-                databases=(replace(DATABASE, unreachable=Unreachable("server down", "x", "y")),),
+                databases=(DATABASE._replace(unreachable=Unreachable("server down", "x", "y")),),
                 status=Status.UNAVAILABLE,
                 error="status was not started.",
             ),

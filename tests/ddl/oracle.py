@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.create_table import Column, Constraint, CreateTable, read_create_table
@@ -231,7 +231,7 @@ def _indexes(table: CreateTable) -> list[tuple[str, tuple[tuple[str, bool, str],
         for key in table.all_constraints
         if key.kind in ("PRIMARY KEY", "UNIQUE")
     ]
-    if questions.rowid_alias(replace(table, options=())) is not None:
+    if questions.rowid_alias(table._replace(options=())) is not None:
         alias = next(parts for origin, parts in keys if origin == "pk")
         keys = [key for key in keys if key[0] != "pk"]
         if table.without_rowid:

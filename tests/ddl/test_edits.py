@@ -90,11 +90,9 @@ def pick(data: st.DataObject, table: CreateTable) -> Column:
 def without(table: CreateTable, gone: Iterable[Constraint]) -> CreateTable:
     """A copy of what was read that lacks some constraints."""
     starts = {constraint.span for constraint in gone}
-    return replace(
-        table,
+    return table._replace(
         columns=tuple(
-            replace(
-                column,
+            column._replace(
                 constraints=tuple(c for c in column.constraints if c.span not in starts),
             )
             for column in table.columns
@@ -174,7 +172,7 @@ def test_drop_column(sql: str, data: st.DataObject) -> None:
     text = unless_deferral_moves(lambda: edits.drop_column(table, name))
     if text is None:
         return
-    rest = without(replace(table, columns=left), gone)
+    rest = without(table._replace(columns=left), gone)
     assert facts_of_sqlite(text) == facts_of_table(rest)
     assert is_part_of(texts(text), texts(sql))
     kept = [c.body.of(sql) for c in rest.all_constraints if c.kind == "CHECK"]
@@ -196,7 +194,7 @@ def test_reorder_columns(sql: str, data: st.DataObject) -> None:
         return
     if tuple(order) == table.columns:
         assert text == sql
-    expected = facts_of_table(replace(table, columns=tuple(order)))
+    expected = facts_of_table(table._replace(columns=tuple(order)))
     got = facts_of_sqlite(text)
     assert replace(got, foreign_keys=tuple(sorted(got.foreign_keys, key=repr))) == replace(
         expected, foreign_keys=tuple(sorted(expected.foreign_keys, key=repr))
@@ -448,11 +446,11 @@ def test_options(sql: str) -> None:
     assert edits.set_without_rowid(table, table.without_rowid) == sql
     loose = edits.set_strict(table, False)
     assert facts_of_sqlite(loose) == facts_of_table(
-        replace(table, options=tuple(o for o in table.options if o.name != "STRICT"))
+        table._replace(options=tuple(o for o in table.options if o.name != "STRICT"))
     )
     keyed = edits.set_without_rowid(table, False)
     assert facts_of_sqlite(keyed) == facts_of_table(
-        replace(table, options=tuple(o for o in table.options if o.name != "WITHOUT ROWID"))
+        table._replace(options=tuple(o for o in table.options if o.name != "WITHOUT ROWID"))
     )
     assert facts_of_text(edits.set_strict(table, True)).strict
     if questions.primary_key(table) is None or questions.has_autoincrement(table):
@@ -607,7 +605,7 @@ def test_add_constraint_text(sql: str, constraint: str, expected: str | None) ->
     assert len(again.constraints) == len(table.constraints) + 1
     assert again.constraints[-1].body.of(text) == constraint.split("--")[0].split("*/")[-1].strip()
     assert again.options == tuple(
-        replace(option, span=again.options[at].span) for at, option in enumerate(table.options)
+        option._replace(span=again.options[at].span) for at, option in enumerate(table.options)
     )
     if expected is not None:
         assert text == expected

@@ -187,7 +187,7 @@ def _related(outcome: Outcome) -> Outcome:
         return outcome
     revisions = outcome.state.history.revisions
     databases = tuple(
-        replace(d, version_rows=(revisions[0].id,)) if d.version_rows else d
+        d._replace(version_rows=(revisions[0].id,)) if d.version_rows else d
         for d in outcome.databases
     )
     return replace(outcome, databases=databases)

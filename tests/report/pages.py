@@ -82,7 +82,7 @@ def doctored(number: int, seed: int = 1) -> Outcome:
             unreachable=Unreachable("server down", "No server answers at db2:3306.", "start it"),
         ),
     )
-    found = State(replace(PROJECT, multidb=True), History((*revisions, lost), (odd,)), databases)
+    found = State(PROJECT._replace(multidb=True), History((*revisions, lost), (odd,)), databases)
     ignore = (Ignored("SM520", "one folder in the image"), Ignored("SM116"))
     found, findings = catalogue.examine(found, settings=Settings(ignore=ignore))
     return Outcome("doctor", Status.REFUSED, databases, found, findings)
@@ -93,8 +93,7 @@ def hostile() -> Outcome:
     outcome = doctored(8)
     assert outcome.state is not None
     revisions = tuple(
-        replace(
-            revision,
+        revision._replace(
             id=f"{revision.id} {HOSTILE}",
             parents=tuple(f"{parent} {HOSTILE}" for parent in revision.parents),
             depends_on=(),
@@ -107,8 +106,7 @@ def hostile() -> Outcome:
         for revision in outcome.state.history.revisions
     )
     databases = tuple(
-        replace(
-            database,
+        database._replace(
             bind=HOSTILE,
             name=HOSTILE,
             location=HOSTILE,
@@ -125,7 +123,7 @@ def hostile() -> Outcome:
         )
         for f in outcome.findings
     )
-    project = replace(outcome.state.project, app=HOSTILE, directory=f"/shop/{HOSTILE}")
+    project = outcome.state.project._replace(app=HOSTILE, directory=f"/shop/{HOSTILE}")
     return replace(
         outcome,
         databases=databases,

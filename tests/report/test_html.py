@@ -151,7 +151,7 @@ def test_nothing_wrong() -> None:
     assert outcome.state is not None
     good = replace(outcome, findings=(), status=Status.DONE)
     assert "No problems found" in told(tree(good))
-    empty = replace(good, state=replace(outcome.state, history=History(), ignored=()))
+    empty = replace(good, state=outcome.state._replace(history=History(), ignored=()))
     root = tree(replace(empty, databases=()))
     assert not list(root.iter(f"{X}svg"))
 

@@ -37,6 +37,9 @@ def rebuilt(kind: Any, value: Any) -> Any:
         return frozenset(value)
     if origin is Mapping:
         return {key: rebuilt(arguments[1], item) for key, item in value.items()}
+    if hasattr(kind, "_fields"):
+        hints = get_type_hints(kind)
+        return kind(**{name: rebuilt(hints[name], value[name]) for name in kind._fields})
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         return kind(**{f.name: rebuilt(hints[f.name], value[f.name]) for f in fields(kind)})
@@ -95,4 +98,5 @@ def test_the_documentation_names_every_field() -> None:
         state.Unreachable,
         condition.Condition,
     ):
-        assert [f.name for f in fields(kind) if f"``{f.name}``" not in written] == [], kind
+        names = getattr(kind, "_fields", None) or [each.name for each in fields(kind)]
+        assert [name for name in names if f"``{name}``" not in written] == [], kind

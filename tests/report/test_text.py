@@ -99,7 +99,7 @@ CHAIN = History((Revision("a1", (), message="one"), Revision("b2", ("a1",), mess
 def test_database_lines(changes: dict[str, object], lines: list[str]) -> None:
     from flask_safemigrate.state import ProjectState, State
 
-    database = replace(DATABASE, **changes)  # type: ignore[arg-type]
+    database = DATABASE._replace(**changes)  # type: ignore[arg-type]
     state = State(ProjectState("app", "/srv/migrations"), CHAIN, (database,))
     outcome = Outcome("status", Status.DONE, databases=(database,), state=state)
     shown = render(text.report(outcome, 80))
@@ -108,7 +108,7 @@ def test_database_lines(changes: dict[str, object], lines: list[str]) -> None:
 
 
 def test_what_a_finding_says_is_not_said_twice() -> None:
-    away = replace(DATABASE, unreachable=Unreachable("server down", "No answer.", "start it"))
+    away = DATABASE._replace(unreachable=Unreachable("server down", "No answer.", "start it"))
     finding = Finding("SM501", Severity.ERROR, "No answer.", "app.db", "start it")
     outcome = Outcome("status", Status.UNAVAILABLE, databases=(away,), findings=(finding,))
     shown = render(text.report(outcome, 80))
@@ -117,7 +117,7 @@ def test_what_a_finding_says_is_not_said_twice() -> None:
 
 
 def test_several_databases_are_told_apart() -> None:
-    outcome = Outcome("status", Status.DONE, databases=(DATABASE, replace(DATABASE, bind="b")))
+    outcome = Outcome("status", Status.DONE, databases=(DATABASE, DATABASE._replace(bind="b")))
     shown = render(text.report(outcome, 80))
     assert [line for line in shown.splitlines() if line.startswith("Bind")] == [
         "Bind      default",
@@ -169,7 +169,7 @@ def test_only_the_doctor_says_what_is_merely_good_to_know(command: str) -> None:
 
 def test_an_explanation_says_what_it_forbids_and_has_its_sections() -> None:
     (check,) = checks_of("SM115")
-    blocking = replace(check, blocks=("upgrade", "deploy", "status"))
+    blocking = check._replace(blocks=("upgrade", "deploy", "status"))
     assert render(explanation.explanation(blocking, 60)).startswith(
         "SM115 revisions-ignored\n"
         "Git ignores revision files.\n"
@@ -178,9 +178,9 @@ def test_an_explanation_says_what_it_forbids_and_has_its_sections() -> None:
         "Cause       A rule in `.gitignore` covers the migrations\n"
         "            folder or the files in it, so they are never\n"
     )
-    assert explanation.effect(replace(check, blocks=())) == "Error; forbids nothing."
+    assert explanation.effect(check._replace(blocks=())) == "Error; forbids nothing."
     assert (
-        explanation.effect(replace(check, blocks=("deploy",))) == "Error; deploy does not start."
+        explanation.effect(check._replace(blocks=("deploy",))) == "Error; deploy does not start."
     )
 
 

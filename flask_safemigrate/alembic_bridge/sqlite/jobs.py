@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from flask_safemigrate.alembic_bridge.sqlite import constants, rules
 from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
@@ -99,8 +99,8 @@ def make_job(
         reason = transition.reason
         if transition.way != "rebuild":
             reason = "a UNIQUE index of a WITHOUT ROWID table must be made with the table"
-        job.transition = replace(
-            transition, way="rebuild", reason=reason, same_rowids=False, update=None
+        job.transition = transition._replace(
+            way="rebuild", reason=reason, same_rowids=False, update=None
         )
         job.automatic, job.staged = {}, False
     if job.transition.way == "rebuild" and table.forbidden is not None and filled:

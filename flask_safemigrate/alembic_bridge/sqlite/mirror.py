@@ -10,7 +10,6 @@ import contextlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from flask_safemigrate.ddl.shape import IndexShape, KeyColumn, TableShape, read_shape
@@ -31,8 +30,7 @@ Key = tuple[str, str]
 Raw = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """How the real schema was read.
 
     :ivar rows: the real rows, in order.

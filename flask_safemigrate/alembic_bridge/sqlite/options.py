@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class EngineOptions:
+class EngineOptions(NamedTuple):
     """
     :param schema_edits: whether the stored schema text may be edited
         (``PRAGMA writable_schema``, https://sqlite.org/lang_altertable.html, section 7).

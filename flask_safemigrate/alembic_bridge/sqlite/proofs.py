@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flask_safemigrate.alembic_bridge.sqlite.database import Database
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror, is_virtual
@@ -30,8 +30,7 @@ LINKS = (
 )
 
 
-@dataclass(frozen=True)
-class Baseline:
+class Baseline(NamedTuple):
     """The database before the first change.
 
     :ivar views: folded names of the views that can be read.

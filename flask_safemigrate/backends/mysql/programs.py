@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -42,8 +41,7 @@ _OPTIONS = {
 _C_DRIVERS = ("mysqldb", "mariadbconnector")
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """What the programs need to reach the database.
 
     :param options: text of an option file.

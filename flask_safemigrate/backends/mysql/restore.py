@@ -6,9 +6,8 @@ import gzip
 import secrets as random
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -99,8 +98,7 @@ def _rehearse(connection: Connection, load: _Load) -> None:
         connection.execute(plain(f"DROP DATABASE {quoted(name)}"))
 
 
-@dataclass(frozen=True)
-class _Load:
+class _Load(NamedTuple):
     """Loads the dump into a database of that name.
 
     :raises SnapshotFailed: the client ended with an error.

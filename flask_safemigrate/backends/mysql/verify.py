@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, text
 
@@ -19,8 +18,7 @@ from flask_safemigrate.errors import VerificationFailed
 COUNTED_ROWS = 100_000
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(NamedTuple):
     """What there was before; all names in lower case.
 
     :param objects: names of all tables and views.

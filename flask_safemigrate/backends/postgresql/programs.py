@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -50,8 +49,7 @@ _VARIABLES = {
 }
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """What the programs need to reach the database.
 
     :param major: major version of the server.

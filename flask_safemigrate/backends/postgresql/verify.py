@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -17,8 +17,7 @@ from flask_safemigrate.errors import VerificationFailed
 _BATCH = 100
 
 
-@dataclass(frozen=True)
-class _Relation:
+class _Relation(NamedTuple):
     """A table or view.
 
     :param kind: ``pg_class.relkind``.
@@ -46,8 +45,7 @@ class _Relation:
         return frozenset((name, f"{schema}.{name}", schema + ".*"))
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(NamedTuple):
     """What there was before.
 
     :param transaction: when the transaction began, which tells it from the next one.

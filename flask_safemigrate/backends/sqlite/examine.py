@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +38,9 @@ def examine(target: Target, *, thorough: bool) -> Condition:
         if damage:
             # What a damaged table answers is worth nothing.
             lost = _unreadable(connection, error)
-            return replace(condition, damage=damage, unreadable=lost)
+            return condition._replace(damage=damage, unreadable=lost)
         orphans, mismatches = _foreign_keys(connection, error)
-    return replace(condition, orphans=orphans, mismatches=mismatches)
+    return condition._replace(orphans=orphans, mismatches=mismatches)
 
 
 def _enforces(target: Target) -> bool | None:

@@ -6,9 +6,9 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from sqlalchemy import Engine
@@ -36,8 +36,7 @@ _DRIVER_ARGUMENTS = (
 )
 
 
-@dataclass(frozen=True)
-class DatabaseFile:
+class DatabaseFile(NamedTuple):
     """An SQLite database that is a file.
 
     :param path: absolute, symbolic links resolved, as SQLite itself does to find the journal.
@@ -46,7 +45,7 @@ class DatabaseFile:
 
     path: Path
     engine: Engine
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = MappingProxyType({})
 
     @property
     def companion_wal(self) -> Path:

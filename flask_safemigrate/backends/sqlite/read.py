@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from flask_safemigrate.backends.contract import Target
@@ -40,30 +39,30 @@ def read(target: Target) -> DatabaseState:
         file = files.find(target)
         if file is None:
             if too_old is not None:
-                return replace(state, unreachable=too_old)
+                return state._replace(unreachable=too_old)
             with files.in_memory(target) as connection:
                 return _read_content(connection, state)
     except driver.Error as error:
-        return replace(state, unreachable=errors.explain(error, target))
-    state = replace(state, location=str(file.path), name=file.path.name)
+        return state._replace(unreachable=errors.explain(error, target))
+    state = state._replace(location=str(file.path), name=file.path.name)
     problem = too_old or errors.inspect(file)
     if problem is not None:
         exists = not problem.kind.startswith("missing f")
-        return replace(state, exists=exists, unreachable=problem)
+        return state._replace(exists=exists, unreachable=problem)
     if file.read_only:
-        state = replace(state, read_only=True, refuses=errors.not_writable(file))
+        state = state._replace(read_only=True, refuses=errors.not_writable(file))
     try:
         if not file.path.exists():
-            return replace(state, exists=False)
-        state = replace(state, size=file.size, left_behind=files.left_behind(file))
+            return state._replace(exists=False)
+        state = state._replace(size=file.size, left_behind=files.left_behind(file))
         with files.reading(file) as connection:
             state = _read_content(connection, state)
         # A journal that is still there belongs to a writer whom nobody here can see.
         if state.left_behind == "journal" and files.left_behind(file) == "journal":
-            state = replace(state, left_behind="")
+            state = state._replace(left_behind="")
         return state
     except (driver.Error, OSError) as error:
-        return replace(state, unreachable=errors.of_file(error, file))
+        return state._replace(unreachable=errors.of_file(error, file))
 
 
 def _too_old(driver: Any) -> Unreachable | None:
@@ -109,8 +108,7 @@ def _read_content(connection: Any, state: DatabaseState) -> DatabaseState:
     counted = {name: _count(connection, name) for name in left}
     for original in {name.removeprefix(_LEFTOVER) for name in left} & set(names):
         counted[original] = _count(connection, original)
-    state = replace(
-        state,
+    state = state._replace(
         tables=tuple(Table(name, counted.get(name)) for name in names if name.lower() not in own),
         leftovers=tuple(Table(name, counted[name]) for name in left),
         journal=journal_rows(journal),
@@ -120,9 +118,9 @@ def _read_content(connection: Any, state: DatabaseState) -> DatabaseState:
     cursor = connection.execute(f"SELECT * FROM {files.quoted(version_table)}")
     columns = [column[0].lower() for column in cursor.description]
     if "version_num" not in columns:
-        return replace(state, unreachable=_strange_version_table(state))
+        return state._replace(unreachable=_strange_version_table(state))
     place = columns.index("version_num")
-    return replace(state, version_rows=tuple(str(row[place]) for row in cursor.fetchall()))
+    return state._replace(version_rows=tuple(str(row[place]) for row in cursor.fetchall()))
 
 
 def _strange_version_table(state: DatabaseState) -> Unreachable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -14,8 +14,7 @@ from flask_safemigrate.errors import VerificationFailed
 COUNTED_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(NamedTuple):
     """What there was before.
 
     :param objects: (kind, name) of every table and view.
