@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 
 class _Keep:
@@ -17,7 +17,8 @@ KEEP: Final = _Keep()
 ConstraintType = Literal["check", "unique", "foreignkey", "primary"]
 
 
-class Origin(NamedTuple):
+@dataclass(frozen=True)
+class Origin:
     """Where a change comes from, for messages.
 
     :ivar revision: revision id, None where no revision runs.
@@ -33,23 +34,27 @@ class Origin(NamedTuple):
         return f'revision "{self.revision}", {self.operation}'
 
 
-class CreateTable(NamedTuple):
+@dataclass(frozen=True)
+class CreateTable:
     table: str
     sql: str
     if_not_exists: bool = False
 
 
-class DropTable(NamedTuple):
+@dataclass(frozen=True)
+class DropTable:
     table: str
     if_exists: bool = False
 
 
-class RenameTable(NamedTuple):
+@dataclass(frozen=True)
+class RenameTable:
     table: str
     new: str
 
 
-class AddColumn(NamedTuple):
+@dataclass(frozen=True)
+class AddColumn:
     """
     :ivar definition: as inside CREATE TABLE, name included.
     """
@@ -62,13 +67,15 @@ class AddColumn(NamedTuple):
     if_not_exists: bool = False
 
 
-class DropColumn(NamedTuple):
+@dataclass(frozen=True)
+class DropColumn:
     table: str
     column: str
     if_exists: bool = False
 
 
-class AlterColumn(NamedTuple):
+@dataclass(frozen=True)
+class AlterColumn:
     """
     :ivar default: text after ``DEFAULT``, None to have none.
     :ivar collation: set together with a type that names one; None leaves it.
@@ -83,7 +90,8 @@ class AlterColumn(NamedTuple):
     new_name: str | None = None
 
 
-class AddConstraint(NamedTuple):
+@dataclass(frozen=True)
+class AddConstraint:
     """
     :ivar sql: the table constraint, ``CONSTRAINT name`` included.
     :ivar restates: leave it away where the table has the same one already.
@@ -101,7 +109,8 @@ class AddConstraint(NamedTuple):
     type_name: str | None = None
 
 
-class DropConstraint(NamedTuple):
+@dataclass(frozen=True)
+class DropConstraint:
     """
     :ivar names: the name as given and as the naming convention completes it.
     :ivar kind: None where the author did not say.
@@ -118,7 +127,7 @@ class DropConstraint(NamedTuple):
     expression: str | None = None
     if_exists: bool = False
     implied: bool = False
-    conventions: tuple[dict[str, str], ...] = ()
+    conventions: tuple[dict[str, str], ...] = field(default=(), hash=False)
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,8 @@ class DropIndex:
     if_exists: bool = False
 
 
-class Reorder(NamedTuple):
+@dataclass(frozen=True)
+class Reorder:
     """
     :ivar groups: names that shall stand in this order, each group for itself.
     """
@@ -145,14 +155,16 @@ class Reorder(NamedTuple):
     groups: tuple[tuple[str, ...], ...]
 
 
-class SetOptions(NamedTuple):
+@dataclass(frozen=True)
+class SetOptions:
     table: str
     autoincrement: bool | None = None
     without_rowid: bool | None = None
     strict: bool | None = None
 
 
-class Recreate(NamedTuple):
+@dataclass(frozen=True)
+class Recreate:
     """The author demands a new copy of the table (``recreate="always"``)."""
 
     table: str

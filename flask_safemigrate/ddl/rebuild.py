@@ -12,7 +12,8 @@ must not act on a copy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 from flask_safemigrate.ddl.shape import ColumnShape, IndexShape, KeyColumn, TableShape
 from flask_safemigrate.ddl.tokens import ascii_upper, fold, quote, significant, tokenize
@@ -24,7 +25,8 @@ Way = Literal["text", "in place", "rebuild"]
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
 
-class Lineage(NamedTuple):
+@dataclass(frozen=True)
+class Lineage:
     """Where the values of a column of the new table come from.
 
     :ivar origin: column of the old table, None for a new one.
@@ -38,7 +40,8 @@ class Lineage(NamedTuple):
     constant: bool = True
 
 
-class Transition(NamedTuple):
+@dataclass(frozen=True)
+class Transition:
     """What has to be done to a table.
 
     :ivar reason: why not a cheaper way.

@@ -13,7 +13,8 @@ from tests.alembic_bridge.sqlite_run import dump, probe, seed, upgrade
 
 INTEGRITY = "IntegrityError"
 STATE = (
-    "CREATE TABLE t (id INTEGER PRIMARY KEY, s VARCHAR(3) NOT NULL, {0}CHECK (s IN ('new','old')));"
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, s VARCHAR(3) NOT NULL,"
+    " {0}CHECK (s IN ('new','old')));"
     "INSERT INTO t VALUES (1, 'new');"
 )
 NEW = "sa.Enum('new', 'old', 'paid', name='state', create_constraint=True)"
@@ -120,7 +121,7 @@ def test_a_view_through_a_renamed_column_lets_other_columns_go(path: Path, star:
     )
     upgrade(path, "op.alter_column('t', 'name', new_column_name='title')")
     if star:
-        with pytest.raises(OperationRefused, match='view "v" uses column "t"."junk"'):
+        with pytest.raises(OperationRefused, match='view "v" uses column'):
             upgrade(path, "op.drop_column('t', 'junk')")
         return
     upgrade(path, "op.drop_column('t', 'junk')\nop.rename_table('t', 'base')")

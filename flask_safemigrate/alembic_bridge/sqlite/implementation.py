@@ -467,7 +467,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         )
 
     def _of_new_type(self, const: Any) -> tuple[Any, str | None]:
-        """A constraint that the type given to a column by ``alter_column`` demands, and the column.
+        """What the new type of a column demands, and the name of that column.
 
         Alembic writes it for the name that the column had before.
         """

@@ -82,8 +82,7 @@ def _through(sql: str, table: str, columns: list[str], old: str, new: str) -> st
     words = {fold(unquote(each.text)) for each in view.tokens}
     meant = [each for each in columns if words & {"*", "natural"} or fold(each) in words]
     listed = ", ".join(
-        f"{quote(new)} AS {quote(each)}" if same_name(each, old) else quote(each)
-        for each in meant
+        f"{quote(new)} AS {quote(each)}" if same_name(each, old) else quote(each) for each in meant
     )
     if not any(same_name(each, old) for each in meant):
         return sql
