@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
 
 
 class _Keep:
@@ -17,8 +17,7 @@ KEEP: Final = _Keep()
 ConstraintType = Literal["check", "unique", "foreignkey", "primary"]
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a change comes from, for messages.
 
     :ivar revision: revision id, None where no revision runs.
@@ -34,27 +33,23 @@ class Origin:
         return f'revision "{self.revision}", {self.operation}'
 
 
-@dataclass(frozen=True)
-class CreateTable:
+class CreateTable(NamedTuple):
     table: str
     sql: str
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True)
-class DropTable:
+class DropTable(NamedTuple):
     table: str
     if_exists: bool = False
 
 
-@dataclass(frozen=True)
-class RenameTable:
+class RenameTable(NamedTuple):
     table: str
     new: str
 
 
-@dataclass(frozen=True)
-class AddColumn:
+class AddColumn(NamedTuple):
     """
     :ivar definition: as inside CREATE TABLE, name included.
     """
@@ -67,15 +62,13 @@ class AddColumn:
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True)
-class DropColumn:
+class DropColumn(NamedTuple):
     table: str
     column: str
     if_exists: bool = False
 
 
-@dataclass(frozen=True)
-class AlterColumn:
+class AlterColumn(NamedTuple):
     """
     :ivar default: text after ``DEFAULT``, None to have none.
     :ivar collation: set together with a type that names one; None leaves it.
@@ -90,8 +83,7 @@ class AlterColumn:
     new_name: str | None = None
 
 
-@dataclass(frozen=True)
-class AddConstraint:
+class AddConstraint(NamedTuple):
     """
     :ivar sql: the table constraint, ``CONSTRAINT name`` included.
     :ivar restates: leave it away where the table has the same one already.
@@ -109,8 +101,7 @@ class AddConstraint:
     type_name: str | None = None
 
 
-@dataclass(frozen=True)
-class DropConstraint:
+class DropConstraint(NamedTuple):
     """
     :ivar names: the name as given and as the naming convention completes it.
     :ivar kind: None where the author did not say.
@@ -127,7 +118,7 @@ class DropConstraint:
     expression: str | None = None
     if_exists: bool = False
     implied: bool = False
-    conventions: tuple[dict[str, str], ...] = field(default=(), hash=False)
+    conventions: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,8 +136,7 @@ class DropIndex:
     if_exists: bool = False
 
 
-@dataclass(frozen=True)
-class Reorder:
+class Reorder(NamedTuple):
     """
     :ivar groups: names that shall stand in this order, each group for itself.
     """
@@ -155,16 +145,14 @@ class Reorder:
     groups: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True)
-class SetOptions:
+class SetOptions(NamedTuple):
     table: str
     autoincrement: bool | None = None
     without_rowid: bool | None = None
     strict: bool | None = None
 
 
-@dataclass(frozen=True)
-class Recreate:
+class Recreate(NamedTuple):
     """The author demands a new copy of the table (``recreate="always"``)."""
 
     table: str

@@ -12,8 +12,7 @@ must not act on a copy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from flask_safemigrate.ddl.shape import ColumnShape, IndexShape, KeyColumn, TableShape
 from flask_safemigrate.ddl.tokens import ascii_upper, fold, quote, significant, tokenize
@@ -25,8 +24,7 @@ Way = Literal["text", "in place", "rebuild"]
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
 
-@dataclass(frozen=True)
-class Lineage:
+class Lineage(NamedTuple):
     """Where the values of a column of the new table come from.
 
     :ivar origin: column of the old table, None for a new one.
@@ -40,8 +38,7 @@ class Lineage:
     constant: bool = True
 
 
-@dataclass(frozen=True)
-class Transition:
+class Transition(NamedTuple):
     """What has to be done to a table.
 
     :ivar reason: why not a cheaper way.
