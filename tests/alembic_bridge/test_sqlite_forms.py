@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from flask_safemigrate.errors import OperationRefused
+from flask_safemigrate.errors import OperationRefused, VerificationFailed
 from tests.alembic_bridge.sqlite_run import dump, probe, seed, upgrade
 
 INTEGRITY = "IntegrityError"
@@ -179,3 +179,47 @@ def test_no_number_is_changed_by_its_new_type(
     else:
         upgrade(path, body)
         assert ask(path, "SELECT r FROM t") == [(kept,)]
+
+
+DANCE = """
+op.create_table('t_new', sa.Column('id', sa.Integer, primary_key=True), sa.Column('n', sa.Integer))
+op.execute('INSERT INTO t_new SELECT id, n FROM t')
+op.drop_table('t')
+op.rename_table('t_new', 't')
+"""
+DEPENDENTS = """
+CREATE TABLE child (tid INTEGER REFERENCES t (id) ON DELETE CASCADE);
+INSERT INTO child VALUES (1);
+CREATE TABLE log (x);
+CREATE TRIGGER note AFTER INSERT ON log BEGIN UPDATE t SET n = n + 1 WHERE id = new.x; END;
+CREATE VIEW v AS SELECT id, n FROM t;
+CREATE VIEW w AS SELECT n FROM v;
+CREATE TRIGGER wrote INSTEAD OF UPDATE ON v BEGIN UPDATE t SET n = new.n WHERE id = old.id; END;
+"""
+
+
+@pytest.mark.parametrize("foreign_keys", [True, False])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "op.alter_column('t', 'n', new_column_name='m', type_=sa.BigInteger())",
+        "op.alter_column('log', 'x', new_column_name='y')",
+    ],
+)
+def test_a_table_is_replaced_by_another_under_views_and_triggers(
+    path: Path, more: str, foreign_keys: bool
+) -> None:
+    seed(path, PEOPLE + DEPENDENTS)
+    upgrade(path, DANCE + more, foreign_keys=foreign_keys)
+    assert ask(path, "SELECT * FROM child") == [(1,)]
+    assert ask(path, "INSERT INTO log VALUES (1)", "SELECT n FROM w") == [(11,), (30,)]
+    assert ask(path, "UPDATE v SET n = 7 WHERE id = 9", "SELECT n FROM w") == [(10,), (7,)]
+
+
+def test_a_table_that_does_not_come_back_is_missed(path: Path) -> None:
+    seed(path, PEOPLE + DEPENDENTS)
+    before = dump(path)
+    with pytest.raises(VerificationFailed, match="no such table"):
+        upgrade(path, DANCE.replace("op.rename_table('t_new', 't')", "op.drop_table('child')"))
+    assert dump(path) == before

@@ -151,7 +151,9 @@ class Executor:
         if self.replay.empty:
             return
         replay = self.replay
+        broken = bool(replay.waiting)
         try:
+            replay.bring_waiting_back()
             self._must_not_be_hidden(replay)
             if replay.natives is not None and self._natives_will_do():
                 results = self._run_natives(replay.natives)
@@ -168,7 +170,7 @@ class Executor:
             if each.way in ("in place", "rebuild"):
                 self._rewritten.add(each.table)
         self._version = self.database.schema_version()
-        self._stale = False
+        self._stale = broken
 
     def _must_not_be_hidden(self, replay: Replay) -> None:
         """Refuse where a temporary table has the name of one that changes, and is meant by it.

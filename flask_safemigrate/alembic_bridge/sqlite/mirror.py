@@ -168,6 +168,13 @@ class Mirror:
         finally:
             self.db.execute("DROP TABLE safemigrate_probe")
 
+    def take_broken(self) -> list[Entry]:
+        """Take away the views and triggers that do not work now, in the order they were made."""
+        aside: dict[Key, str] = {}
+        before = self.entries()
+        self._put_broken_aside(aside)
+        return [each for each in before if (each.type, fold(each.name)) in aside]
+
     def rows(self) -> list[Raw]:
         """All objects, in the order they were made, as they come."""
         found: list[Raw] = self.db.execute(

@@ -102,6 +102,8 @@ class Replay:
         self.index_origins: dict[str, Origin] = {}
         # Triggers, by folded names, that got another text here than SQLite gives them.
         self.mended: set[str] = set()
+        # Views and triggers that wait for a table to come back; SQLite's RENAME fails on them.
+        self.waiting: list[Entry] = []
         # Statements that do all of the queue, None where there are none; and those that do what
         # they can, after which only tables that are pending differ.
         self.natives: list[Native] | None = []
@@ -121,6 +123,21 @@ class Replay:
         """Keep what was there before the first change."""
         if self._started is None:
             self._started = self.mirror.rows()
+
+    def put_waiting_aside(self) -> None:
+        """Take away the views and triggers that the queue has broken, and may mend yet."""
+        if any(each.type in ("view", "trigger") for each in self.mirror.entries()):
+            self.waiting += self.mirror.take_broken()
+
+    def bring_waiting_back(self) -> None:
+        """Have them again, whether they work now or not."""
+        waiting, self.waiting = self.waiting, []
+        gone = {fold(name) for name, _ in self.dropped}
+        for each in waiting:
+            assert each.sql is not None
+            if each.type == "trigger" and fold(each.table) in gone:
+                continue
+            self.mirror.execute(each.sql)
 
     # ------------------------------------------------------------ what is there
 

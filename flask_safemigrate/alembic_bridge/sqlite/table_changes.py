@@ -28,6 +28,7 @@ def create_table(replay: Replay, change: changes.CreateTable, origin: Origin) ->
     made = TrackedTable(change.table, None, None, [], origins=[origin])
     replay.tables[fold(change.table)] = made
     replay.also_native(Native(change.table, change.sql, origin, owner=made))
+    _return_of_a_table(replay)
 
 
 def drop_table(replay: Replay, change: changes.DropTable, origin: Origin) -> None:
@@ -44,6 +45,7 @@ def drop_table(replay: Replay, change: changes.DropTable, origin: Origin) -> Non
         replay.dropped.append((name, origin))
         replay.steps.append(Native(change.table, f"DROP TABLE {quote(change.table)}", origin))
     replay.natives = None
+    replay.put_waiting_aside()
 
 
 def rename_table(replay: Replay, change: changes.RenameTable, origin: Origin) -> None:
@@ -70,6 +72,14 @@ def rename_table(replay: Replay, change: changes.RenameTable, origin: Origin) ->
         del replay.tables[fold(table.name)]
         table.name = step
         replay.tables[fold(step)] = table
+    _return_of_a_table(replay)
+
+
+def _return_of_a_table(replay: Replay) -> None:
+    """Let what waits for a table of that name follow it again."""
+    if replay.waiting:
+        replay.bring_waiting_back()
+        replay.put_waiting_aside()
 
 
 def recreate(replay: Replay, change: changes.Recreate, origin: Origin) -> None:
