@@ -223,3 +223,33 @@ def test_a_table_that_does_not_come_back_is_missed(path: Path) -> None:
     with pytest.raises(VerificationFailed, match="no such table"):
         upgrade(path, DANCE.replace("op.rename_table('t_new', 't')", "op.drop_table('child')"))
     assert dump(path) == before
+
+
+FULL_TEXT = (
+    "CREATE VIRTUAL TABLE f USING fts5 (name, content='t', content_rowid='id');"
+    "INSERT INTO f (f) VALUES ('rebuild');"
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.rename_table('t', 'people')",
+        "op.alter_column('t', 'name', new_column_name='title')",
+        "op.drop_column('t', 'name')",
+        "op.drop_table('t')",
+    ],
+)
+def test_a_full_text_table_is_not_cut_off_from_its_content(path: Path, body: str) -> None:
+    seed(path, PEOPLE + FULL_TEXT)
+    before = dump(path)
+    with pytest.raises(VerificationFailed, match='virtual table "f" cannot be read any more'):
+        upgrade(path, body)
+    assert dump(path) == before
+    again = FULL_TEXT.replace("name, ", "id, ").replace("'t'", "'people'").split(";")
+    made = "".join(f'\nop.execute("{each}")' for each in again if each)
+    if "people" in body:
+        upgrade(path, f"{body}\nop.execute('DROP TABLE f'){made}")
+        assert ask(path, "SELECT * FROM f WHERE f MATCH '9'") == [(9,)]
+    else:
+        upgrade(path, f"{body}\nop.execute('DROP TABLE f')")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -33,7 +32,7 @@ LINKS = (
 class Baseline(NamedTuple):
     """The database before the first change.
 
-    :ivar views: folded names of the views that can be read.
+    :ivar readable: folded names of the views and virtual tables that can be read.
     :ivar broken: folded names of objects that do not work.
     :ivar failing: folded names of triggers whose event SQLite cannot compile.
     :ivar dangling: foreign keys that lead nowhere: child and parent, folded.
@@ -41,7 +40,7 @@ class Baseline(NamedTuple):
     :ivar sequences: the AUTOINCREMENT counters by table name.
     """
 
-    views: frozenset[str]
+    readable: frozenset[str]
     broken: frozenset[str]
     failing: frozenset[str]
     dangling: frozenset[tuple[str, str]]
@@ -53,7 +52,9 @@ class Baseline(NamedTuple):
 def take(database: Database, mirror: Mirror) -> Baseline:
     """Note how things are; reads the schema, and no table."""
     return Baseline(
-        views=frozenset(_working_views(database)),
+        readable=frozenset(
+            fold(name) for name, sql in _read(database) if _fault(database, sql) is None
+        ),
         broken=frozenset(name for _, name in mirror.loaded.aside),
         failing=frozenset(_failing_triggers(mirror)),
         dangling=frozenset(_dangling(mirror)),
@@ -73,11 +74,22 @@ def _sequences(database: Database) -> dict[str, int]:
     return dict(database.read("SELECT name, seq FROM sqlite_sequence"))
 
 
-def _working_views(database: Database) -> Iterable[str]:
-    for (name,) in database.read("SELECT name FROM sqlite_master WHERE type = 'view'"):
-        with contextlib.suppress(Exception):
-            database.read(f"SELECT * FROM {quote(name)} LIMIT 0")
-            yield fold(name)
+def _read(database: Database) -> Iterable[tuple[str, str]]:
+    """Views, and virtual tables, of which some read a plain one, with what reads them."""
+    for name, kind, sql in database.read("SELECT name, type, sql FROM sqlite_master"):
+        if kind == "view":
+            yield name, f"SELECT * FROM {quote(name)} LIMIT 0"
+        elif kind == "table" and sql is not None and is_virtual(sql):
+            # A virtual table looks for what it reads when it is asked for a row.
+            yield name, f"SELECT * FROM {quote(name)} LIMIT 1"
+
+
+def _fault(database: Database, sql: str) -> Exception | None:
+    try:
+        database.read(sql)
+    except Exception as error:
+        return error
+    return None
 
 
 def _failing_triggers(mirror: Mirror) -> dict[str, str]:
@@ -195,14 +207,12 @@ def nothing_broke(database: Database, mirror: Mirror, baseline: Baseline) -> Non
                 f" {reason}",
                 hint="change or drop it in the same migration",
             )
-    for (name,) in database.read("SELECT name FROM sqlite_master WHERE type = 'view'"):
-        if fold(name) not in baseline.views:
-            continue
-        try:
-            database.read(f"SELECT * FROM {quote(name)} LIMIT 0")
-        except Exception as error:
+    for name, sql in _read(database):
+        error = _fault(database, sql) if fold(name) in baseline.readable else None
+        if error is not None:
+            kind = "view" if mirror.find("view", name) is not None else "virtual table"
             raise VerificationFailed(
-                f"view {quote(name)} cannot be read any more: {error}",
+                f"{kind} {quote(name)} cannot be read any more: {error}",
                 hint="change or drop it in the same migration",
             ) from error
     for child, parent in sorted(set(_dangling(mirror)) - baseline.dangling):
