@@ -39,6 +39,13 @@ class Changeover:
         self.replay = replay
         self.now = {(each.type, fold(each.name)): each for each in mirror.entries()}
         self.start = {(each.type, fold(each.name)): each for each in replay.started}
+        for row in mirror.loaded.rows:
+            key = (row.type, fold(row.name))
+            if row.type == "table" and fold(row.name) in mirror.loaded.virtual:
+                # The scratch database has plain tables instead.
+                self.start[key] = row
+                if key in self.now:
+                    self.now[key] = row._replace(sql=replay.virtual.get(fold(row.name), row.sql))
         self.jobs: list[Job] = []
         self.results: list[TableWork] = []
         self._taken = {fold(row.name) for row in database.master()} | {

@@ -21,7 +21,7 @@ from flask_safemigrate.alembic_bridge.sqlite.replay import (
     refused,
 )
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedColumn, TrackedTable
-from flask_safemigrate.ddl import changes, edits, questions
+from flask_safemigrate.ddl import changes, edits, full_text, questions
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
@@ -206,9 +206,24 @@ def alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) ->
         _move_ghost(replay, table, change.new_name, origin)
         for step in _renaming(replay, table, sql, found.name.value, change.new_name):
             replay.native(table, step, origin, real=real)
+        _rename_in_full_text(replay, table, found.name.value, change.new_name)
         if tracked is not None:
             tracked.name = change.new_name
             tracked.real = change.new_name if real else None
+
+
+def _rename_in_full_text(replay: Replay, table: TrackedTable, old: str, new: str) -> None:
+    """Let the full text tables that read the table have its names, and what uses them too."""
+    for name, text in replay.full_text_over(table.name).items():
+        wanted = full_text.rename_column(text, old, new)
+        if wanted == text:
+            continue
+        replay.virtual[fold(name)] = wanted
+        replay.natives = None
+        if any(same_name(each, old) for each in full_text.columns(text)):
+            replay.mirror.execute(
+                f"ALTER TABLE {quote(name)} RENAME COLUMN {quote(old)} TO {quote(new)}"
+            )
 
 
 def must_be_stored_first(replay: Replay, change: changes.Change) -> bool:

@@ -25,6 +25,7 @@ from flask_safemigrate.ddl import changes
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
+from flask_safemigrate.errors import OperationRefused
 from flask_safemigrate.outcome import TableWork
 
 _READS = re.compile(r"\s*(SELECT|EXPLAIN|VALUES)\b", re.IGNORECASE)
@@ -151,7 +152,7 @@ class Executor:
         if self.replay.empty:
             return
         replay = self.replay
-        broken = bool(replay.waiting)
+        differs = bool(replay.waiting or replay.virtual)
         try:
             replay.bring_waiting_back()
             self._must_not_be_hidden(replay)
@@ -159,6 +160,12 @@ class Executor:
                 results = self._run_natives(replay.natives)
             elif self.options.schema_edits and self._may_edit():
                 results = Changeover(self.database, self.mirror, replay).run()
+            elif replay.virtual:
+                raise OperationRefused(
+                    f"full text table {quote(next(iter(replay.virtual)))} cannot follow the table"
+                    " that it reads without an edit of the schema's text",
+                    hint="drop it before, and create it again in the same migration",
+                )
             else:
                 results = ClassicChangeover(self.database, self.mirror, replay).run()
             self._follow(replay)
@@ -170,7 +177,7 @@ class Executor:
             if each.way in ("in place", "rebuild"):
                 self._rewritten.add(each.table)
         self._version = self.database.schema_version()
-        self._stale = broken
+        self._stale = differs
 
     def _must_not_be_hidden(self, replay: Replay) -> None:
         """Refuse where a temporary table has the name of one that changes, and is meant by it.

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import sqlite
 
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror, Raw, entries_of
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedColumn, TrackedTable
+from flask_safemigrate.ddl import full_text
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.tokens import fold, quote
@@ -102,6 +103,8 @@ class Replay:
         self.index_origins: dict[str, Origin] = {}
         # Triggers, by folded names, that got another text here than SQLite gives them.
         self.mended: set[str] = set()
+        # Texts of full text tables, by folded names, that follow the table which they read.
+        self.virtual: dict[str, str] = {}
         # Views and triggers that wait for a table to come back; SQLite's RENAME fails on them.
         self.waiting: list[Entry] = []
         # Statements that do all of the queue, None where there are none; and those that do what
@@ -123,6 +126,19 @@ class Replay:
         """Keep what was there before the first change."""
         if self._started is None:
             self._started = self.mirror.rows()
+
+    def full_text_over(self, table: str) -> dict[str, str]:
+        """The texts of the full text tables that read a table, by name."""
+        texts = {
+            row.name: self.virtual.get(fold(row.name), row.sql)
+            for row in self.mirror.loaded.rows
+            if row.sql is not None and fold(row.name) in self.mirror.loaded.virtual
+        }
+        return {
+            name: sql
+            for name, sql in texts.items()
+            if full_text.reads(sql, table) and self.mirror.find("table", name) is not None
+        }
 
     def put_waiting_aside(self) -> None:
         """Take away the views and triggers that the queue has broken, and may mend yet."""

@@ -12,7 +12,7 @@ from flask_safemigrate.alembic_bridge.sqlite.dependents import (
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
 from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
-from flask_safemigrate.ddl import changes, edits
+from flask_safemigrate.ddl import changes, edits, full_text
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.references import rename_trigger_table
@@ -58,6 +58,9 @@ def rename_table(replay: Replay, change: changes.RenameTable, origin: Origin) ->
     else:
         replay.must_be_free(change.new, origin)
     for step in steps:
+        for name, text in replay.full_text_over(table.name).items():
+            replay.virtual[fold(name)] = full_text.read_from(text, step)
+            replay.natives = None
         sql = f"ALTER TABLE {quote(table.name)} RENAME TO {quote(step)}"
         upserts = triggers_with(replay.mirror, "excluded", table.name)
         replay.mirror.execute(sql)
