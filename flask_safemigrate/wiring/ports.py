@@ -470,8 +470,17 @@ class Wiring:
             "seconds": seconds,
             **more,
         }
-        with self._targets[bind].engine.begin() as connection:
-            journal.write(connection, [row])
+        target = self._targets[bind]
+        try:
+            with target.engine.begin() as connection:
+                journal.write(connection, [row])
+        except sa.exc.DBAPIError as error:
+            what = "The deploy" if kind == "deploy" else f'Hook "{subject}"'
+            reason = self.backend(target).explain(error, target)
+            raise SafeMigrateError(
+                f'{what} is done, but cannot be noted in table "{journal.NAME}": {reason.message}',
+                hint=reason.hint,
+            ) from error
 
     def hooks(self, kind: Literal["deploy", "seed"]) -> tuple[Hook, ...]:
         return self._hooks(kind)

@@ -122,13 +122,18 @@ def _wait_for_databases(ports: Ports, seconds: float, say: Say) -> None:
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def _note(ports: Ports, outcome: Outcome, started: str) -> None:
+def _noted(ports: Ports, outcome: Outcome, started: str) -> Outcome:
     """Write down which databases were deployed, and as which environment."""
     changed = {a.bind for a in outcome.applied}
     name = ports.settings.environment
     renamed = {d.bind for d in outcome.databases if name and d.environment != name}
     if outcome.status in (Status.DONE, Status.NOTHING_TO_DO) and changed | renamed:
-        ports.note_deploy(sorted(changed | renamed), started)
+        try:
+            ports.note_deploy(sorted(changed | renamed), started)
+        except SafeMigrateError as error:
+            message = f"{error.message}\nThe databases are at head."
+            return replace(outcome, status=Status.FAILED, error=message, hint=error.hint or "")
+    return outcome
 
 
 def deploy(ports: Ports, request: Request) -> Outcome:
@@ -148,22 +153,20 @@ def deploy(ports: Ports, request: Request) -> Outcome:
             outcome = safe_upgrade(ports, request)
             if request.dry_run:
                 return replace(outcome, planned_hooks=plan_hooks(hooks, outcome.databases))
-            _note(ports, outcome, started)
-            return outcome
+            return _noted(ports, outcome, started)
         looked = look(ports, request)
         ready = looked.status in (Status.DONE, Status.NOTHING_TO_DO)
         if not ready and not may_be_passing(looked):
             return looked
         if looked.status is Status.NOTHING_TO_DO and not _to_run(hooks, looked):
-            _note(ports, looked, started)
-            return looked
+            return _noted(ports, looked, started)
         if looked.status is Status.DONE and not agreed(request, looked):
             return replace(looked, status=Status.FAILED, error="Nothing was changed.")
         with locked(ports, request, replace(looked, plans=())):
             outcome = safe_upgrade(ports, request._replace(locked=True, confirm=None))
+            outcome = _noted(ports, outcome, started)
             if outcome.status not in (Status.DONE, Status.NOTHING_TO_DO):
                 return outcome
-            _note(ports, outcome, started)
             try:
                 # What was read under the lock: another process may have run them meanwhile.
                 ran = run_hooks(_to_run(hooks, outcome), ports, request.say)
