@@ -261,3 +261,26 @@ def test_a_full_text_table_follows_its_content(path: Path) -> None:
     found = """SELECT rowid, "full name", junk FROM f WHERE f MATCH '"full name": zebra'"""
     assert ask(path, insert, found) == [(10, "zebra", "q")]
     assert ask(path, insert, "INSERT INTO f (f) VALUES ('integrity-check')") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.add_column('t', sa.Column('extra', sa.Integer))",
+        "op.rename_table('t', 'people')",
+        "op.drop_column('t', 'junk')",
+        "op.create_index('ix', 'other', ['a'])",
+        "op.alter_column('other', 'a', new_column_name='b')",
+        "op.alter_column('t', 'junk', nullable=True, type_=sa.String(9))",
+    ],
+)
+def test_strings_in_double_quotes_do_no_harm_beside_a_view(path: Path, body: str) -> None:
+    seed(
+        path,
+        'CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT DEFAULT "none" CHECK (name <> "bad"),'
+        " junk TEXT); CREATE TABLE other (a); CREATE VIEW v AS SELECT id, name FROM t;",
+    )
+    upgrade(path, body)
+    table = "people" if "people" in body else "t"
+    assert ask(path, f"INSERT INTO {table} (name) VALUES ('bad')") == INTEGRITY
+    assert ask(path, f"INSERT INTO {table} (id) VALUES (1)", "SELECT * FROM v") == [(1, "none")]
