@@ -184,12 +184,18 @@ def run_environment(
     def decide(heads: tuple[str, ...], context: MigrationContext) -> Iterable[Any]:
         connection = context.connection
         assert connection is not None
+        if isinstance(context.impl, sqlite.LosslessSQLiteImpl):
+            context.impl.begin(heads)
         return steps(Stage(stages[id(context)], connection, context, script), heads)
 
     environment = EnvironmentContext(
         config, script, fn=decide, as_sql=False, destination_rev=destination
     )
     stock_configure = environment.configure
+
+    def moved(ctx: MigrationContext, heads: set[str], **news: Any) -> None:
+        if isinstance(ctx.impl, sqlite.LosslessSQLiteImpl):
+            ctx.impl.stands_at(heads)
 
     def configure(connection: Connection | None = None, *args: Any, **kw: Any) -> None:
         if connection is None:
@@ -202,7 +208,7 @@ def run_environment(
         target = connect(bind) if connect is not None else connection
         theirs = kw.get("on_version_apply") or ()
         theirs = theirs if isinstance(theirs, Iterable) else (theirs,)
-        kw["on_version_apply"] = (*theirs, lambda **news: applied())
+        kw["on_version_apply"] = (moved, *theirs, lambda **news: applied())
         # A commit after each revision would leave half of the upgrade behind when one fails.
         kw["transaction_per_migration"] = False
         if target.dialect.name != "sqlite" and not target.in_transaction():

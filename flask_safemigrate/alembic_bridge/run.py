@@ -68,7 +68,7 @@ def _clean_heads(run: Run, stage: Stage, plan: Plan) -> None:
     below = set(stage.context.get_current_heads()) - set(plan.target)
     for revision in below & run.ancestors(plan.target):
         table = stage.context._version
-        stage.context.impl._exec(table.delete().where(table.c.version_num == revision))
+        stage.connection.execute(table.delete().where(table.c.version_num == revision))
 
 
 def _verify_heads(stage: Stage, plan: Plan) -> str:

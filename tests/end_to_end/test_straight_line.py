@@ -186,3 +186,48 @@ def test_a_failing_revision_leaves_everything_as_it_was(
     assert p.heads() == {"r09"}
     assert p.rows("SELECT type, name, sql FROM sqlite_master ORDER BY name") == before
     assert p.rows("SELECT count(*) FROM pet") == [(400,)]
+
+
+def test_a_migration_reads_the_revision_before_it(project: ProjectFactory) -> None:
+    p = project()
+    p.revision("a1", "op.create_table('seen', sa.Column('revision', sa.Text()))")
+    for number in (2, 3, 4):
+        p.revision(
+            f"a{number}", "op.execute('INSERT INTO seen SELECT version_num FROM alembic_version')"
+        )
+    done = p.db("safe-upgrade", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert p.rows("SELECT revision FROM seen ORDER BY 1") == [("a1",), ("a2",), ("a3",)]
+    assert p.heads() == {"a4"}
+
+
+def test_a_migration_that_changes_the_version_table_is_refused(project: ProjectFactory) -> None:
+    p = project()
+    p.revision("a1", "op.create_table('t', sa.Column('id', sa.Integer))")
+    assert p.db("safe-upgrade", "--yes").returncode == 0
+    p.revision("a2", "op.execute('DELETE FROM alembic_version')")
+    p.revision("a3", "op.create_table('u', sa.Column('id', sa.Integer))")
+    done = p.db("safe-upgrade", "--yes")
+    assert done.returncode == 1, done.stdout + done.stderr
+    said = " ".join((done.stdout + done.stderr).split())
+    assert 'no row of "alembic_version" names a1 any more' in said
+    assert "Traceback" not in said
+    assert p.heads() == {"a1"}
+    assert p.rows("SELECT count(*) FROM sqlite_master WHERE name = 'u'") == [(0,)]
+
+
+def test_a_callback_of_the_environment_finds_the_row_of_its_revision(
+    project: ProjectFactory,
+) -> None:
+    p = project(
+        arguments="on_version_apply=lambda ctx, heads, **_: "
+        "print('row', *ctx.get_current_heads(), 'for', *heads)"
+    )
+    for number in (1, 2):
+        p.revision(f"a{number}", f"op.create_table('t{number}', sa.Column('id', sa.Integer))")
+    done = p.db("safe-upgrade", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("row")] == [
+        "row a1 for a1",
+        "row a2 for a2",
+    ]

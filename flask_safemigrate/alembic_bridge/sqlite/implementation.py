@@ -122,12 +122,11 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     def _one(self, statement: Update | Delete, was: str) -> None:
         assert self.connection is not None
-        found = self.connection.execute(statement).rowcount
-        if found != 1:
+        if self.connection.execute(statement).rowcount != 1:
             raise VerificationFailed(
-                f'{found} rows of "{self._context.version_table}" name {was}, instead of one: a '
-                "migration has changed them.",
-                hint="take that statement out; the rows follow the revisions by themselves",
+                f'no row of "{self._context.version_table}" names {was} any more: a migration has '
+                "changed that table.",
+                hint="take the statement out; the rows follow the revisions by themselves",
             )
 
     def prove(self) -> tuple[str, ...]:
