@@ -203,9 +203,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
         if self._executor is None and self.revision is None:
             # What the runner itself asks before the first revision.
             return
-        engine = self._engine()
-        engine.flush()
-        engine.before_foreign(statement)
+        self.flush()
+        self._engine().before_foreign(statement)
 
     def _after_statement(
         self,
