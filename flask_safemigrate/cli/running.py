@@ -21,6 +21,8 @@ from flask_safemigrate.errors import SafeMigrateError, UsageError
 from flask_safemigrate.outcome import Outcome, exit_code, status_of
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from flask_safemigrate.report.screen import Screen
 
 
@@ -74,6 +76,7 @@ def run(
             told = stack.enter_context(progress.telling(err))
             asking.pause = told.pause
             outcome = work(_call(directory, x_arg, told.say, asking.confirm))
+        _close_files()
         if output is not None:
             documents.save(output, out.wording(documents.document(kept, outcome)))
     except SafeMigrateError as error:
@@ -86,7 +89,7 @@ def run(
         raise
     if asking.refusal:
         stopped = failed(name, asking.refusal)
-        outcome = replace(outcome, status=stopped.status, error=stopped.error, hint=stopped.hint)
+        outcome = outcome._replace(status=stopped.status, error=stopped.error, hint=stopped.hint)
     if alone:
         screen.write(out, documents.document(form, outcome))
     elif show:
@@ -96,6 +99,24 @@ def run(
     if form != "json" or not alone:
         screen.show(err, text.error(outcome, err.width))
     ctx.exit(exit_code(outcome.status))
+
+
+def _close_files() -> None:
+    """Close the connections to SQLite files that pools keep.
+
+    The last to close writes the log of a database in WAL mode back into the file and removes it.
+    Python closes nothing when the process ends.
+    """
+    from sqlalchemy.pool import QueuePool
+
+    migrate = current_app.extensions.get("migrate")
+    engines: dict[str | None, Engine] = {}
+    with contextlib.suppress(RuntimeError):  # the application did not set up its databases
+        engines |= getattr(getattr(migrate, "db", None), "engines", {})
+    for engine in engines.values():
+        # Other pools keep no connection, or one whose database lives as long as it does.
+        if engine.dialect.driver == "pysqlite" and isinstance(engine.pool, QueuePool):
+            engine.dispose()
 
 
 def failed(command: str, error: SafeMigrateError) -> Outcome:

@@ -44,7 +44,7 @@ BASE = (
     "CREATE INDEX ix ON t (num)",
     "CREATE VIEW v AS SELECT id, num FROM t",
     "CREATE TABLE seen (word TEXT)",
-    "CREATE TRIGGER tr AFTER UPDATE ON t BEGIN INSERT INTO seen VALUES (new.name); END",
+    "CREATE TRIGGER tr AFTER UPDATE OF pid ON t BEGIN INSERT INTO seen VALUES (new.name); END",
     # Rows from before do not store it.
     "ALTER TABLE t ADD COLUMN late INTEGER DEFAULT 5",
 )
@@ -95,6 +95,8 @@ WAYS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
                 "op.execute('UPDATE t SET num = num + 1000')",
                 "op.alter_column('t', 'num', type_=sa.Text(), nullable=False)",
                 "op.execute('DELETE FROM t WHERE id > 700')",
+                # Its trigger makes moments in the middle of a statement.
+                "op.execute('UPDATE t SET pid = 2 WHERE id < 20')",
             ),
             (
                 "op.alter_column('t', 'num', type_=sa.Integer(), nullable=True)",
@@ -183,8 +185,8 @@ class Case:
         self.commit = self.statements.index("COMMIT")
         self.after = self.found()
         assert self.after != self.before
-        # A copied process ends without closing what it has open, so the log stays.
-        self.codes_after = self.doctor() - {self.left()}
+        assert not self.left()
+        self.codes_after = self.doctor()
 
     def run(
         self, *more: str, before: Callable[[], None] | None = None, **environment: str
@@ -317,7 +319,7 @@ def _ends_there(case: Case, *more: str) -> None:
     again = case.run(*more)
     assert again.code == 0, again.said
     assert case.found() == case.after
-    assert case.left() != "SM530"
+    assert not case.left()
     assert list((case.project.path / ".safemigrate").glob("*.part*")) == []
 
 
@@ -359,8 +361,8 @@ def test_an_exception_between_any_two_steps(
         assert "Hint: mend the revision, then run: flask db safe-" in said
         assert "Traceback" not in said
         assert case.found() == case.before, place
-        assert case.left() != "SM530"
-        assert case.doctor() - {case.left()} == case.codes_before
+        assert not case.left()
+        assert case.doctor() == case.codes_before
         _ends_there(case)
 
 
