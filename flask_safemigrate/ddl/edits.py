@@ -98,7 +98,11 @@ def drop_column(table: CreateTable, column: str) -> str:
                 quote(column),
             )
     if all(other is target or is_generated(other) for other in table.columns):
-        raise ImpossibleEdit("a table needs a column that is not generated", quote(column))
+        raise ImpossibleEdit(
+            "a table needs a column that is not generated",
+            quote(column),
+            hint="add the new columns before, or drop the table",
+        )
     _keep_key(table, [*others, *target.constraints])
     text = table.sql
     for other in sorted(others, key=lambda found: found.span.start, reverse=True):

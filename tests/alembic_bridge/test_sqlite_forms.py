@@ -284,3 +284,49 @@ def test_strings_in_double_quotes_do_no_harm_beside_a_view(path: Path, body: str
     table = "people" if "people" in body else "t"
     assert ask(path, f"INSERT INTO {table} (name) VALUES ('bad')") == INTEGRITY
     assert ask(path, f"INSERT INTO {table} (id) VALUES (1)", "SELECT * FROM v") == [(1, "none")]
+
+
+@pytest.mark.parametrize(
+    "args", ["", ", recreate='always', partial_reordering=[('id', 'name', 'word')]"]
+)
+def test_strings_of_views_and_triggers_stay_strings(path: Path, args: str) -> None:
+    seed(
+        path,
+        PEOPLE + 'CREATE VIEW v AS SELECT id, "word" AS said FROM t;'
+        " CREATE TRIGGER put INSTEAD OF INSERT ON v BEGIN"
+        " INSERT INTO t (id, name) VALUES (new.id, new.said); END;"
+        ' CREATE TRIGGER heard AFTER INSERT ON t WHEN new.name <> "none" BEGIN'
+        ' UPDATE t SET junk = "word" WHERE id = new.id; END;'
+        ' CREATE VIEW w AS SELECT 1 AS "word";',
+    )
+    upgrade(
+        path,
+        f"with op.batch_alter_table('t'{args}) as b:\n"
+        "    b.add_column(sa.Column('word', sa.Integer))\n"
+        "    b.add_column(sa.Column('none', sa.Integer))",
+    )
+    insert = "INSERT INTO v (id, said) VALUES (70, 'hi')"
+    assert ask(path, insert, "SELECT junk FROM t WHERE id = 70") == [("word",)]
+    assert ask(path, "SELECT said FROM v") == [("word",), ("word",)]
+    assert ask(path, 'SELECT "word" FROM w') == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        ("op.drop_index('uq', table_name='t')", 'op.drop_constraint("uq", "t")'),
+        (
+            "op.alter_column('t', 'g', server_default=sa.Computed('id + 2'))",
+            "op.drop_column, and op.add_column with sa.Computed",
+        ),
+        (
+            "op.drop_column('t', 'g')\nop.drop_column('t', 'id')",
+            "add the new columns before, or drop the table",
+        ),
+    ],
+)
+def test_a_refusal_says_how_else(path: Path, body: str, hint: str) -> None:
+    seed(path, "CREATE TABLE t (id INTEGER, g AS (id + 1), CONSTRAINT uq UNIQUE (id));")
+    with pytest.raises(OperationRefused) as caught:
+        upgrade(path, body)
+    assert caught.value.hint == hint

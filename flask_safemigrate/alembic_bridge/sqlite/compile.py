@@ -89,7 +89,10 @@ def default_text(dialect: Dialect, type_: TypeEngine[Any] | None, default: Any) 
     if column.server_default is None or isinstance(column.server_default, Identity):
         return None
     if isinstance(column.server_default, Computed):
-        raise OperationRefused("a column that stores values cannot become a computed one")
+        raise OperationRefused(
+            "a column cannot become a computed one, nor get another expression",
+            hint="op.drop_column, and op.add_column with sa.Computed",
+        )
     if not isinstance(column.server_default, DefaultClause):
         return None
     return _default(ddl_compiler(dialect), column)

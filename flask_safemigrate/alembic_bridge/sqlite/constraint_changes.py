@@ -126,12 +126,24 @@ def create_index(replay: Replay, change: changes.CreateIndex, origin: Origin) ->
         tracked.note(origin)
 
 
+def _as_constraint(replay: Replay, change: changes.DropIndex) -> str | None:
+    """How to drop the constraint of that name, if there is one."""
+    table = replay.mirror.find("table", change.table or "")
+    if table is None or table.sql is None:
+        return None
+    if not questions.constraints_named(read_create_table(table.sql), change.index):
+        return None
+    return f'op.drop_constraint("{change.index}", "{change.table}")'
+
+
 def drop_index(replay: Replay, change: changes.DropIndex, origin: Origin) -> None:
     entry = replay.mirror.find("index", change.index)
     if entry is None and change.if_exists:
         return
     if entry is None:
-        raise refused(origin, f"there is no index {quote(change.index)}")
+        raise refused(
+            origin, f"there is no index {quote(change.index)}", _as_constraint(replay, change)
+        )
     if entry.sql is None:
         raise refused(
             origin,

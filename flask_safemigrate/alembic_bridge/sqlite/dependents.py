@@ -14,7 +14,7 @@ from flask_safemigrate.ddl.references import (
     name_inserted_columns,
     quote_strings_in_index,
 )
-from flask_safemigrate.ddl.tokens import fold, quote, same_name
+from flask_safemigrate.ddl.tokens import fold, quote, same_name, tokenize, unquote
 from flask_safemigrate.errors import OperationRefused
 
 
@@ -76,6 +76,39 @@ def protect_strings(replay: Replay, table: TrackedTable, column: str) -> None:
             replay.mirror.execute(sql)
             replay.natives = None
             table.pending = True
+    _protect_code(replay, column)
+
+
+def _protect_code(replay: Replay, column: str) -> None:
+    """The same for views and triggers, where SQLite tells which words are strings."""
+    mirror = replay.mirror
+    named = [each for each in mirror.entries() if _may_have_string(each, column)]
+    if not named:
+        return
+    fixed = mirror.single_quoted()
+    for entry in named:
+        sql = fixed.get((entry.type, fold(entry.name)), entry.sql)
+        if sql is None or sql == entry.sql:
+            continue
+        kept = mirror.belonging(entry.name, "trigger") if entry.type == "view" else []
+        mirror.execute(f"DROP {entry.type} {quote(entry.name)}")
+        mirror.execute(sql)
+        for each in kept:
+            mirror.execute(each.sql or "")
+        if entry.type == "trigger":
+            replay.mended.add(fold(entry.name))
+        replay.natives = None
+
+
+def _may_have_string(entry: Entry, column: str) -> bool:
+    return (
+        entry.type in ("view", "trigger")
+        and entry.sql is not None
+        and any(
+            each.text.startswith('"') and same_name(unquote(each.text), column)
+            for each in tokenize(entry.sql)
+        )
+    )
 
 
 def used_by(origin: Origin, name: str, users: list[str]) -> OperationRefused:

@@ -170,6 +170,13 @@ class Mirror:
         finally:
             self.db.execute("DROP TABLE safemigrate_probe")
 
+    def single_quoted(self) -> dict[Key, str | None]:
+        """All texts with their strings in single quotes, as SQLite writes them when it renames."""
+        with self.rehearsal():
+            self.db.execute("CREATE TABLE safemigrate_probe (a)")
+            self.execute("ALTER TABLE safemigrate_probe RENAME COLUMN a TO b")
+            return {(each.type, fold(each.name)): each.sql for each in self.entries()}
+
     def take_broken(self) -> list[Entry]:
         """Take away the views and triggers that do not work now, in the order they were made."""
         aside: dict[Key, str] = {}
