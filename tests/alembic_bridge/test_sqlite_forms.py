@@ -320,6 +320,11 @@ def test_strings_of_views_and_triggers_stay_strings(path: Path, args: str) -> No
             "op.drop_column, and op.add_column with sa.Computed",
         ),
         (
+            "op.add_column('t', sa.Column('ID', sa.Integer))",
+            "SQLite does not tell upper from lower case; to change it:"
+            " op.alter_column('t', 'id', new_column_name='ID')",
+        ),
+        (
             "op.drop_column('t', 'g')\nop.drop_column('t', 'id')",
             "add the new columns before, or drop the table",
         ),

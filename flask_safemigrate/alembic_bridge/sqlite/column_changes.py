@@ -32,10 +32,22 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
     text = replay.text(table)
     read = read_create_table(text)
     name = quote(change.column)
-    if questions.find_column(read, change.column) is not None:
+    there = questions.find_column(read, change.column)
+    if there is not None:
         if change.if_not_exists:
             return
-        raise refused(origin, f"table {quote(table.name)} already has a column {name}")
+        hint = None
+        if there.name.value != change.column:
+            hint = (
+                "SQLite does not tell upper from lower case; to change it:"
+                f" op.alter_column({table.name!r}, {there.name.value!r},"
+                f" new_column_name={change.column!r})"
+            )
+        raise refused(
+            origin,
+            f"table {quote(table.name)} already has a column {quote(there.name.value)}",
+            hint,
+        )
     probe = read_create_table(f"CREATE TABLE x ({change.definition}\n)")
     column = probe.columns[0]
     default = column.of_kind("DEFAULT")
