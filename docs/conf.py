@@ -28,3 +28,15 @@ html_title = f"Flask-SafeMigrate {release}"
 html_static_path = ["_static"]
 
 generate.write_all(Path(__file__).parent / "_generated")
+
+
+def skip_field(
+    app: object, what: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """The class's own text describes the fields; Python's only gives their numbers."""
+    return True if (member.__doc__ or "").startswith("Alias for field number") else None
+
+
+def setup(app: object) -> None:
+    """Register what Sphinx asks."""
+    app.connect("autodoc-skip-member", skip_field)  # type: ignore[attr-defined]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -347,7 +346,7 @@ class SafeMigrate:
         )
         if not offline and self.failure is None:
             return outcome
-        return replace(outcome, notes=(*outcome.notes, "No database was looked at."))
+        return outcome._replace(notes=(*outcome.notes, "No database was looked at."))
 
     def upgrade(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from flask_safemigrate import errors
 from flask_safemigrate.findings import Finding
@@ -66,8 +66,7 @@ STAGES = (
 )
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """A piece of news while a command runs.
 
     :param stage: one of :data:`STAGES`.
@@ -86,8 +85,7 @@ class Progress:
     total: int = 0
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A copy of a database.
 
     :param id: name of the snapshot, sortable by time.
@@ -112,8 +110,7 @@ class Snapshot:
     app: str = ""
 
 
-@dataclass(frozen=True)
-class AppliedRevision:
+class AppliedRevision(NamedTuple):
     """A revision that ran.
 
     :param seconds: wall time of its own code; changes that were put off are in the tables' times.
@@ -124,8 +121,7 @@ class AppliedRevision:
     seconds: float
 
 
-@dataclass(frozen=True)
-class TableWork:
+class TableWork(NamedTuple):
     """What was done to one table.
 
     :param way: ``native``, ``schema edit``, ``in place``, ``rebuild``, ``create`` or ``drop``.
@@ -144,8 +140,7 @@ class TableWork:
     revisions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Applied:
+class Applied(NamedTuple):
     """What a run did to one database.
 
     :param verified: what was proven before COMMIT, one sentence each.
@@ -165,8 +160,7 @@ class Applied:
     script: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class HookRun:
+class HookRun(NamedTuple):
     """A hook of the application that ran.
 
     :param ended: ``done`` or ``failed``.
@@ -179,8 +173,7 @@ class HookRun:
     result: str = ""
 
 
-@dataclass(frozen=True)
-class HookPlan:
+class HookPlan(NamedTuple):
     """A hook that a deploy would run.
 
     :param once: it runs once per database.
@@ -192,8 +185,7 @@ class HookPlan:
     ran: bool
 
 
-@dataclass(frozen=True)
-class Doomed:
+class Doomed(NamedTuple):
     """What a reset would remove from one database."""
 
     bind: str
@@ -203,8 +195,7 @@ class Doomed:
     tables: tuple[Table, ...]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a command found, planned and did.
 
     :param command: name of the command.

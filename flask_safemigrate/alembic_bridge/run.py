@@ -7,7 +7,6 @@ import functools
 import time
 import tokenize
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationStep
@@ -215,7 +214,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                     with stage.context.autocommit_block():
                         pass
                 seconds = revisions[-1].seconds
-                run.say(replace(news, stage="applied", seconds=seconds, done=len(revisions)))
+                run.say(news._replace(stage="applied", seconds=seconds, done=len(revisions)))
                 position.committed_revisions += 1
             tables: tuple[TableWork, ...] = ()
             proven: list[str] = []

@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -115,7 +114,7 @@ def _write(
         temporary.rename(data)
         # The manifest comes last: without it there is no snapshot. Paths change when a folder
         # is moved or mounted elsewhere, so it names the file only.
-        content = {**asdict(snapshot), "path": data.name, "format": _FORMAT}
+        content = {**snapshot._asdict(), "path": data.name, "format": _FORMAT}
         private.write_json(_manifest(data), content)
         private.sync(folder)
     except BaseException:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -53,8 +52,7 @@ def checked(outcome: Outcome, check: bool) -> Outcome:
     """Return the outcome, failed where ``--check`` finds a database that is not at head."""
     if not check or outcome.error or at_head(outcome):
         return outcome
-    return replace(
-        outcome,
+    return outcome._replace(
         status=Status.FAILED,
         error="Not every database is at head.",
         hint="`flask db safe-upgrade`, or `flask db doctor` for why",

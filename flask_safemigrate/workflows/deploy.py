@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timezone
 
 from flask_safemigrate.errors import HookFailed, SafeMigrateError, UsageError
@@ -132,7 +131,7 @@ def _noted(ports: Ports, outcome: Outcome, started: str) -> Outcome:
             ports.note_deploy(sorted(changed | renamed), started)
         except SafeMigrateError as error:
             message = f"{error.message}\nThe databases are at head."
-            return replace(outcome, status=Status.FAILED, error=message, hint=error.hint or "")
+            return outcome._replace(status=Status.FAILED, error=message, hint=error.hint or "")
     return outcome
 
 
@@ -152,7 +151,7 @@ def deploy(ports: Ports, request: Request) -> Outcome:
         if not hooks or request.dry_run:
             outcome = safe_upgrade(ports, request)
             if request.dry_run:
-                return replace(outcome, planned_hooks=plan_hooks(hooks, outcome.databases))
+                return outcome._replace(planned_hooks=plan_hooks(hooks, outcome.databases))
             return _noted(ports, outcome, started)
         looked = look(ports, request)
         ready = looked.status in (Status.DONE, Status.NOTHING_TO_DO)
@@ -161,8 +160,8 @@ def deploy(ports: Ports, request: Request) -> Outcome:
         if looked.status is Status.NOTHING_TO_DO and not _to_run(hooks, looked):
             return _noted(ports, looked, started)
         if looked.status is Status.DONE and not agreed(request, looked):
-            return replace(looked, status=Status.FAILED, error="Nothing was changed.")
-        with locked(ports, request, replace(looked, plans=())):
+            return looked._replace(status=Status.FAILED, error="Nothing was changed.")
+        with locked(ports, request, looked._replace(plans=())):
             outcome = safe_upgrade(ports, request._replace(locked=True, confirm=None))
             outcome = _noted(ports, outcome, started)
             if outcome.status not in (Status.DONE, Status.NOTHING_TO_DO):
@@ -171,10 +170,10 @@ def deploy(ports: Ports, request: Request) -> Outcome:
                 # What was read under the lock: another process may have run them meanwhile.
                 ran = run_hooks(_to_run(hooks, outcome), ports, request.say)
             except HookFailed as error:
-                return replace(
-                    outcome, status=Status.FAILED, error=error.message, hint=error.hint or ""
+                return outcome._replace(
+                    status=Status.FAILED, error=error.message, hint=error.hint or ""
                 )
         done = Status.DONE if ran else outcome.status
-        return replace(outcome, status=done, hooks=ran)
+        return outcome._replace(status=done, hooks=ran)
 
     return told("deploy", work)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from flask_safemigrate.checks import catalogue
 from flask_safemigrate.errors import SafeMigrateError
@@ -62,10 +61,10 @@ def doctor(
             ]
             if not todo:
                 break
-            if confirm is not None and not confirm(replace(outcome, findings=tuple(todo))):
+            if confirm is not None and not confirm(outcome._replace(findings=tuple(todo))):
                 refused = _ended(outcome, done, not_done)
                 note = "Nothing more was changed." if done else "Nothing was changed."
-                return replace(refused, notes=(*refused.notes, note))
+                return refused._replace(notes=(*refused.notes, note))
             tried.update(map(_identity, todo))
             binds = sorted({f.bind for f in todo if f.bind is not None})
             with ports.lock(binds, ports.settings.lock_wait, say):
@@ -73,16 +72,16 @@ def doctor(
                 _repair(ports, examine().findings, todo, examine, say, done, not_done)
             outcome = examine()
         if not tried:
-            return replace(outcome, notes=("Nothing here can be repaired by this command.",))
+            return outcome._replace(notes=("Nothing here can be repaired by this command.",))
         return _ended(outcome, done, not_done)
 
     return told("doctor", work)
 
 
 def _ended(outcome: Outcome, done: Sequence[str], not_done: Sequence[str]) -> Outcome:
-    ended = replace(outcome, repairs=tuple(done), notes=tuple(not_done))
+    ended = outcome._replace(repairs=tuple(done), notes=tuple(not_done))
     if not_done and outcome.status is Status.DONE:
-        return replace(ended, status=Status.FAILED, error="Not everything was repaired.")
+        return ended._replace(status=Status.FAILED, error="Not everything was repaired.")
     return ended
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import HookFailed, Refused
 from flask_safemigrate.findings import Finding
@@ -55,7 +53,7 @@ def reset(ports: Ports, request: Request) -> Outcome:
             "reset", Status.DONE, databases=state.databases, state=state, doomed=doomed
         )
         if request.confirm is not None and not request.confirm(shown):
-            return replace(shown, status=Status.FAILED, error="Nothing was changed.")
+            return shown._replace(status=Status.FAILED, error="Nothing was changed.")
         binds = [d.bind for d in state.databases]
         patience = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
         snapshots = []
@@ -66,17 +64,17 @@ def reset(ports: Ports, request: Request) -> Outcome:
             for bind in binds:
                 ports.drop_everything(bind)
             upgrade = request._replace(confirm=None, locked=True, snapshot=False, revision="heads")
-            outcome = replace(
-                safe_upgrade(ports, upgrade), doomed=doomed, snapshots=tuple(snapshots)
+            outcome = safe_upgrade(ports, upgrade)._replace(
+                doomed=doomed, snapshots=tuple(snapshots)
             )
             if outcome.status not in (Status.DONE, Status.NOTHING_TO_DO):
                 return outcome
             try:
                 hooks = run_hooks(ports.hooks("seed"), ports, request.say)
             except HookFailed as error:
-                return replace(
-                    outcome, status=Status.FAILED, error=error.message, hint=error.hint or ""
+                return outcome._replace(
+                    status=Status.FAILED, error=error.message, hint=error.hint or ""
                 )
-        return replace(outcome, status=Status.DONE, hooks=hooks)
+        return outcome._replace(status=Status.DONE, hooks=hooks)
 
     return told("reset", work)

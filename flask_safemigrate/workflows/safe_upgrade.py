@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import Blocked, SafeMigrateError
@@ -36,7 +35,7 @@ def told(command: str, work: Callable[[], Outcome], *, stopped: str = "") -> Out
         left = stopped or "No change was under way; flask db status tells where the databases are."
         message = f"Stopped by {str(stop) or 'Ctrl-C'}. {left}"
         outcome = Outcome(command, Status.FAILED, error=message)
-    return replace(outcome, seconds=time.perf_counter() - started)
+    return outcome._replace(seconds=time.perf_counter() - started)
 
 
 def plans_for(state: State, request: Request) -> tuple[Plan, ...]:
@@ -74,26 +73,26 @@ def safe_upgrade(ports: Ports, request: Request) -> Outcome:
     The snapshot, the revisions and the proof are one step, because they share a transaction.
     """
     outcome = told(request.command, lambda: _line(ports, request))
-    return replace(outcome, dry_run=request.dry_run)
+    return outcome._replace(dry_run=request.dry_run)
 
 
 def _line(ports: Ports, request: Request) -> Outcome:
     first = look(ports, request)
     if request.direction == "downgrade" and first.status is Status.DONE and first.state:
         gone = ports.losses(first.plans, first.state)
-        first = replace(first, notes=(*first.notes, *gone))
+        first = first._replace(notes=(*first.notes, *gone))
     if request.dry_run:
         return _rehearse(ports, request, first) if first.status is Status.DONE else first
     if first.status is not Status.DONE and not may_be_passing(first):
         return first
     if first.status is Status.DONE and not agreed(request, first):
-        return replace(first, status=Status.FAILED, error="Nothing was changed.")
+        return first._replace(status=Status.FAILED, error="Nothing was changed.")
     with nullcontext() if request.locked else locked(ports, request, first):
         second = look(ports, request)
         if second.status is not Status.DONE:
             return second
         if first.status is not Status.DONE and not agreed(request, second):
-            return replace(second, status=Status.FAILED, error="Nothing was changed.")
+            return second._replace(status=Status.FAILED, error="Nothing was changed.")
         return _apply(ports, request, second)
 
 
@@ -112,8 +111,7 @@ def _apply(ports: Ports, request: Request, looked: Outcome) -> Outcome:
         notes = tuple(
             f"Taken before: snapshot {name} (flask db restore {name})." for name in taken
         )
-        return replace(
-            looked,
+        return looked._replace(
             status=status_of(error),
             error=error.message,
             hint=error.hint or "",
@@ -132,7 +130,7 @@ def _until_unblocked(ports: Ports, request: Request, looked: Outcome) -> Outcome
     pause = _FIRST_PAUSE
     while True:
         try:
-            return replace(looked, applied=ports.apply(looked.plans, request))
+            return looked._replace(applied=ports.apply(looked.plans, request))
         except Blocked as error:
             waited = time.monotonic() - started
             if waited >= wait:
@@ -204,6 +202,6 @@ def _rehearse(ports: Ports, request: Request, looked: Outcome) -> Outcome:
         note = (
             f"A rehearsal on a copy is for SQLite; on {', '.join(servers)} only the plan is shown."
         )
-        return replace(looked, notes=(*looked.notes, note))
+        return looked._replace(notes=(*looked.notes, note))
     applied = ports.rehearse(looked.plans, request)
-    return replace(looked, applied=applied, notes=(*looked.notes, "Nothing was changed."))
+    return looked._replace(applied=applied, notes=(*looked.notes, "Nothing was changed."))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from flask_safemigrate.errors import Interrupted, SnapshotFailed, UsageError
 from flask_safemigrate.outcome import Outcome, Progress, Status
 from flask_safemigrate.state import DatabaseState, State
@@ -72,9 +70,8 @@ def _verified(ports: Ports, outcome: Outcome, say: Say) -> Outcome:
             damaged.append(error.message)
     notes = [f"{total - len(damaged)} of {total} snapshots are whole."] if total else []
     if not damaged:
-        return replace(outcome, notes=tuple(notes))
-    return replace(
-        outcome,
+        return outcome._replace(notes=tuple(notes))
+    return outcome._replace(
         status=Status.FAILED,
         notes=tuple(notes),
         error="\n".join(damaged),
@@ -110,9 +107,9 @@ def restore(
         if into is not None:
             filled = ports.put_back_into(into, snapshot, request.say)
             notes = [f"Put snapshot {snapshot.id} into {filled.location}."]
-            return replace(shown, databases=(filled,), notes=tuple(notes))
+            return shown._replace(databases=(filled,), notes=tuple(notes))
         if request.confirm is not None and not request.confirm(shown):
-            return replace(shown, status=Status.FAILED, error="Nothing was changed.")
+            return shown._replace(status=Status.FAILED, error="Nothing was changed.")
         patience = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
         kept = None
         with ports.lock([database.bind], patience, request.say):

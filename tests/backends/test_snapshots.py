@@ -8,7 +8,6 @@ import signal
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,7 +121,7 @@ def test_a_moved_folder_still_works(tmp_path: Path) -> None:
     taken = _take(tmp_path / "here")
     (tmp_path / "here").rename(tmp_path / "there")
     (found,) = list_snapshots(tmp_path / "there")
-    assert found == replace(taken, path=str(tmp_path / "there" / Path(taken.path).name))
+    assert found == taken._replace(path=str(tmp_path / "there" / Path(taken.path).name))
     verify(found)
 
 

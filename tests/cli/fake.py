@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -92,7 +92,7 @@ class FakeService:
         if self.raises:
             raise self.raises
         if self.asks and confirm is not None and not confirm(self.asks):
-            return replace(self.asks, status=Status.FAILED, error="Nothing was changed.")
+            return self.asks._replace(status=Status.FAILED, error="Nothing was changed.")
         for news in self.news:
             say(news)
         self.changed = True
@@ -135,7 +135,7 @@ def create_upgrade() -> Flask:
         Progress("applied", "b2", "add column", 0.02, done=1, total=1),
         Progress("committed", DATABASE.location),
     )
-    done = replace(plan, applied=(WORK,))
+    done = plan._replace(applied=(WORK,))
     return make_app(FakeService(outcome=done, asks=plan, news=news))
 
 
@@ -143,4 +143,4 @@ def create_reset() -> Flask:
     """For `flask --app tests.cli.fake:create_reset`: a reset of one database."""
     doomed = Doomed("", "app.db", DATABASE.location, DATABASE.size, DATABASE.tables)
     asked = looked("reset", doomed=(doomed,))
-    return make_app(FakeService(outcome=replace(asked, applied=(WORK,)), asks=asked))
+    return make_app(FakeService(outcome=asked._replace(applied=(WORK,)), asks=asked))

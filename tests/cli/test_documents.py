@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,7 +22,7 @@ FINDING = Finding(
     file="/srv/shop/migrations/env.py",
     line=7,
 )
-FOUND = replace(looked("doctor", findings=(FINDING,)), status=Status.REFUSED)
+FOUND = looked("doctor", findings=(FINDING,))._replace(status=Status.REFUSED)
 
 
 @pytest.fixture(autouse=True)
@@ -74,8 +73,8 @@ def test_files_are_named_from_the_repository(
     elif place == "git":
         (tmp_path / "shop" / ".git").mkdir()
     monkeypatch.chdir(folder)
-    finding = replace(FINDING, file=str(folder / "env.py"))
-    outcome = replace(FOUND, findings=(finding,))
+    finding = FINDING._replace(file=str(folder / "env.py"))
+    outcome = FOUND._replace(findings=(finding,))
     result = run(FakeService(outcome=outcome), "doctor", "--format", "github")
     assert f" file={expected},line=7," in result.stdout
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import click
 import pytest
@@ -113,7 +112,7 @@ def test_without_the_extension_the_line_to_add_is_shown(run: Run) -> None:
 
 
 def test_the_plan_is_shown_before_the_work_and_not_again(run: Run) -> None:
-    service = FakeService(outcome=replace(PLANNED, applied=(WORK,)), asks=PLANNED)
+    service = FakeService(outcome=PLANNED._replace(applied=(WORK,)), asks=PLANNED)
     result = run(service, "safe-upgrade", "--yes")
     assert result.exit_code == 0
     assert result.stdout.startswith("Database  SQLite 3.40.1 /srv/shop/instance/app.db\n")
@@ -126,7 +125,7 @@ def test_the_plan_is_shown_before_the_work_and_not_again(run: Run) -> None:
 @pytest.mark.parametrize("answer", ["y\n", "Y\n", "yes\n"])
 @pytest.mark.usefixtures("person")
 def test_yes_goes_on(run: Run, answer: str) -> None:
-    service = FakeService(outcome=replace(PLANNED, applied=(WORK,)), asks=PLANNED)
+    service = FakeService(outcome=PLANNED._replace(applied=(WORK,)), asks=PLANNED)
     result = run(service, "safe-upgrade", input=answer)
     assert result.exit_code == 0
     assert service.changed
@@ -176,7 +175,7 @@ def test_where_nobody_can_be_asked_yes_is_needed(run: Run, line: str, form: str)
 
 
 def test_nothing_to_do_needs_no_yes(run: Run) -> None:
-    outcome = replace(looked("safe-upgrade"), status=Status.NOTHING_TO_DO)
+    outcome = looked("safe-upgrade")._replace(status=Status.NOTHING_TO_DO)
     result = run(FakeService(outcome=outcome), "safe-upgrade")
     assert result.exit_code == 0
     assert result.stdout.endswith("Nothing to do.\n")
@@ -198,7 +197,7 @@ def test_the_hint_repeats_the_command_that_was_typed(monkeypatch: pytest.MonkeyP
 )
 def test_reset_wants_the_name(run: Run, answer: str, code: int) -> None:
     asked = looked("reset", doomed=(DOOMED,))
-    service = FakeService(outcome=replace(asked, applied=(WORK,)), asks=asked)
+    service = FakeService(outcome=asked._replace(applied=(WORK,)), asks=asked)
     result = run(service, "reset", input=answer)
     assert (result.exit_code, service.changed) == (code, code == 0)
     assert 'Everything in "app.db" goes: 1 table, 52,000 rows, 1.4 MB.' in result.stdout
@@ -207,7 +206,7 @@ def test_reset_wants_the_name(run: Run, answer: str, code: int) -> None:
 
 @pytest.mark.usefixtures("person")
 def test_reset_wants_the_name_of_every_database(run: Run) -> None:
-    other = replace(DOOMED, bind="audit", name="audit.db")
+    other = DOOMED._replace(bind="audit", name="audit.db")
     service = FakeService(asks=looked("reset", doomed=(DOOMED, other)))
     assert run(service, "reset", input="app.db\napp.db\n").exit_code == 1
     assert run(service, "reset", input="app.db\naudit.db\n").exit_code == 0
@@ -250,8 +249,8 @@ def test_json_is_one_document_whatever_a_revision_prints(run: Run) -> None:
 
 
 def test_a_dry_run_never_asks_and_shows_plan_and_rehearsal(run: Run) -> None:
-    applied = (replace(WORK, snapshot=None),)
-    service = FakeService(outcome=replace(PLANNED, applied=applied, dry_run=True))
+    applied = (WORK._replace(snapshot=None),)
+    service = FakeService(outcome=PLANNED._replace(applied=applied, dry_run=True))
     result = run(service, "safe-upgrade", "--dry-run")
     assert result.exit_code == 0
     assert "Upgrade from a1 to b2, 1 revision:" in result.stdout
@@ -262,8 +261,8 @@ def test_a_dry_run_never_asks_and_shows_plan_and_rehearsal(run: Run) -> None:
 
 
 def test_sql_prints_statements_alone(run: Run) -> None:
-    work = replace(WORK, script=("CREATE TABLE x (a)",))
-    service = FakeService(outcome=replace(PLANNED, applied=(work,)))
+    work = WORK._replace(script=("CREATE TABLE x (a)",))
+    service = FakeService(outcome=PLANNED._replace(applied=(work,)))
     result = run(service, "safe-upgrade", "--sql")
     assert result.stdout.splitlines() == [
         "-- /srv/shop/instance/app.db: a1 to b2",
@@ -279,8 +278,7 @@ def test_sql_prints_statements_alone(run: Run) -> None:
 
 
 BEHIND = looked("status", plans=(PLAN,))
-HEAD = replace(
-    looked("status"),
+HEAD = looked("status")._replace(
     status=Status.NOTHING_TO_DO,
     databases=(DATABASE._replace(version_rows=("b2",)),),
 )
@@ -290,14 +288,13 @@ HEAD = replace(
     ("outcome", "code"),
     [
         (BEHIND, 1),
-        (replace(BEHIND, plans=()), 1),
+        (BEHIND._replace(plans=()), 1),
         (HEAD, 0),
-        (replace(HEAD, databases=(DATABASE._replace(version_rows=("gone",)),)), 1),
-        (replace(HEAD, databases=(DATABASE._replace(version_rows=None),)), 1),
-        (replace(HEAD, databases=(*HEAD.databases, DATABASE)), 1),
+        (HEAD._replace(databases=(DATABASE._replace(version_rows=("gone",)),)), 1),
+        (HEAD._replace(databases=(DATABASE._replace(version_rows=None),)), 1),
+        (HEAD._replace(databases=(*HEAD.databases, DATABASE)), 1),
         (
-            replace(
-                HEAD,
+            HEAD._replace(
                 databases=(DATABASE._replace(unreachable=Unreachable("server down", "x", "y")),),
                 status=Status.UNAVAILABLE,
                 error="status was not started.",
@@ -333,9 +330,9 @@ def test_status_graph_lists_every_revision(run: Run) -> None:
 
 
 def test_doctor_shows_findings_and_counts_them(run: Run) -> None:
-    warning = replace(FINDING, code="SM106", severity=Severity.WARNING, repair="repair it")
-    outcome = replace(
-        looked("doctor", findings=(warning, FINDING)), status=Status.REFUSED, state=STATE
+    warning = FINDING._replace(code="SM106", severity=Severity.WARNING, repair="repair it")
+    outcome = looked("doctor", findings=(warning, FINDING))._replace(
+        status=Status.REFUSED, state=STATE
     )
     result = run(FakeService(outcome=outcome), "doctor")
     assert result.exit_code == 3
@@ -345,7 +342,7 @@ def test_doctor_shows_findings_and_counts_them(run: Run) -> None:
 
 
 def test_doctor_fix_shows_the_repairs_before_it_asks(run: Run) -> None:
-    fixable = replace(FINDING, repair="restore the file from git")
+    fixable = FINDING._replace(repair="restore the file from git")
     asked = looked("doctor", findings=(fixable,))
     service = FakeService(outcome=looked("doctor", repairs=("SM301: done",)), asks=asked)
     result = run(service, "doctor", "--fix", "--yes")

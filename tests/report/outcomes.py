@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
 from flask_safemigrate.findings import Finding, Severity
@@ -190,7 +188,7 @@ def _related(outcome: Outcome) -> Outcome:
         d._replace(version_rows=(revisions[0].id,)) if d.version_rows else d
         for d in outcome.databases
     )
-    return replace(outcome, databases=databases)
+    return outcome._replace(databases=databases)
 
 
 def news(text: st.SearchStrategy[str]) -> st.SearchStrategy[Progress]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 from flask_safemigrate.checks import catalogue
 from flask_safemigrate.outcome import Outcome, Status
@@ -118,14 +117,13 @@ def hostile() -> Outcome:
         for database in outcome.databases
     )
     findings = tuple(
-        replace(
-            f, message=HOSTILE, where=HOSTILE, hint=f"`{HOSTILE}`", repair=HOSTILE, subject=HOSTILE
+        f._replace(
+            message=HOSTILE, where=HOSTILE, hint=f"`{HOSTILE}`", repair=HOSTILE, subject=HOSTILE
         )
         for f in outcome.findings
     )
     project = outcome.state.project._replace(app=HOSTILE, directory=f"/shop/{HOSTILE}")
-    return replace(
-        outcome,
+    return outcome._replace(
         databases=databases,
         findings=findings,
         state=State(project, History(revisions), databases, ignored=(Ignored(HOSTILE, HOSTILE),)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,7 +57,7 @@ def test_escaping(severity: Severity, command: str) -> None:
     finding = Finding(
         "SM201", severity, "50 % of a: b,\r\nc", "w", "x\ny %0A", file="/shop/a,b:c%.py", line=3
     )
-    (line, _) = github.text(replace(doctored(5), findings=(finding,)), ROOT).splitlines()
+    (line, _) = github.text(doctored(5)._replace(findings=(finding,)), ROOT).splitlines()
     assert line == (
         f"::{command} file=a%2Cb%3Ac%25.py,line=3,title=SM201 revision-syntax"
         "::50 %25 of a: b,%0Ac%0AHint: x%0Ay %250A"
@@ -77,7 +76,7 @@ def test_what_stopped_the_doctor_is_an_error() -> None:
 @EVERY
 @given(outcomes(anything))
 def test_nothing_that_a_finding_says_becomes_a_command(outcome: Outcome) -> None:
-    outcome = replace(outcome, error="")
+    outcome = outcome._replace(error="")
     lines = github.text(outcome, ROOT).split("\n")
     assert len(lines) == len(outcome.findings) + 2
     for line, finding in zip(lines, outcome.findings, strict=False):

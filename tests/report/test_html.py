@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from xml.etree import ElementTree
@@ -140,7 +139,7 @@ def test_hostile_texts_are_shown_as_they_are() -> None:
 
 
 def test_no_password() -> None:
-    outcome = replace(doctored(5), error="no mysql://app:s3cr3t@db/x", notes=("pg://a:s3cr3t@b",))
+    outcome = doctored(5)._replace(error="no mysql://app:s3cr3t@db/x", notes=("pg://a:s3cr3t@b",))
     written = page(outcome)
     assert "s3cr3t" not in written
     assert written.count(":***@") == 2
@@ -149,10 +148,10 @@ def test_no_password() -> None:
 def test_nothing_wrong() -> None:
     outcome = doctored(5)
     assert outcome.state is not None
-    good = replace(outcome, findings=(), status=Status.DONE)
+    good = outcome._replace(findings=(), status=Status.DONE)
     assert "No problems found" in told(tree(good))
-    empty = replace(good, state=outcome.state._replace(history=History(), ignored=()))
-    root = tree(replace(empty, databases=()))
+    empty = good._replace(state=outcome.state._replace(history=History(), ignored=()))
+    root = tree(empty._replace(databases=()))
     assert not list(root.iter(f"{X}svg"))
 
 
@@ -202,7 +201,7 @@ def test_a_browser_lays_it_out(tmp_path: Path, width: int) -> None:
     """Nothing is wider than the window, and every dot stands in its row and on its lane."""
     assert CHROMIUM is not None
     outcome = doctored(300)
-    findings = tuple(replace(f, severity=Severity.INFO) for f in outcome.findings)
+    findings = tuple(f._replace(severity=Severity.INFO) for f in outcome.findings)
     file = tmp_path / "page.html"
     probe = """<script>
       const wide = document.documentElement.scrollWidth;
@@ -217,7 +216,7 @@ def test_a_browser_lays_it_out(tmp_path: Path, width: int) -> None:
       });
       document.title = JSON.stringify([wide, innerWidth, rows.length, off.length]);
     </script>"""
-    written = page(replace(outcome, findings=findings))
+    written = page(outcome._replace(findings=findings))
     # Only this probe runs: the page itself forbids scripts.
     written = re.sub(r"<meta http-equiv=[^>]*>", "", written)
     file.write_text(written.replace("</body>", f"{probe}</body>"), encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def test_a_file_elsewhere_is_named_whole() -> None:
 
 def test_a_path_is_a_uri() -> None:
     finding = Finding("SM201", Severity.ERROR, "m", "w", "h", file="/shop/a b/ü#1%.py")
-    outcome = replace(doctored(5), findings=(finding,))
+    outcome = doctored(5)._replace(findings=(finding,))
     (result,) = run_of(outcome)["results"]
     artifact = result["locations"][0]["physicalLocation"]["artifactLocation"]
     assert artifact["uri"] == "a%20b/%C3%BC%231%25.py"
@@ -118,8 +117,7 @@ def test_fingerprints_tell_findings_apart_and_stay() -> None:
     prints = sarif.fingerprints(outcome.findings, outcome, ROOT)
     assert len(set(prints)) == len(prints)
     moved = [
-        replace(
-            finding,
+        finding._replace(
             line=99,
             message=finding.message.replace("/shop", "/home/ci/shop").replace("52,000", "7"),
             file=finding.file.replace("/shop", "/home/ci/shop"),

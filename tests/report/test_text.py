@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -31,7 +29,7 @@ def everything(outcome: Outcome, width: int, *, color: bool = False) -> str:
     blocks = [
         *text.before(outcome, width),
         *text.report(outcome, width),
-        *text.report(replace(outcome, dry_run=True), width),
+        *text.report(outcome._replace(dry_run=True), width),
         *text.report(outcome, width, with_graph=True),
         *text.error(outcome, width),
     ]
@@ -133,7 +131,7 @@ def test_a_command_in_a_hint_stays_in_one_piece() -> None:
     shown = render(findings.findings([finding], 80))
     assert f"`{command}`\n" in shown
     ours = "flask db doctor --select SM301 --fix"
-    finding = replace(finding, hint=f"{'word ' * 10} and then run {ours} to see it done")
+    finding = finding._replace(hint=f"{'word ' * 10} and then run {ours} to see it done")
     assert ours in render(findings.findings([finding], 80))
 
 
@@ -205,7 +203,7 @@ def test_a_long_plan_is_cut_and_says_so() -> None:
     plan = Plan("", "/srv/app.db", (), ("r999",), steps)
     outcome = Outcome("safe-upgrade", Status.DONE, plans=(plan,))
     assert "  ... and 950 more revisions\n" in render(text.report(outcome, 80))
-    status = replace(outcome, command="status")
+    status = outcome._replace(command="status")
     assert "  ... and 990 more revisions\n" in render(text.report(status, 80))
 
 
