@@ -385,14 +385,19 @@ def in_another_folder(state: State) -> Iterator[Found]:
         path = PurePath(lost.other_path)
         root = PurePath(state.project.directory).parent
         shown = path.relative_to(root) if path.is_relative_to(root) else path
-        mislaid = path.parent == PurePath(state.project.directory)
-        target = versions(state.project)
+        project = state.project
+        folder, target = PurePath(project.directory), versions(project)
+        mislaid = folder in path.parents and project.versions_exists
         repair = f'moves "{path.name}" into "{target}"' if mislaid else None
         yield Found(
             f'{_is_at(state, database, row)}, but "{shown}" has.',
             database.location,
             f"flask db doctor --fix {repair}"
             if mislaid
+            else f"mkdir {target}; mv {shown.parent}/*_*.py {target}"
+            if path.parent == folder
+            else f"mv {shown.parent} {target}, if that folder is {target} under another name"
+            if folder in path.parents
             else f"flask db doctor -d {shown.parent.parent}, if this database belongs to that "
             f"history; or mv {shown} {target}, if the file was mislaid",
             repair=repair,

@@ -180,6 +180,26 @@ def mislaid(p: Project) -> tuple[str, ...]:
     return ("migrations/0f9e8d7c6b5a_revision", 'moves "0f9e8d7c6b5a_revision')
 
 
+def mislaid_further_down(p: Project) -> tuple[str, ...]:
+    forget(p)
+    (p.path / "migrations" / "old").mkdir()
+    file(p, C).rename(p.path / "migrations" / "old" / file(p, C).name)
+    return ("migrations/old/0f9e8d7c6b5a_revision", 'moves "0f9e8d7c6b5a_revision')
+
+
+def mislaid_without_a_folder(p: Project) -> tuple[str, ...]:
+    for path in [*p.versions.glob("*.py")]:
+        path.rename(p.path / "migrations" / path.name)
+    shutil.rmtree(p.versions)
+    return ("mkdir migrations/versions; mv migrations/*_*.py migrations/versions",)
+
+
+def folder_renamed(p: Project) -> tuple[str, ...]:
+    forget(p)
+    p.versions.rename(p.path / "migrations" / "v")
+    return ("mv migrations/v migrations/versions",)
+
+
 def ancestor_row(p: Project) -> tuple[str, ...]:
     version(p, A, C)
     return (f"names '{A}'", f"beside '{C}'")
@@ -322,6 +342,7 @@ REPAIRED = [
     Case(squashed, "SM311"),
     Case(unknown_but_proven, "SM311"),
     Case(mislaid, "SM312"),
+    Case(mislaid_further_down, "SM312"),
     Case(ancestor_row, "SM305"),
     Case(same_row_twice, "SM305"),
     Case(misspelt, "SM313"),
@@ -486,6 +507,8 @@ TOLD = [
     Case(without_git, "SM301"),
     Case(history_cut_off, "SM301"),
     Case(another_folder, "SM312"),
+    Case(folder_renamed, "SM312"),
+    Case(mislaid_without_a_folder, "SM312"),
     Case(squashed_and_changed, "SM311"),
     Case(parent_lost, "SM206"),
     Case(edited, "SM307"),
