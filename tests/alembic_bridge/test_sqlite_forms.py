@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.errors import OperationRefused, VerificationFailed
 from tests.alembic_bridge.sqlite_run import dump, probe, seed, upgrade
 
@@ -335,3 +336,19 @@ def test_a_refusal_says_how_else(path: Path, body: str, hint: str) -> None:
     with pytest.raises(OperationRefused) as caught:
         upgrade(path, body)
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_views_follow_whatever_the_migration_says_of_legacy_alter_table(
+    path: Path, schema_edits: bool
+) -> None:
+    seed(path, PEOPLE + "CREATE VIEW v AS SELECT t.name FROM t; CREATE TABLE other (a);")
+    upgrade(
+        path,
+        "op.execute('PRAGMA legacy_alter_table=ON')\n"
+        "op.alter_column('t', 'name', new_column_name='title')\n"
+        "op.rename_table('t', 'people')\n"
+        "assert op.get_bind().exec_driver_sql('PRAGMA legacy_alter_table').scalar() == 1",
+        options=sqlite.EngineOptions(schema_edits=schema_edits),
+    )
+    assert ask(path, "SELECT * FROM v") == [("a",), (None,)]

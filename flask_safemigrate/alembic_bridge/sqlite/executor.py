@@ -153,7 +153,11 @@ class Executor:
             return
         replay = self.replay
         differs = bool(replay.waiting or replay.virtual)
+        # With it on, SQLite's RENAME would leave views and triggers behind.
+        legacy = self.database.value("PRAGMA legacy_alter_table")
         try:
+            if legacy:
+                self.database.value("PRAGMA legacy_alter_table=OFF")
             replay.bring_waiting_back()
             self._must_not_be_hidden(replay)
             if replay.natives is not None and self._natives_will_do():
@@ -170,6 +174,8 @@ class Executor:
                 results = ClassicChangeover(self.database, self.mirror, replay).run()
             self._follow(replay)
         finally:
+            if legacy:
+                self.database.value("PRAGMA legacy_alter_table=ON")
             replay.restart()
             self._stale = True
         for each in results:
