@@ -352,3 +352,79 @@ def test_views_follow_whatever_the_migration_says_of_legacy_alter_table(
         options=sqlite.EngineOptions(schema_edits=schema_edits),
     )
     assert ask(path, "SELECT * FROM v") == [("a",), (None,)]
+
+
+RELATED = """
+CREATE TABLE p (id INTEGER PRIMARY KEY);
+CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, pid INTEGER,
+  CONSTRAINT fk FOREIGN KEY (pid) REFERENCES p (id), CONSTRAINT uq UNIQUE (pid, id));
+CREATE INDEX ix ON t (pid);
+INSERT INTO t VALUES (1, 10, NULL);
+"""
+
+
+def columns(path: Path) -> list[str]:
+    return [row[1] for row in ask(path, "PRAGMA table_info(t)")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "names", "broken"),
+    [
+        (
+            (
+                "drop_column('pid')",
+                "drop_constraint('fk', type_='foreignkey')",
+                "drop_index('ix')",
+                "drop_constraint('uq', type_='unique')",
+                "create_unique_constraint('uq', ['n'])",
+            ),
+            ["id", "n"],
+            "INSERT INTO t (n) VALUES (10)",
+        ),
+        (
+            (
+                "create_index('new', ['later'], unique=True)",
+                "add_column(sa.Column('later', sa.Text))",
+            ),
+            ["id", "n", "pid", "later"],
+            "INSERT INTO t (later) VALUES (1), (1)",
+        ),
+        (
+            ("create_unique_constraint('u', ['m'])", "alter_column('n', new_column_name='m')"),
+            ["id", "m", "pid"],
+            "INSERT INTO t (m) VALUES (10)",
+        ),
+        (
+            (
+                "alter_column('n', new_column_name='k')",
+                "alter_column('k', new_column_name='m')",
+                "create_unique_constraint('u', ['n'])",
+                "alter_column('n', nullable=False)",
+                "add_column(sa.Column('behind', sa.Integer), insert_after='k')",
+            ),
+            ["id", "m", "behind", "pid"],
+            "INSERT INTO t (m) VALUES (10)",
+        ),
+        (
+            (
+                "alter_column('n', new_column_name='m')",
+                "add_column(sa.Column('n', sa.Integer, server_default='7', nullable=False))",
+                "create_unique_constraint('u', ['n'])",
+                "alter_column('pid', new_column_name='parent')",
+                "drop_column('pid')",
+            ),
+            ["id", "m", "n"],
+            "INSERT INTO t (m) VALUES (1)",
+        ),
+    ],
+)
+def test_the_operations_of_a_block_may_stand_in_any_order(
+    path: Path, lines: tuple[str, ...], names: list[str], broken: str
+) -> None:
+    seed(path, RELATED)
+    upgrade(
+        path, "with op.batch_alter_table('t') as b:\n" + "".join(f"    b.{x}\n" for x in lines)
+    )
+    assert columns(path) == names
+    assert ask(path, broken) == INTEGRITY
+    assert ask(path, "SELECT id FROM t") == [(1,)]

@@ -17,6 +17,7 @@ from sqlalchemy.schema import Constraint
 from sqlalchemy.types import NullType
 
 from flask_safemigrate.alembic_bridge.sqlite import compile as sql
+from flask_safemigrate.alembic_bridge.sqlite.block import Block
 from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read, with_literals
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
@@ -282,10 +283,11 @@ class LosslessSQLiteImpl(SQLiteImpl):
         try:
             with self._named(operation):
                 self._before_batch(batch, operation)
-            for call, args, kw in batch.batch:
+            block = Block(batch.batch, self._engine().column_names(name))
+            for call, args, kw in block.calls:
                 getattr(self, call)(*args, **kw)
             with self._named(operation):
-                self._after_batch(batch, operation)
+                self._after_batch(batch, operation, block)
         finally:
             self._convention, self._never, self._copy_from = before
 
@@ -296,7 +298,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             if isinstance(given, Column) and not isinstance(given.type, NullType):
                 self._set_type(batch.table_name, given.name, given.type, operation, gently=True)
 
-    def _after_batch(self, batch: BatchOperationsImpl, operation: str) -> None:
+    def _after_batch(self, batch: BatchOperationsImpl, operation: str, block: Block) -> None:
         name = batch.table_name
         for given in (*batch.table_args, *batch.reflect_args):
             if isinstance(given, Constraint):
@@ -313,7 +315,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         if options != changes.SetOptions(name):
             self._queue(options, operation)
         if batch.partial_reordering:
-            groups = tuple(tuple(group) for group in batch.partial_reordering)
+            groups = tuple(tuple(map(block.now, group)) for group in batch.partial_reordering)
             self._queue(changes.Reorder(name, groups), operation)
         if batch.recreate == "always":
             self._queue(changes.Recreate(name), operation)
