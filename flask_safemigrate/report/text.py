@@ -56,8 +56,10 @@ def report(
     sections: list[Iterable[RenderableType]] = []
     if not known.databases:
         sections.append(databases(outcome, width))
-    if outcome.command == "doctor" or not known.findings:
-        sections.append(findings(_worth_saying(outcome), width))
+    again = outcome.command == "doctor"
+    # The second look, under the lock, may find what the first did not.
+    found = [f for f in _worth_saying(outcome) if again or f not in known.findings]
+    sections.append(findings(found, width))
     if with_graph and outcome.state:
         sections.append(graph(outcome.state.history, outcome.databases, width))
     elif not known.plans and (outcome.dry_run or not outcome.applied):

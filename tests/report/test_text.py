@@ -243,3 +243,12 @@ def test_the_graph_of_a_long_history_is_quick() -> None:
     started = time.perf_counter()
     assert newest_first(history)[0].id == "r19999"
     assert time.perf_counter() - started < 2
+
+
+def test_what_the_second_look_finds_is_said_too() -> None:
+    old, new = (Finding(code, Severity.ERROR, f"{code} is wrong.") for code in ("SM113", "SM514"))
+    shown = Outcome("deploy", Status.DONE, findings=(old,))
+    stopped = Outcome("deploy", Status.UNAVAILABLE, findings=(old, new))
+    said = render(text.report(stopped, 80, shown=shown))
+    assert "SM514 is wrong." in said
+    assert "SM113 is wrong." not in said

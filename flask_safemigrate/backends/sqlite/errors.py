@@ -13,6 +13,9 @@ from flask_safemigrate.backends.driver_errors import driver_error
 from flask_safemigrate.backends.sqlite import files, holders
 from flask_safemigrate.state import Unreachable
 
+#: What a write beyond a size limit is, and one that makes the index of a write-ahead log larger.
+_FULL = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+
 
 def _shell(path: Path) -> str:
     return shlex.quote(str(path))
@@ -247,7 +250,7 @@ def of_file(error: BaseException, file: files.DatabaseFile) -> Unreachable:
         return damaged(path, text)
     if "readonly" in text:
         return read_only(path)
-    if "disk is full" in text or getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_WRITE":
+    if "disk is full" in text or getattr(error, "sqlite_errorname", "") in _FULL:
         return disk_full(path)
     return inspect(file) or _unknown(path, text)
 
