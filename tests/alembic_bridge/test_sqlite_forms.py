@@ -428,3 +428,40 @@ def test_the_operations_of_a_block_may_stand_in_any_order(
     assert columns(path) == names
     assert ask(path, broken) == INTEGRITY
     assert ask(path, "SELECT id FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "row"),
+    [
+        (
+            (
+                "alter_column('name', new_column_name='junk')",
+                "alter_column('junk', new_column_name='name', type_=sa.String(9))",
+            ),
+            {"id": 1, "junk": "a", "n": 10, "name": "j"},
+        ),
+        (
+            (
+                "alter_column('name', new_column_name='n')",
+                "alter_column('n', new_column_name='junk')",
+                "alter_column('junk', new_column_name='last')",
+            ),
+            {"id": 1, "n": "a", "junk": 10, "last": "j"},
+        ),
+        (
+            ("alter_column('name', new_column_name='junk')", "drop_column('junk')"),
+            {"id": 1, "junk": "a", "n": 10},
+        ),
+    ],
+)
+def test_columns_of_a_block_pass_on_their_names(
+    path: Path, lines: tuple[str, ...], row: dict[str, Any]
+) -> None:
+    seed(path, PEOPLE + "CREATE INDEX ix ON t (name);")
+    upgrade(
+        path, "with op.batch_alter_table('t') as b:\n" + "".join(f"    b.{x}\n" for x in lines)
+    )
+    assert columns(path) == list(row)
+    assert ask(path, "SELECT * FROM t WHERE id = 1") == [tuple(row.values())]
+    indexed = next(name for name, value in row.items() if value == "a")
+    assert [each[2] for each in ask(path, "PRAGMA index_info(ix)")] == [indexed]

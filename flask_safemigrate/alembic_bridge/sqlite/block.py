@@ -41,12 +41,37 @@ class Block:
                 if missing and missing <= _coming(ordered[place + 1 :]):
                     waiting.append((name, args, keywords))
                     continue
+            elif name == "alter_column" and keywords.get("name") is not None:
+                self._make_room(args[0], self.now(args[1]), keywords["name"], ordered, place + 1)
             self.calls.append(self._named_now(name, args, keywords))
         self.calls += waiting
 
     def now(self, name: str) -> str:
         """What a column is called now."""
         return name if fold(name) in self._names else self.aliases.get(fold(name), name)
+
+    def _make_room(
+        self, table: str, column: str, new: str, ordered: list[Call], start: int
+    ) -> None:
+        """Where a column is to get the name of one that gives it up only later, as in a swap."""
+        if fold(new) not in self._names or fold(new) == fold(column):
+            return
+        for place in range(start, len(ordered)):
+            name, args, keywords = ordered[place]
+            spare = f"_safemigrate_{place}"
+            if name == "drop_column" and fold(args[1].name) == fold(new):
+                args[1].name = spare
+            elif (
+                name == "alter_column"
+                and fold(args[1]) == fold(new)
+                and keywords.get("name") is not None
+            ):
+                ordered[place] = name, (table, spare, *args[2:]), keywords
+            else:
+                continue
+            self.calls.append(("alter_column", (table, new), {"name": spare}))
+            self._names = self._names - {fold(new)} | {spare}
+            return
 
     def _named_now(self, name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Call:
         if name == "alter_column":
