@@ -316,10 +316,12 @@ def _ends_there(case: Case, *more: str) -> None:
     for lock in (case.project.path / ".safemigrate").glob("*.lock"):
         with lock.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    # A run that finds nothing to do opens no file, so the log of a whole commit stays.
+    done = case.found() == case.after
     again = case.run(*more)
     assert again.code == 0, again.said
     assert case.found() == case.after
-    assert not case.left()
+    assert done or not case.left()
     assert list((case.project.path / ".safemigrate").glob("*.part*")) == []
 
 

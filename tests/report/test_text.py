@@ -246,7 +246,10 @@ def test_the_graph_of_a_long_history_is_quick() -> None:
 
 
 def test_what_the_second_look_finds_is_said_too() -> None:
-    old, new = (Finding(code, Severity.ERROR, f"{code} is wrong.") for code in ("SM113", "SM514"))
+    old, new = (
+        Finding(code, Severity.ERROR, f"{code} is wrong.", "app.db", "mend it")
+        for code in ("SM113", "SM514")
+    )
     shown = Outcome("deploy", Status.DONE, findings=(old,))
     stopped = Outcome("deploy", Status.UNAVAILABLE, findings=(old, new))
     said = render(text.report(stopped, 80, shown=shown))
