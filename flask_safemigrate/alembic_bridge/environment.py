@@ -185,7 +185,7 @@ def run_environment(
         connection = context.connection
         assert connection is not None
         if isinstance(context.impl, sqlite.LosslessSQLiteImpl):
-            context.impl.begin(heads)
+            context.impl.version_rows.begin(heads)
         return steps(Stage(stages[id(context)], connection, context, script), heads)
 
     environment = EnvironmentContext(
@@ -195,7 +195,7 @@ def run_environment(
 
     def moved(ctx: MigrationContext, heads: set[str], **news: Any) -> None:
         if isinstance(ctx.impl, sqlite.LosslessSQLiteImpl):
-            ctx.impl.stands_at(heads)
+            ctx.impl.version_rows.stand_at(heads)
 
     def configure(connection: Connection | None = None, *args: Any, **kw: Any) -> None:
         if connection is None:

@@ -35,14 +35,19 @@ def ddl_compiler(dialect: Dialect) -> Any:
     return dialect.ddl_compiler(dialect, None)  # type: ignore[arg-type]
 
 
-def column_definition(dialect: Dialect, column: Column[Any], *, primary_key: bool) -> str:
+def column_definition(
+    dialect: Dialect, column: Column[Any], *, primary_key: bool, references: bool
+) -> str:
     """A column as inside CREATE TABLE: name, type, default, NOT NULL, its own CHECKs.
 
     :param primary_key: whether ``PRIMARY KEY`` is written into it.
+    :param references: whether its foreign key, if it has only one, is.
     """
     compiler = ddl_compiler(dialect)
-    if column.table is None:
-        Table("t", MetaData(), column)
+    keys = list(column.foreign_keys)
+    # Nothing of the migration's own column may change.
+    column = column._copy()
+    Table("t", MetaData(), column)
     default = None
     if isinstance(column.server_default, DefaultClause):
         # Written by itself, since SQLite wants parentheses around what SQLAlchemy leaves bare.
@@ -53,11 +58,15 @@ def column_definition(dialect: Dialect, column: Column[Any], *, primary_key: boo
         text += f" {compiler.process(constraint)}"
     if primary_key:
         text += " PRIMARY KEY"
-    if default is None:
-        return text
-    made = edits.set_default(read_create_table(f"CREATE TABLE x ({text}\n)"), column.name, default)
-    read = read_create_table(made)
-    return read.columns[0].span.of(read.sql)
+    if default is not None:
+        read = read_create_table(f"CREATE TABLE x ({text}\n)")
+        made = read_create_table(edits.set_default(read, column.name, default))
+        text = made.columns[0].span.of(made.sql)
+    if references and len(keys) == 1:
+        assert keys[0].constraint is not None
+        key = constraint_text(dialect, keys[0].constraint)
+        text += " " + key[key.index("REFERENCES") :]
+    return text
 
 
 def _default(compiler: Any, column: Column[Any]) -> str:

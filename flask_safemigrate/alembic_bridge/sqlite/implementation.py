@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import BatchOperationsImpl
 from alembic.runtime.migration import MigrationContext
 from alembic.util.sqla_compat import _is_type_bound
-from sqlalchemy import Column, Connection, Delete, Index, MetaData, Table, Update, event
+from sqlalchemy import Column, Connection, Index, MetaData, Table, event
 from sqlalchemy.schema import Constraint
 from sqlalchemy.types import NullType
 
@@ -22,20 +22,13 @@ from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read, with_literals
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
 from flask_safemigrate.alembic_bridge.sqlite.replay import refused
-from flask_safemigrate.ddl import changes, questions
+from flask_safemigrate.alembic_bridge.sqlite.version_rows import VersionRows
+from flask_safemigrate.ddl import changes, strict
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import quote, same_name
-from flask_safemigrate.errors import OperationRefused, SafeMigrateError, VerificationFailed
+from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 from flask_safemigrate.outcome import TableWork
-
-_STRICT_TYPES = {
-    "INTEGER": "INTEGER",
-    "TEXT": "TEXT",
-    "REAL": "REAL",
-    "BLOB": "BLOB",
-    "NUMERIC": "ANY",
-}
 
 
 class LosslessSQLiteImpl(SQLiteImpl):
@@ -46,6 +39,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     :ivar revision: the revision that runs; names errors and work.
     :ivar named: the tables that operations name, by the names they had then.
+    :ivar version_rows: what the version table says, and is to say.
     :ivar bookkeeping: whether the statement that runs is about the version table.
     """
 
@@ -74,22 +68,13 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._never: Origin | None = None
         self._retyped: tuple[str, str, str] | None = None
         self.bookkeeping = False
-        self._heads: frozenset[str] | None = None
-        self._written: frozenset[str] = frozenset()
+        self.version_rows = VersionRows()
         self._script: list[str] = []
         if self.connection is not None:
             event.listen(self.connection, "before_cursor_execute", self._before_statement)
             event.listen(self.connection, "after_cursor_execute", self._after_statement)
 
     # ------------------------------------------------------------ what the runner calls
-
-    def begin(self, heads: Iterable[str]) -> None:
-        """Note the rows of the version table; from now on those that change wait for a barrier."""
-        self._heads = self._written = frozenset(heads)
-
-    def stands_at(self, heads: Iterable[str]) -> None:
-        """Note what the rows of the version table are to be."""
-        self._heads = frozenset(heads)
 
     def flush(self) -> None:
         """Apply everything that is queued.
@@ -99,36 +84,13 @@ class LosslessSQLiteImpl(SQLiteImpl):
         """
         if self._executor is not None:
             self._executor.flush()
-        if self._heads is not None and self._heads != self._written:
-            self._write_heads(self._heads)
-
-    def _write_heads(self, heads: frozenset[str]) -> None:
-        # Alembic makes a statement of its own for every revision, which is compiled anew each
-        # time: a sixth of the time of a thousand revisions.
-        table, connection = self._context._version, self.connection
-        assert connection is not None
-        old, new = sorted(self._written - heads), sorted(heads - self._written)
-        row = table.c.version_num
-        self.bookkeeping = True
-        try:
-            for was, now in zip(old, new, strict=False):
-                self._one(table.update().values(version_num=now).where(row == was), was)
-            for was in old[len(new) :]:
-                self._one(table.delete().where(row == was), was)
-            for now in new[len(old) :]:
-                connection.execute(table.insert().values(version_num=now))
-        finally:
-            self.bookkeeping = False
-        self._written = heads
-
-    def _one(self, statement: Update | Delete, was: str) -> None:
-        assert self.connection is not None
-        if self.connection.execute(statement).rowcount != 1:
-            raise VerificationFailed(
-                f'no row of "{self._context.version_table}" names {was} any more: a migration has '
-                "changed that table.",
-                hint="take the statement out; the rows follow the revisions by themselves",
-            )
+        if self.version_rows.waiting:
+            assert self.connection is not None
+            self.bookkeeping = True
+            try:
+                self.version_rows.write(self._context, self.connection)
+            finally:
+                self.bookkeeping = False
 
     def prove(self) -> tuple[str, ...]:
         """Apply what is queued, then prove everything that was done; what was proven is returned.
@@ -180,7 +142,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         params: Mapping[str, Any] | None = None,
     ) -> Any:
         ours = getattr(construct, "table", None) is self._context._version
-        if ours and self._heads is not None:
+        if ours and self.version_rows.known:
             return None
         if not ours:
             self.flush()
@@ -364,12 +326,12 @@ class LosslessSQLiteImpl(SQLiteImpl):
         with self._named(operation):
             definition = sql.column_definition(
                 self.dialect,
-                self._detached(column),
+                column,
                 primary_key=bool(inline_primary_key and column.primary_key),
+                references=bool(inline_references),
             )
-            if inline_references and len(column.foreign_keys) == 1:
-                definition += self._inline_reference(column)
-        definition = self._strict_definition(table_name, definition)
+        if self._engine().is_strict(table_name):
+            definition = strict.definition(definition)
         self._queue(
             changes.AddColumn(
                 table_name,
@@ -381,19 +343,6 @@ class LosslessSQLiteImpl(SQLiteImpl):
             ),
             operation,
         )
-
-    def _detached(self, column: Column[Any]) -> Column[Any]:
-        """A copy, so that compiling changes nothing of the migration's own column."""
-        copied = column._copy()
-        Table("t", MetaData(), copied)
-        return copied
-
-    def _inline_reference(self, column: Column[Any]) -> str:
-        key = next(iter(column.foreign_keys))
-        constraint = key.constraint
-        assert constraint is not None
-        text = sql.constraint_text(self.dialect, constraint)
-        return " " + text[text.index("REFERENCES") :]
 
     def drop_column(
         self,
@@ -461,21 +410,10 @@ class LosslessSQLiteImpl(SQLiteImpl):
         if gently and (shown is None or _same_type(shown, declared)):
             return
         if self._engine().is_strict(table):
-            declared = _strict_type(declared)
+            declared = strict.type_of(declared)
         self._queue(
             changes.AlterColumn(table, column, type=declared, collation=collation), operation
         )
-
-    def _strict_definition(self, table: str, definition: str) -> str:
-        if not self._engine().is_strict(table):
-            return definition
-        read = read_create_table(f"CREATE TABLE x ({definition}\n)")
-        span = read.columns[0].type_span
-        if span is None:
-            return definition
-        text = read.sql[: span.start] + _strict_type(read.columns[0].type) + read.sql[span.end :]
-        again = read_create_table(text)
-        return again.columns[0].span.of(text)
 
     def add_constraint(self, const: Any, **kw: Any) -> None:
         if const._create_rule is not None and not const._create_rule(
@@ -667,17 +605,6 @@ def _type_name(const: Any) -> str | None:
 
 def _same_type(one: str, other: str) -> bool:
     return "".join(one.split()).upper() == "".join(other.split()).upper()
-
-
-def _strict_type(declared: str) -> str:
-    """The type that a STRICT table has for a declared one (https://sqlite.org/stricttables.html)."""
-    if declared.upper() in ("INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY", ""):
-        return declared
-    if declared.upper().startswith(("DATE", "TIME")):
-        return "TEXT"
-    if declared.upper() == "BOOLEAN":
-        return "INTEGER"
-    return _STRICT_TYPES[questions.affinity_of_type(declared)]
 
 
 def install(context: MigrationContext, options: EngineOptions) -> LosslessSQLiteImpl:
