@@ -26,6 +26,16 @@ def page_id(page: Path) -> str:
     return page.name
 
 
+def test_the_settings_of_the_tests_are_listed() -> None:
+    written = (ROOT / "docs/development.rst").read_text(encoding="utf-8")
+    named = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r"SAFEMIGRATE_TEST_[A-Z_]*[A-Z]", path.read_text(encoding="utf-8"))
+    }
+    assert {name for name in named if f"``{name}``" not in written} == set()
+
+
 def test_readme_lists_every_setting() -> None:
     assert f"{generate.readme_settings()}\n\n" in README, "run: python docs/generate.py"
 

@@ -1,6 +1,6 @@
 """Every feature crossed with every operation, compared with SQLite's slow procedure.
 
-The suite runs a sample; ``SAFEMIGRATE_CROSSINGS=all`` runs all of them, in a batch and not, with
+The suite runs a sample; ``SAFEMIGRATE_TEST_CROSSINGS=all`` runs all of them, in a batch and not, with
 schema edits and without.
 """
 
@@ -23,7 +23,7 @@ from tests.alembic_bridge.crossings.model import Feature, script, whole
 from tests.alembic_bridge.crossings.operations import OPERATIONS, Operation
 from tests.alembic_bridge.sqlite_run import dump, seed, upgrade
 
-ALL = os.environ.get("SAFEMIGRATE_CROSSINGS") == "all"
+ALL = os.environ.get("SAFEMIGRATE_TEST_CROSSINGS") == "all"
 #: One in so many runs in the suite.
 SAMPLE = 331
 # What the slow procedure does although it should not be done.

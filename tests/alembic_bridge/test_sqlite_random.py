@@ -25,7 +25,7 @@ from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.errors import OperationRefused
 from tests.alembic_bridge.sqlite_run import dump, upgrade
 
-EXAMPLES = int(os.environ.get("SAFEMIGRATE_EXAMPLES", "150"))
+EXAMPLES = int(150 * float(os.environ.get("SAFEMIGRATE_TEST_EXAMPLES", "1")))
 
 NAMES = ["a", "b b", 'c"c', "order", "größe", "D", "e'e", "f_long_name", "check", "t"]
 TYPES = {
