@@ -1,7 +1,7 @@
 """Every feature crossed with every operation, compared with SQLite's slow procedure.
 
-The suite runs a sample; ``SAFEMIGRATE_TEST_CROSSINGS=all`` runs all of them, in a batch and not, with
-schema edits and without.
+The suite runs a sample; ``SAFEMIGRATE_TEST_CROSSINGS=all`` runs all of them, in a batch and not,
+with schema edits and without.
 """
 
 from __future__ import annotations
