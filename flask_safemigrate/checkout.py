@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -190,5 +189,5 @@ class Checkout(NamedTuple):
     arguments: frozenset[str] = frozenset()
     debug: bool = False
     hosts: tuple[tuple[str, str], ...] = ()
-    other_files: Mapping[str, tuple[DatabaseFile, ...]] = MappingProxyType({})
-    unnamed: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    other_files: Mapping[str, tuple[DatabaseFile, ...]] = {}
+    unnamed: Mapping[str, tuple[str, ...]] = {}

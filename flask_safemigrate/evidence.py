@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -30,8 +29,8 @@ class Facts(NamedTuple):
     :param names: the names that objects were given, for messages; not compared.
     """
 
-    values: Mapping[Fact, str] = MappingProxyType({})
-    names: Mapping[Fact, str] = MappingProxyType({})
+    values: Mapping[Fact, str] = {}
+    names: Mapping[Fact, str] = {}
 
 
 class Replay(NamedTuple):
@@ -44,8 +43,8 @@ class Replay(NamedTuple):
     :param problem: why it failed.
     """
 
-    changes: Mapping[str, Mapping[Fact, tuple[str | None, str | None]]] = MappingProxyType({})
-    names: Mapping[Fact, str] = MappingProxyType({})
+    changes: Mapping[str, Mapping[Fact, tuple[str | None, str | None]]] = {}
+    names: Mapping[Fact, str] = {}
     stopped_at: str = ""
     problem: str = ""
 
@@ -121,6 +120,6 @@ class Evidence(NamedTuple):
     stopped_at: str = ""
     problem: str = ""
     refused: str = ""
-    unused_types: Mapping[str, str] = MappingProxyType({})
+    unused_types: Mapping[str, str] = {}
     strangers: tuple[str, ...] = ()
-    indexes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    indexes: Mapping[str, tuple[str, ...]] = {}

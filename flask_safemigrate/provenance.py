@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -112,7 +111,7 @@ class Provenance(NamedTuple):
     git: bool | None = None
     shallow: bool = False
     gave_up: bool = False
-    lost: Mapping[str, Lost] = MappingProxyType({})
-    origins: Mapping[str, Origin] = MappingProxyType({})
-    edits: Mapping[str, Edit] = MappingProxyType({})
+    lost: Mapping[str, Lost] = {}
+    origins: Mapping[str, Origin] = {}
+    edits: Mapping[str, Edit] = {}
     same: frozenset[tuple[str, str]] = frozenset()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 from typing import NamedTuple
 
 from flask_safemigrate.checkout import Checkout
@@ -356,7 +355,7 @@ class ProjectState(NamedTuple):
     env_problem_line: int | None = None
     is_async: bool = False
     multidb: bool = False
-    models: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    models: Mapping[str, tuple[str, ...]] = {}
     config_problems: tuple[tuple[str, str], ...] = ()
     git: GitFacts = GitFacts()
     ini_problem: str = ""
@@ -365,7 +364,7 @@ class ProjectState(NamedTuple):
     version_table: str | None = None
     create_all: tuple[str, ...] = ()
     checkout: Checkout = Checkout()
-    references: Mapping[str, tuple[Reference, ...]] = MappingProxyType({})
+    references: Mapping[str, tuple[Reference, ...]] = {}
 
 
 class Ignored(NamedTuple):
@@ -393,7 +392,7 @@ class State(NamedTuple):
     project: ProjectState
     history: History = History()
     databases: tuple[DatabaseState, ...] = ()
-    checksums: Mapping[str, str] = MappingProxyType({})
-    evidence: Mapping[str, Evidence] = MappingProxyType({})
+    checksums: Mapping[str, str] = {}
+    evidence: Mapping[str, Evidence] = {}
     ignored: tuple[Ignored, ...] = ()
     provenance: Provenance = Provenance()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,11 @@ def test_up_down_and_back_from_python(migrate: SafeMigrate, pets: Project) -> No
     assert outcome.status is Status.DONE, outcome.error
     assert pets.heads() == {"a2"}
     assert pets.rows("SELECT * FROM pet") == [(7, None)]
+
+
+def test_an_outcome_can_go_to_another_process(migrate: SafeMigrate) -> None:
+    for outcome in (migrate.status(), migrate.deploy(), migrate.doctor()):
+        assert pickle.loads(pickle.dumps(outcome)) == outcome
 
 
 def test_reset_wants_leave_and_says_how(migrate: SafeMigrate, pets: Project) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from alembic.config import Config
@@ -77,7 +76,7 @@ class Run(NamedTuple):
     guard_of: Callable[[str, Connection], Guard]
     options: sqlite.EngineOptions
     say: Say
-    sources: Mapping[str, str] = MappingProxyType({})
+    sources: Mapping[str, str] = {}
     checksum: Callable[[str], str] = lambda path: ""
     keep_journal: bool = True
     environment: str = ""

@@ -7,7 +7,6 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -45,7 +44,7 @@ class DatabaseFile(NamedTuple):
 
     path: Path
     engine: Engine
-    parameters: Mapping[str, str] = MappingProxyType({})
+    parameters: Mapping[str, str] = {}
 
     @property
     def companion_wal(self) -> Path:
