@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,9 @@ from flask_safemigrate.state import ProgressRow
 _STATEMENT_WIDTH = 300
 #: What drivers say where the storage takes no more: SQLite (where a limit of the file's size is an
 #: I/O error), PostgreSQL, MariaDB.
-_FULL = ("disk is full", "disk I/O error", "No space left on device", "Disk full", "is full")
+_FULL = re.compile(
+    "disk is full|disk I/O error|No space left on device|Disk (is )?full|The table '[^']*' is full"
+)
 _SHOWN = 200  # characters of a statement in a list
 
 
@@ -55,8 +58,10 @@ def _is_full(error: BaseException) -> bool:
     """Whether the storage of the database takes no more."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     # By the names of PEP 249, which every driver has; PyMySQL's "disk full" is no operational one.
-    theirs = any(base.__name__ == "DatabaseError" for base in type(cause).__mro__)
-    return theirs and any(word in str(cause) for word in _FULL)
+    kinds = {base.__name__ for base in type(cause).__mro__}
+    # What a rule or a value is at fault for quotes the value, which may say anything.
+    of_values = kinds & {"IntegrityError", "DataError"}
+    return "DatabaseError" in kinds and not of_values and _FULL.search(str(cause)) is not None
 
 
 def migration_failed(

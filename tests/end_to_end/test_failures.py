@@ -302,6 +302,23 @@ def test_standard_output_that_is_full(project: ProjectFactory) -> None:
     assert p.heads() == {"a1"}
 
 
+def test_a_value_that_reads_like_a_full_disk_is_a_fault_of_the_revision(
+    project: ProjectFactory, database_url: str
+) -> None:
+    p = project(
+        url=database_url,
+        revisions=[
+            ("a1", "op.create_table('t', sa.Column('x', sa.String(40), primary_key=True))"),
+            ("a2", "for _ in (1, 2):\n    op.execute(\"INSERT INTO t VALUES ('disk is full')\")"),
+        ],
+    )
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code != 0, done.output
+    assert "a2_revision_a2.py" in said
+    assert "df -h" not in said
+
+
 def test_a_data_migration_with_parameters_on_servers(
     project: ProjectFactory, databases: Databases
 ) -> None:
