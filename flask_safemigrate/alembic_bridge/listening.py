@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from flask_safemigrate.alembic_bridge import journal
+from flask_safemigrate.alembic_bridge import journal, sqlite
 from flask_safemigrate.alembic_bridge.environment import Stage
 from flask_safemigrate.alembic_bridge.terms import Position
 from flask_safemigrate.ddl.references import statement_targets
@@ -87,6 +87,8 @@ def still_begun(stage: Stage, position: Position) -> None:
     driver = stage.connection.connection.driver_connection
     if getattr(driver, "in_transaction", True) is False:
         position.leaked = position.revision
+        if isinstance(stage.context.impl, sqlite.LosslessSQLiteImpl):
+            stage.context.impl.follow_leak()
         raise MigrationFailed(
             f"Revision '{position.revision}' ended the transaction that all revisions share.",
             revision=position.revision,

@@ -84,6 +84,9 @@ class LosslessSQLiteImpl(SQLiteImpl):
         """
         if self._executor is not None:
             self._executor.flush()
+        self._write_version_rows()
+
+    def _write_version_rows(self) -> None:
         if self.version_rows.waiting:
             assert self.connection is not None
             self.bookkeeping = True
@@ -91,6 +94,14 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 self.version_rows.write(self._context, self.connection)
             finally:
                 self.bookkeeping = False
+
+    def follow_leak(self) -> None:
+        """Let the version table say what a revision did that has ended the transaction.
+
+        Changes that are still queued are not made without one; then the row would be wrong too.
+        """
+        if self._executor is None or self._executor.replay.empty:
+            self._write_version_rows()
 
     def prove(self) -> tuple[str, ...]:
         """Apply what is queued, then prove everything that was done; what was proven is returned.
