@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -465,3 +466,52 @@ def test_columns_of_a_block_pass_on_their_names(
     assert ask(path, "SELECT * FROM t WHERE id = 1") == [tuple(row.values())]
     indexed = next(name for name, value in row.items() if value == "a")
     assert [each[2] for each in ask(path, "PRAGMA index_info(ix)")] == [indexed]
+
+
+@pytest.mark.parametrize(
+    ("more", "link"),
+    [
+        ("REFERENCES t (id) ON DELETE CASCADE", ""),
+        ("REFERENCES t (id) ON DELETE SET NULL", ""),
+        ("REFERENCES other (id) ON DELETE SET NULL", "REFERENCES t (id) ON DELETE CASCADE"),
+    ],
+)
+def test_triggers_do_not_notice_that_the_old_table_goes(path: Path, more: str, link: str) -> None:
+    seed(
+        path,
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, up INTEGER {more});"
+        f"CREATE TABLE other (id INTEGER PRIMARY KEY, tid INTEGER {link});"
+        "INSERT INTO t VALUES (1, 10, NULL), (2, 20, 1); INSERT INTO other VALUES (1, 2);"
+        "CREATE TABLE log (what);"
+        "CREATE TRIGGER u AFTER UPDATE ON t BEGIN INSERT INTO log VALUES (old.id); END;"
+        "CREATE TRIGGER d AFTER DELETE ON t BEGIN INSERT INTO log VALUES (-old.id); END;",
+    )
+    upgrade(
+        path,
+        "op.alter_column('t', 'n', type_=sa.Text())",
+        foreign_keys=True,
+        options=sqlite.EngineOptions(schema_edits=False),
+    )
+    assert ask(path, "SELECT * FROM log") == []
+    assert ask(path, "SELECT * FROM t") == [(1, "10", None), (2, "20", 1)]
+    assert ask(path, "DELETE FROM t WHERE id = 2", "SELECT * FROM log") == [(-2,)]
+
+
+@pytest.mark.skipif(
+    hasattr(sqlite3.Connection, "setconfig"), reason="enforcement can be put off from 3.12 on"
+)
+def test_a_foreign_key_that_prevents_the_copy_is_told(path: Path) -> None:
+    seed(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, up INTEGER REFERENCES gone (id));"
+        "INSERT INTO t VALUES (1, 10, NULL);",
+    )
+    before = dump(path)
+    with pytest.raises(OperationRefused, match="which its foreign keys prevent: no such table"):
+        upgrade(
+            path,
+            "op.alter_column('t', 'n', type_=sa.Text())",
+            foreign_keys=True,
+            options=sqlite.EngineOptions(schema_edits=False),
+        )
+    assert dump(path) == before

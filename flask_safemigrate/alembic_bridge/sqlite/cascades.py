@@ -20,7 +20,7 @@ from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 #: (https://sqlite.org/c3ref/c_dbconfig_defensive.html).
 _ENABLE_FOREIGN_KEYS = 1002
 
-_HINT = "let schema edits on, which need no DROP TABLE of a table that others refer to"
+HINT = "let schema edits on, which need no DROP TABLE of a table that others refer to"
 
 
 @contextlib.contextmanager
@@ -46,7 +46,7 @@ def without_cascades(
             f"table {quote(table)} must be dropped, and rows of"
             f" {', '.join(map(quote, children))} refer to it, which foreign_keys=ON would"
             " delete or change",
-            _HINT,
+            HINT,
         )
     try:
         yield

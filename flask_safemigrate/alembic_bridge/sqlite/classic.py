@@ -183,7 +183,18 @@ class ClassicChangeover:
             self._copying.legacy_rename(),
         ):
             broken = self._broken_before(table, new, transition) if filled else {}
-            self._copying.copy(table, new, relatives, log)
+            try:
+                self._copying.copy(table, new, relatives, log)
+            except Exception as error:
+                if not is_database_error(error) or "no such table" not in str(error):
+                    raise
+                # SQLite looks for the table that a foreign key leads to at every row.
+                raise refused(
+                    origin,
+                    f"table {quote(table.name)} must be copied, which its foreign keys prevent:"
+                    f" {error}",
+                    cascades.HINT,
+                ) from error
         with self.database.logged(log):
             rules.prove(self.database, table, new, transition, filled, broken)
         reason = "schema edits are off, and SQLite has no statement for it"

@@ -105,7 +105,7 @@ class Copying:
                 raise VerificationFailed(
                     f"table {quote(each.name)} had {each.rows:,} rows, its copy has {after:,}"
                 )
-        for sql in [name for each in copies[1:] for name in each.triggers]:
+        for sql in [text for each in copies for text in each.triggers]:
             # What the foreign keys do to old rows must not fire them.
             self.database.run(f"DROP TRIGGER {quote(read_trigger(sql).name.value)}")
         for each in reversed(copies):
