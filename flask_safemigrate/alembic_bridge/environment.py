@@ -92,6 +92,17 @@ def _begin(driver: Any, patience: float, waiting: Callable[[float], None]) -> No
             return
 
 
+def _text(factory: Callable[[bytes], Any], raw: bytes) -> Any:
+    """Read text as what it is; the application's own ``text_factory`` reads what is not UTF-8.
+
+    Alembic and the engine know revisions, tables and columns by ``str`` alone.
+    """
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return factory(raw)
+
+
 def _own_transaction(
     connection: Connection, patience: float, waiting: Callable[[float], None]
 ) -> Callable[[], None]:
@@ -103,16 +114,20 @@ def _own_transaction(
     """
     driver: Any = connection.connection.driver_connection
     level, autocommit = driver.isolation_level, getattr(driver, "autocommit", None)
+    text = driver.text_factory
     if driver.in_transaction:
         driver.rollback()
     if autocommit is not None and autocommit != -1:
         driver.autocommit = -1
     driver.isolation_level = None
     timeout = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+    if text is not str:
+        driver.text_factory = functools.partial(_text, text)
 
     def restore() -> None:
         # The pool may have closed the connection by now; then there is nothing to restore.
         with contextlib.suppress(Exception):
+            driver.text_factory = text
             if driver.in_transaction:
                 driver.rollback()
             driver.execute(f"PRAGMA busy_timeout = {timeout}")

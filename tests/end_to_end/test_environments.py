@@ -258,6 +258,43 @@ def test_goes_up_and_undoes_a_failure(project: ProjectFactory, kind: str) -> Non
     assert checked.exit_code == 0, checked.output
 
 
+@pytest.mark.parametrize("factory", ["bytes", "lambda raw: raw.decode('latin-1')"])
+def test_names_are_read_whatever_the_application_reads_text_as(
+    project: ProjectFactory, factory: str
+) -> None:
+    p = project(revisions=[FIRST])
+    application(
+        p,
+        "    return app",
+        "    with app.app_context():\n"
+        "        engine = db.engine\n"
+        "    @sa.event.listens_for(engine, 'connect')\n"
+        "    def connect(connection, record):\n"
+        f"        connection.text_factory = {factory}\n"
+        "    return app",
+    )
+    app = p.app()
+    p.revision(
+        "a2",
+        "op.add_column('t', sa.Column('größe', sa.String))\n"
+        "op.execute(\"INSERT INTO t (größe) VALUES (CAST(x'ff' AS TEXT)), ('ä')\")\n"
+        "found = op.get_bind().exec_driver_sql('SELECT größe FROM t').scalars().all()\n"
+        "assert found in ([b'\\xff', 'ä'], ['ÿ', 'ä']), found",
+        "op.drop_column('t', 'größe')",
+    )
+    p.revision("a3", "op.alter_column('t', 'größe', nullable=False)", "pass")
+    for command in (
+        ("safe-upgrade", "a2", "--yes"),
+        ("safe-upgrade", "--yes"),
+        ("safe-downgrade", "a1", "--yes"),
+        ("restore", "--yes"),
+        ("deploy",),
+    ):
+        done = p.invoke("db", *command, app=app)
+        assert done.exit_code == 0, done.output
+    assert p.heads() == {"a3"}
+
+
 def test_an_application_that_reads_while_it_is_made(project: ProjectFactory) -> None:
     p = project(revisions=[FIRST, SECOND])
     # The context stays pushed, so it needs a process of its own.

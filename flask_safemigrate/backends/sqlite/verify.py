@@ -34,7 +34,9 @@ def whole(connection: Connection) -> tuple[str, ...]:
 
     :raises VerificationFailed: naming the first fault.
     """
-    answers = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(3)")]
+    found = [row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check(3)")]
+    # An application may have set text_factory to bytes.
+    answers = [each.decode() if isinstance(each, bytes) else str(each) for each in found]
     if answers != ["ok"]:
         raise VerificationFailed(
             f"The database is damaged: {'; '.join(answers)}.", hint="flask db restore"
