@@ -200,7 +200,9 @@ CREATE TRIGGER wrote INSTEAD OF UPDATE ON v BEGIN UPDATE t SET n = new.n WHERE i
 """
 
 
-@pytest.mark.parametrize("foreign_keys", [True, False])
+@pytest.mark.parametrize(
+    ("foreign_keys", "schema_edits"), [(True, True), (False, True), (False, False)]
+)
 @pytest.mark.parametrize(
     "more",
     [
@@ -210,20 +212,26 @@ CREATE TRIGGER wrote INSTEAD OF UPDATE ON v BEGIN UPDATE t SET n = new.n WHERE i
     ],
 )
 def test_a_table_is_replaced_by_another_under_views_and_triggers(
-    path: Path, more: str, foreign_keys: bool
+    path: Path, more: str, foreign_keys: bool, schema_edits: bool
 ) -> None:
     seed(path, PEOPLE + DEPENDENTS)
-    upgrade(path, DANCE + more, foreign_keys=foreign_keys)
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    upgrade(path, DANCE + more, foreign_keys=foreign_keys, options=options)
     assert ask(path, "SELECT * FROM child") == [(1,)]
     assert ask(path, "INSERT INTO log VALUES (1)", "SELECT n FROM w") == [(11,), (30,)]
     assert ask(path, "UPDATE v SET n = 7 WHERE id = 9", "SELECT n FROM w") == [(10,), (7,)]
 
 
-def test_a_table_that_does_not_come_back_is_missed(path: Path) -> None:
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_a_table_that_does_not_come_back_is_missed(path: Path, schema_edits: bool) -> None:
     seed(path, PEOPLE + DEPENDENTS)
     before = dump(path)
     with pytest.raises(VerificationFailed, match="no such table"):
-        upgrade(path, DANCE.replace("op.rename_table('t_new', 't')", "op.drop_table('child')"))
+        upgrade(
+            path,
+            DANCE.replace("op.rename_table('t_new', 't')", "op.drop_table('child')"),
+            options=sqlite.EngineOptions(schema_edits=schema_edits),
+        )
     assert dump(path) == before
 
 

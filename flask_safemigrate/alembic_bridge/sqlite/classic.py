@@ -7,6 +7,8 @@ another name, filled, and renamed after the old one was dropped
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from flask_safemigrate.alembic_bridge.sqlite import cascades, rules
 from flask_safemigrate.alembic_bridge.sqlite.changeover import report
 from flask_safemigrate.alembic_bridge.sqlite.copying import Copying, real_shape
@@ -47,6 +49,7 @@ class ClassicChangeover:
         :raises OperationRefused: the rows break a new rule, or a row of another table would go.
         """
         aside = self._put_aside()
+        waiting = self._drop(self.replay.waited)
         later = []
         for step in self.replay.steps:
             if step.owner is None or step.owner.origin is not None:
@@ -61,6 +64,8 @@ class ClassicChangeover:
             self._native(step)
         self._create()
         self._mend_triggers()
+        for sql in waiting:
+            self.database.run(sql)
         for sql in aside:
             try:
                 self.database.run(sql)
@@ -74,13 +79,16 @@ class ClassicChangeover:
 
     def _put_aside(self) -> list[str]:
         """Drop views and triggers that do not work, for ALTER TABLE fails on any; their texts."""
-        broken = {key for key in self.mirror.loaded.aside if key[0] in ("view", "trigger")}
-        if not broken:
+        return self._drop(
+            {key for key in self.mirror.loaded.aside if key[0] in ("view", "trigger")}
+        )
+
+    def _drop(self, keys: Collection[tuple[str, str]]) -> list[str]:
+        """Drop views and triggers; their texts, in the order they were made."""
+        if not keys:
             return []
         rows = [
-            row
-            for row in self.database.master()
-            if (row.type, fold(row.name)) in broken and row.sql
+            row for row in self.database.master() if (row.type, fold(row.name)) in keys and row.sql
         ]
         # Triggers first, since dropping a view takes its own along.
         for row in sorted(rows, key=lambda each: each.type):

@@ -109,6 +109,10 @@ class Executor:
         apply(self.replay, change, origin)
         if never and (tracked := self.replay.tables.get(fold(getattr(change, "table", "") or ""))):
             tracked.forbidden = origin
+        back = bool(self.replay.waited and not self.replay.waiting)
+        if back and not (self.options.schema_edits and self._may_edit()):
+            # SQLite's own statements, which may follow, have to find what waited.
+            self.flush()
 
     def column_names(self, table: str) -> list[str]:
         """The columns of a table as queued."""

@@ -107,6 +107,8 @@ class Replay:
         self.virtual: dict[str, str] = {}
         # Views and triggers that wait for a table to come back; SQLite's RENAME fails on them.
         self.waiting: list[Entry] = []
+        # All that waited at some time, by type and folded name.
+        self.waited: set[tuple[str, str]] = set()
         # Statements that do all of the queue, None where there are none; and those that do what
         # they can, after which only tables that are pending differ.
         self.natives: list[Native] | None = []
@@ -144,6 +146,7 @@ class Replay:
         """Take away the views and triggers that the queue has broken, and may mend yet."""
         if any(each.type in ("view", "trigger") for each in self.mirror.entries()):
             self.waiting += self.mirror.take_broken()
+            self.waited |= {(each.type, fold(each.name)) for each in self.waiting}
 
     def bring_waiting_back(self) -> None:
         """Have them again, whether they work now or not."""
