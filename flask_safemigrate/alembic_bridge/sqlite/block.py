@@ -8,15 +8,25 @@ each is made as it stands, where that can be done, and otherwise as Alembic woul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from alembic.util.sqla_compat import _is_type_bound
+from sqlalchemy import Constraint
 
 from flask_safemigrate.ddl.tokens import fold
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 
+_SPARE = re.compile(r"_safemigrate_\d+_(.+?)_(?!\w)")
 _DROPS = ("drop_constraint", "drop_index")
 _MAKES = ("add_constraint", "create_index")
+
+
+def without_spares(text: str) -> str:
+    """Let a message have the names of the migration for columns that a block calls otherwise."""
+    return _SPARE.sub(r"\1", text)
 
 
 class Block:
@@ -58,7 +68,7 @@ class Block:
             return
         for place in range(start, len(ordered)):
             name, args, keywords = ordered[place]
-            spare = f"_safemigrate_{place}"
+            spare = f"_safemigrate_{place}_{new}_"
             if name == "drop_column" and fold(args[1].name) == fold(new):
                 args[1].name = spare
             elif (
@@ -111,6 +121,9 @@ def _drops_first(calls: Sequence[Call]) -> list[Call]:
 
 
 def _columns(made: Any) -> list[Any]:
+    if isinstance(made, Constraint) and _is_type_bound(made):
+        # What a column's new type demands follows that column by itself.
+        return []
     return list(getattr(made, "columns", ()))
 
 

@@ -66,7 +66,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._executor: Executor | None = None
         self._convention: dict[str, str] | None = None
         self._never: Origin | None = None
-        self._retyped: tuple[str, str, str] | None = None
+        self._retyped: tuple[str, str] | None = None
         self.bookkeeping = False
         self.version_rows = VersionRows()
         self._script: list[str] = []
@@ -405,7 +405,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             )
         if type_ is not None:
             self._set_type(table_name, column_name, type_, operation)
-            self._retyped = table_name, column_name, name or column_name
+            self._retyped = table_name, name or column_name
         if name is not None:
             self._queue(changes.AlterColumn(table_name, column_name, new_name=name), operation)
         if not asked:
@@ -461,17 +461,18 @@ class LosslessSQLiteImpl(SQLiteImpl):
     def _of_new_type(self, const: Any) -> tuple[Any, str | None]:
         """What the new type of a column demands, and the name of that column.
 
-        Alembic writes it for the name that the column had before.
+        Alembic writes it right after the change of the type, for a table of that column alone and
+        the name that the migration calls it by.
         """
         if not _is_type_bound(const) or self._retyped is None:
             return const, None
-        table, old, new = self._retyped
-        column = const.table.columns.get(old)
-        if const.table.name != table or column is None:
+        table, new = self._retyped
+        columns = list(const.table.columns)
+        if const.table.name != table or len(columns) != 1:
             return const, None
-        if old != new:
+        if columns[0].name != new:
             metadata = MetaData(naming_convention=const.table.metadata.naming_convention)
-            made = Table(table, metadata, Column(new, column.type))
+            made = Table(table, metadata, Column(new, columns[0].type))
             const = next(each for each in made.constraints if _is_type_bound(each))
         return const, new
 

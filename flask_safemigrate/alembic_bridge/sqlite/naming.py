@@ -14,8 +14,14 @@ from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.changes import ConstraintType, DropConstraint, Origin
 from flask_safemigrate.ddl.create_table import Constraint as Written
 from flask_safemigrate.ddl.create_table import ConstraintKind, CreateTable
-from flask_safemigrate.ddl.rebuild import same_text
-from flask_safemigrate.ddl.tokens import fold, quote, same_name
+from flask_safemigrate.ddl.tokens import (
+    fold,
+    quote,
+    same_name,
+    significant,
+    tokenize,
+    unquote,
+)
 
 KINDS: Final[dict[ConstraintType, ConstraintKind]] = {
     "check": "CHECK",
@@ -85,13 +91,21 @@ def find_constraint(table: CreateTable, change: DropConstraint) -> Written | Non
             return found[0]
     if change.expression is not None:
         for each in unnamed:
-            if each.expression is not None and same_text(
-                each.expression.of(table.sql), change.expression
-            ):
+            if each.expression is not None and _unquoted(
+                each.expression.of(table.sql)
+            ) == _unquoted(change.expression):
                 return each
     if not change.names and change.columns is None and change.expression is None:
         return unnamed[0] if len(unnamed) == 1 else None
     return None
+
+
+def _unquoted(expression: str) -> tuple[str, ...]:
+    """An expression to compare; SQLite puts quotes around the column that it renames."""
+    return tuple(
+        fold(unquote(token.text)) if token.kind in ("name", "quoted") else token.text
+        for token in significant(tokenize(expression))
+    )
 
 
 def _conventional(

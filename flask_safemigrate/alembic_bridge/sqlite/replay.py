@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy.dialects import sqlite
 
+from flask_safemigrate.alembic_bridge.sqlite.block import without_spares
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror, Raw, entries_of
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedColumn, TrackedTable
 from flask_safemigrate.ddl import full_text
@@ -24,7 +25,8 @@ Rows = Callable[[str], int]
 def refused(origin: Origin, message: str, hint: str | None = None) -> OperationRefused:
     """An error that names revision and operation."""
     where = f'Revision "{origin.revision}", ' if origin.revision is not None else ""
-    return OperationRefused(f"{where}{origin.operation}: {message}", hint=hint)
+    said = without_spares(f"{where}{origin.operation}: {message}")
+    return OperationRefused(said, hint=without_spares(hint) if hint is not None else None)
 
 
 class Rule(NamedTuple):
