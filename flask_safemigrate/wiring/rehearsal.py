@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Say, Target
+from flask_safemigrate.errors import SnapshotFailed
 
 
 @contextlib.contextmanager
@@ -30,6 +31,12 @@ def copied_databases(
             copied = Path(folder) / f"{len(engines)}.db"
             if bind not in engines:
                 backend = backend_for(target.engine)
+                if backend.needs(target) is None:
+                    raise SnapshotFailed(
+                        "A database in memory is not rehearsed on: it is gone when its process"
+                        " ends.",
+                        hint="name a file in SQLALCHEMY_DATABASE_URI",
+                    )
                 if backend.read(target).exists:
                     backend.take(target, copied, say)
                 url = target.engine.url.set(database=str(copied), query={})

@@ -377,6 +377,10 @@ def test_a_database_in_memory(project: ProjectFactory) -> None:
     refused = p.invoke("db", "snapshot", app=app)
     assert refused.exit_code == 1
     assert "in memory" in refused.output
+    p.revision("a3", "op.create_table('u', sa.Column('id', sa.Integer))")
+    refused = p.invoke("db", "safe-upgrade", "--dry-run", app=app)
+    assert refused.exit_code == 1
+    assert refused.output.endswith("Hint: name a file in SQLALCHEMY_DATABASE_URI\n")
 
 
 def test_logging_is_as_before(project: ProjectFactory, tmp_path: Path) -> None:
