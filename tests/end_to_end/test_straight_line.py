@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.end_to_end.story import HEAD, assert_told, tell
 from tests.support.projects import ProjectFactory
 
@@ -231,3 +233,12 @@ def test_a_callback_of_the_environment_finds_the_row_of_its_revision(
         "row a1 for a1",
         "row a2 for a2",
     ]
+
+
+@pytest.mark.parametrize("command", [("safe-upgrade", "--yes"), ("deploy",)])
+def test_no_write_ahead_log_is_left(project: ProjectFactory, command: tuple[str, ...]) -> None:
+    p = project(revisions=[("a1", "op.create_table('t', sa.Column('id', sa.Integer))")])
+    p.execute("PRAGMA journal_mode=WAL")
+    done = p.db(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [file.name for file in p.path.glob("*.db*")] == [p.database.name]
