@@ -523,3 +523,17 @@ def test_a_foreign_key_that_prevents_the_copy_is_told(path: Path) -> None:
             options=sqlite.EngineOptions(schema_edits=False),
         )
     assert dump(path) == before
+
+
+@pytest.mark.parametrize("form", ["op.{}", "with op.batch_alter_table('t') as b: b.{}"])
+def test_the_check_of_a_new_column_is_over_that_column(path: Path, form: str) -> None:
+    seed(path, PEOPLE)
+    table = "'t', " if form.startswith("op") else ""
+    flag = "sa.Column('flag', sa.Boolean(create_constraint=True, name='ck'))"
+    upgrade(
+        path,
+        form.format(f"alter_column({table}'n', type_=sa.Text())"),
+        form.format(f"add_column({table}{flag})"),
+    )
+    assert ask(path, "INSERT INTO t (n) VALUES (7)") == []
+    assert ask(path, "INSERT INTO t (flag) VALUES (7)") == INTEGRITY

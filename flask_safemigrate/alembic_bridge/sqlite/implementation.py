@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from alembic.ddl.sqlite import SQLiteImpl
@@ -69,6 +69,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._retyped: tuple[str, str] | None = None
         self.bookkeeping = False
         self.version_rows = VersionRows()
+        self._watched: bool | None = None
         self._script: list[str] = []
         if self.connection is not None:
             event.listen(self.connection, "before_cursor_execute", self._before_statement)
@@ -85,6 +86,26 @@ class LosslessSQLiteImpl(SQLiteImpl):
         if self._executor is not None:
             self._executor.flush()
         self._write_version_rows()
+
+    def stand_at(self, heads: Iterable[str]) -> None:
+        """Note what the version table is to say once a revision has run.
+
+        Where a trigger watches the table it says so at once, for the trigger to see every revision.
+        """
+        self.version_rows.stand_at(heads)
+        if self._watched is None:
+            assert self.connection is not None
+            schema = quote(self._context.version_table_schema or "main")
+            driver: Any = self.connection.connection.driver_connection
+            self._watched = bool(
+                driver.execute(
+                    f"SELECT 1 FROM {schema}.sqlite_master"
+                    " WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE",
+                    (self._context.version_table,),
+                ).fetchall()
+            )
+        if self._watched:
+            self._write_version_rows()
 
     def _write_version_rows(self) -> None:
         if self.version_rows.waiting:
@@ -174,6 +195,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
     ) -> None:
         if self.bookkeeping:
             return
+        # It may make or drop a trigger.
+        self._watched = None
         if self._executor is None and self.revision is None:
             # What the runner itself asks before the first revision.
             return
@@ -334,6 +357,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
     ) -> None:
         operation = f"add_column({table_name!r}, {column.name!r})"
         self._must_be_main(schema, operation)
+        self._retyped = None
         with self._named(operation):
             definition = sql.column_definition(
                 self.dialect,
@@ -394,6 +418,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             asked.append(f"new_column_name={name!r}")
         operation = f"alter_column({', '.join([repr(table_name), repr(column_name), *asked])})"
         self._must_be_main(schema, operation)
+        self._retyped = None
         default: Any = changes.KEEP
         with self._named(operation):
             if server_default is not False:
