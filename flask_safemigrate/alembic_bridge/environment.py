@@ -210,7 +210,7 @@ def run_environment(
 
     def moved(ctx: MigrationContext, heads: set[str], **news: Any) -> None:
         if isinstance(ctx.impl, sqlite.LosslessSQLiteImpl):
-            ctx.impl.version_rows.stand_at(heads)
+            ctx.impl.stand_at(heads)
 
     def configure(connection: Connection | None = None, *args: Any, **kw: Any) -> None:
         if connection is None:

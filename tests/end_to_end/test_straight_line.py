@@ -242,3 +242,19 @@ def test_no_write_ahead_log_is_left(project: ProjectFactory, command: tuple[str,
     done = p.db(*command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [file.name for file in p.path.glob("*.db*")] == [p.database.name]
+
+
+def test_a_trigger_on_the_version_table_sees_every_revision(project: ProjectFactory) -> None:
+    p = project()
+    watch = "AFTER {} ON alembic_version BEGIN INSERT INTO seen VALUES (new.version_num); END"
+    p.revision(
+        "a1",
+        "op.create_table('seen', sa.Column('revision', sa.Text()))\n"
+        f"op.execute('CREATE TRIGGER one {watch.format('INSERT')}')\n"
+        f"op.execute('CREATE TRIGGER two {watch.format('UPDATE')}')",
+    )
+    for number in (2, 3, 4):
+        p.revision(f"a{number}", f"op.create_table('t{number}', sa.Column('id', sa.Integer))")
+    done = p.db("safe-upgrade", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert p.rows("SELECT revision FROM seen") == [("a1",), ("a2",), ("a3",), ("a4",)]

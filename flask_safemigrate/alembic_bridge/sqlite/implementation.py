@@ -90,7 +90,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
     def stand_at(self, heads: Iterable[str]) -> None:
         """Note what the version table is to say once a revision has run.
 
-        Where a trigger watches the table it says so at once, for the trigger to see every revision.
+        A trigger on that table is to see every revision, so the table says it at once there.
         """
         self.version_rows.stand_at(heads)
         if self._watched is None:
