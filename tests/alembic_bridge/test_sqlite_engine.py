@@ -150,6 +150,15 @@ def test_an_index_that_a_copy_would_break_is_named(
     assert dump(path) == before
 
 
+@pytest.mark.parametrize("name", ["pid", "REFERENCES_id"])
+def test_an_inline_reference_of_an_added_column_is_a_foreign_key(path: Path, name: str) -> None:
+    seed(path, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER);")
+    column = f"sa.Column({name!r}, sa.Integer, sa.ForeignKey('p.id'))"
+    upgrade(path, f"op.add_column('t', {column}, inline_references=True)")
+    keys = ask(path, "SELECT \"table\", \"from\", \"to\" FROM pragma_foreign_key_list('t')")
+    assert keys == [("p", name, "id")]
+
+
 def test_a_statement_of_the_migration_sees_what_was_asked_before(path: Path) -> None:
     seed(path, PLAIN)
     upgrade(

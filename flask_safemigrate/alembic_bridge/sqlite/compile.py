@@ -65,7 +65,7 @@ def column_definition(
     if references and len(keys) == 1:
         assert keys[0].constraint is not None
         key = constraint_text(dialect, keys[0].constraint)
-        text += " " + key[key.index("REFERENCES") :]
+        text += " " + key[key.index(") REFERENCES ") + 2 :]
     return text
 
 
