@@ -155,7 +155,7 @@ def test_an_inline_reference_of_an_added_column_is_a_foreign_key(path: Path, nam
     seed(path, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER);")
     column = f"sa.Column({name!r}, sa.Integer, sa.ForeignKey('p.id'))"
     upgrade(path, f"op.add_column('t', {column}, inline_references=True)")
-    keys = ask(path, "SELECT \"table\", \"from\", \"to\" FROM pragma_foreign_key_list('t')")
+    keys = ask(path, 'SELECT "table", "from", "to" FROM pragma_foreign_key_list(\'t\')')
     assert keys == [("p", name, "id")]
 
 
