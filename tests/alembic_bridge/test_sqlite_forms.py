@@ -537,3 +537,21 @@ def test_the_check_of_a_new_column_is_over_that_column(path: Path, form: str) ->
     )
     assert ask(path, "INSERT INTO t (n) VALUES (7)") == []
     assert ask(path, "INSERT INTO t (flag) VALUES (7)") == INTEGRITY
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize("foreign_keys", [True, False])
+def test_a_type_that_foreign_keys_do_not_find_through_is_refused(
+    path: Path, foreign_keys: bool, schema_edits: bool
+) -> None:
+    seed(
+        path,
+        "CREATE TABLE t (id TEXT PRIMARY KEY); INSERT INTO t VALUES ('1');"
+        "CREATE TABLE c (tid INTEGER REFERENCES t (id)); INSERT INTO c VALUES (1), (404);",
+    )
+    before = dump(path)
+    body = "op.alter_column('t', 'id', type_=sa.LargeBinary())"
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    with pytest.raises(OperationRefused, match='1 rows of table "c" would no longer find'):
+        upgrade(path, body, foreign_keys=foreign_keys, options=options)
+    assert dump(path) == before

@@ -12,6 +12,7 @@ from flask_safemigrate.alembic_bridge.sqlite.jobs import (
     compare_orphans,
     make_job,
     orphans,
+    retyped,
 )
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
 from flask_safemigrate.alembic_bridge.sqlite.replay import Replay
@@ -74,7 +75,14 @@ class Changeover:
         ]
         for job in self.jobs:
             check_values(self.database, job)
-        before = orphans(self.database, self.jobs)
+        before = orphans(
+            self.database,
+            {
+                job.old.name: retyped(job.table, job.transition.changed)
+                for job in self.jobs
+                if job.filled
+            },
+        )
         broken = [
             rules.broken_before(self.database, job.table, job.old, job.new, job.transition)
             if job.filled
@@ -97,7 +105,8 @@ class Changeover:
         for job, counts in zip(self.jobs, broken, strict=True):
             with self.database.logged(job.log):
                 rules.prove(self.database, job.table, job.new, job.transition, job.filled, counts)
-        compare_orphans(self.database, self.jobs, before)
+        names = {job.old.name: job.new.name for job in self.jobs}
+        compare_orphans(self.database, names, before)
         self.results += [self._result(job) for job in self.jobs]
         return self.results
 

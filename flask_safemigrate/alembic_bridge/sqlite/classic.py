@@ -13,6 +13,7 @@ from flask_safemigrate.alembic_bridge.sqlite import cascades, rules
 from flask_safemigrate.alembic_bridge.sqlite.changeover import report
 from flask_safemigrate.alembic_bridge.sqlite.copying import Copying, real_shape
 from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
+from flask_safemigrate.alembic_bridge.sqlite.jobs import compare_orphans, orphans, retyped
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
 from flask_safemigrate.alembic_bridge.sqlite.replay import (
     Native,
@@ -50,6 +51,12 @@ class ClassicChangeover:
         """
         aside = self._put_aside()
         waiting = self._drop(self.replay.waited)
+        real = {
+            table.origin: table
+            for table in self.replay.tables.values()
+            if table.origin is not None
+        }
+        before = orphans(self.database, {name: retyped(each) for name, each in real.items()})
         later = []
         for step in self.replay.steps:
             if step.owner is None or step.owner.origin is not None:
@@ -64,6 +71,7 @@ class ClassicChangeover:
             self._native(step)
         self._create()
         self._mend_triggers()
+        compare_orphans(self.database, {name: each.name for name, each in real.items()}, before)
         for sql in waiting:
             self.database.run(sql)
         for sql in aside:

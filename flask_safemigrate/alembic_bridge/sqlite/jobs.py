@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flask_safemigrate.alembic_bridge.sqlite import constants, rules
@@ -219,35 +219,50 @@ def check_values(database: Database, job: Job) -> None:
             )
 
 
-def orphans(database: Database, jobs: list[Job]) -> dict[str, tuple[int, Origin]]:
-    """Rows without parents of tables whose keys are about to be stored anew, by real name."""
+def retyped(table: TrackedTable, changed: frozenset[str] | None = None) -> dict[str, Origin]:
+    """The real columns, by folded names, that get another type, with what gives it to them.
+
+    :param changed: folded names of the columns that are stored anew, None for all.
+    """
+    return {
+        fold(each.origin): each.typed_by
+        for each in table.columns
+        if each.origin is not None
+        and each.typed_by is not None
+        and (changed is None or fold(each.name) in changed)
+    }
+
+
+def orphans(
+    database: Database, columns: Mapping[str, Mapping[str, Origin]]
+) -> dict[str, tuple[int, Origin]]:
+    """Rows without parents of tables whose keys are about to be stored anew, by real name.
+
+    :param columns: as of :func:`retyped`, by the real names of tables.
+    """
     keys = ForeignKeys(database)
     found: dict[str, tuple[int, Origin]] = {}
-    for job in jobs:
-        typed = {
-            fold(each.origin): each.typed_by
-            for each in job.table.columns
-            if each.origin is not None
-            and each.typed_by is not None
-            and fold(each.name) in job.transition.changed
-        }
-        if not typed or not job.filled:
+    for name, typed in columns.items():
+        if not typed or not database.is_filled(name):
             continue
         by = next(iter(typed.values()))
-        assert by is not None
         for child, _, parent, mine, theirs in database.read(LINKS):
-            if (fold(child) == fold(job.old.name) and fold(mine) in typed) or (
-                fold(parent) == fold(job.old.name) and (theirs is None or fold(theirs) in typed)
+            if (fold(child) == fold(name) and fold(mine) in typed) or (
+                fold(parent) == fold(name) and (theirs is None or fold(theirs) in typed)
             ):
                 found[child] = keys.violations(child), by
     return found
 
 
 def compare_orphans(
-    database: Database, jobs: list[Job], before: dict[str, tuple[int, Origin]]
+    database: Database, names: Mapping[str, str], before: dict[str, tuple[int, Origin]]
 ) -> None:
+    """Refuse where there are more now.
+
+    :param names: what tables are called now, by the names that they had.
+    :raises OperationRefused: there are.
+    """
     keys = ForeignKeys(database)
-    names = {job.old.name: job.new.name for job in jobs}
     for child, (count, origin) in before.items():
         now = keys.violations(names.get(child, child))
         if now > count:
