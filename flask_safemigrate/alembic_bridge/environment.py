@@ -35,7 +35,7 @@ class Stage(NamedTuple):
 #: What PostgreSQL begins transactions with unless told otherwise.
 _LEVEL: Literal["READ COMMITTED"] = "READ COMMITTED"
 
-Block = Callable[[], contextlib.AbstractContextManager[None]]
+Autocommit = Callable[[], contextlib.AbstractContextManager[None]]
 Steps = Callable[[Stage, tuple[str, ...]], Iterable[Any]]
 
 
@@ -171,7 +171,9 @@ def run_environment(
     patience: float,
     waiting: Callable[[str, float], None],
     applied: Callable[[], None],
-    outside: Callable[[Block], contextlib.AbstractContextManager[None]] = lambda block: block(),
+    outside: Callable[[Autocommit], contextlib.AbstractContextManager[None]] = lambda block: (
+        block()
+    ),
     ended: Callable[[], None] = lambda: None,
     connect: Callable[[str], Connection] | None = None,
 ) -> None:

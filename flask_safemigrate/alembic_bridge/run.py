@@ -15,7 +15,7 @@ from sqlalchemy import Connection, event
 
 from flask_safemigrate.alembic_bridge import journal, sqlite
 from flask_safemigrate.alembic_bridge.aftermath import described, where_it_is
-from flask_safemigrate.alembic_bridge.environment import Block, Stage, run_environment
+from flask_safemigrate.alembic_bridge.environment import Autocommit, Stage, run_environment
 from flask_safemigrate.alembic_bridge.failure import migration_failed
 from flask_safemigrate.alembic_bridge.listening import listening, still_begun
 from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of
@@ -263,7 +263,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         run.say(Progress("waiting", where, "another program writes to it", seconds, bind=bind))
 
     @contextlib.contextmanager
-    def outside(block: Block) -> Iterator[None]:
+    def outside(block: Autocommit) -> Iterator[None]:
         position.cut = position.revision
         position.cutting = True
         position.stays[:] = position.statements
