@@ -555,3 +555,36 @@ def test_a_type_that_foreign_keys_do_not_find_through_is_refused(
     with pytest.raises(OperationRefused, match='1 rows of table "c" would no longer find'):
         upgrade(path, body, foreign_keys=foreign_keys, options=options)
     assert dump(path) == before
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize(
+    ("body", "table", "lost"),
+    [
+        ("op.rename_table('t', 'people')", "people", set()),
+        ("op.rename_table('t', 'x')\nop.alter_column('x', 'id', type_=sa.Text())", "x", set()),
+        ("op.alter_column('t', 'n', type_=sa.Text(), nullable=False)", "t", set()),
+        ("op.alter_column('t', 'n', type_=sa.Text())\nop.rename_table('t', 'x')", "x", set()),
+        ("op.create_unique_constraint('u', 't', ['id', 'n'])", "t", set()),
+        ("op.drop_column('t', 'name')", "t", {"sqlite_autoindex_t_1"}),
+        ("op.drop_index('ix', 't')\nop.create_index('ix', 't', ['junk', 'n'])", "t", {"ix"}),
+    ],
+)
+def test_statistics_stay_with_their_indexes(
+    path: Path, body: str, table: str, lost: set[str], schema_edits: bool
+) -> None:
+    seed(
+        path,
+        "CREATE TABLE t (id INTEGER, n INTEGER, name TEXT UNIQUE, junk TEXT);"
+        "CREATE INDEX ix ON t (n, junk); CREATE TABLE other (id TEXT PRIMARY KEY);"
+        "INSERT INTO t VALUES (1, 1, 'a', 'j'), (2, 1, 'b', 'k'); INSERT INTO other VALUES (1);"
+        "ANALYZE; INSERT INTO sqlite_stat1 VALUES ('none', 'none', '7 1');",
+    )
+    rows = "SELECT tbl, idx, stat FROM sqlite_stat1"
+    before = {
+        (name if name != "t" else table, (index or "").replace("_t_", f"_{table}_"), numbers)
+        for name, index, numbers in ask(path, rows)
+        if index not in lost
+    }
+    upgrade(path, body, options=sqlite.EngineOptions(schema_edits=schema_edits))
+    assert {(name, index or "", numbers) for name, index, numbers in ask(path, rows)} == before

@@ -6,7 +6,7 @@ import contextlib
 import re
 from typing import Any
 
-from flask_safemigrate.alembic_bridge.sqlite import proofs, rules
+from flask_safemigrate.alembic_bridge.sqlite import proofs, rules, statistics
 from flask_safemigrate.alembic_bridge.sqlite.applying import apply
 from flask_safemigrate.alembic_bridge.sqlite.changeover import Changeover, report
 from flask_safemigrate.alembic_bridge.sqlite.classic import ClassicChangeover
@@ -164,6 +164,7 @@ class Executor:
                 self.database.value("PRAGMA legacy_alter_table=OFF")
             replay.bring_waiting_back()
             self._must_not_be_hidden(replay)
+            found = statistics.read(self.database)
             if replay.natives is not None and self._natives_will_do():
                 results = self._run_natives(replay.natives)
             elif self.options.schema_edits and self._may_edit():
@@ -177,6 +178,12 @@ class Executor:
             else:
                 results = ClassicChangeover(self.database, self.mirror, replay).run()
             self._follow(replay)
+            statistics.put_back(
+                self.database,
+                found,
+                {each.origin: each.name for each in replay.tables.values() if each.origin},
+                {fold(name) for name, _ in replay.dropped} | set(replay.index_origins),
+            )
         finally:
             if legacy:
                 self.database.value("PRAGMA legacy_alter_table=ON")
