@@ -96,6 +96,30 @@ def still_begun(stage: Stage, position: Position) -> None:
         )
 
 
+def watched(
+    stage: Stage, position: Position, migrate: Callable[..., None], **arguments: Any
+) -> None:
+    """Run a revision; where it fails outside of the transaction, note that it has ended it."""
+    try:
+        migrate(**arguments)
+    except BaseException as error:
+        driver = stage.connection.connection.driver_connection
+        if getattr(driver, "in_transaction", True) is False and not _rolls_back(error):
+            position.leaked = position.revision
+        raise
+
+
+def _rolls_back(error: BaseException) -> bool:
+    """Whether SQLite itself undoes the transaction with it.
+
+    https://sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction"; a conflict
+    clause or ``RAISE(ROLLBACK)`` does too.
+    """
+    cause = getattr(error, "orig", None) or error
+    return type(cause).__name__ == "IntegrityError" or bool(_UNDOES.search(str(cause)))
+
+
+_UNDOES = re.compile(r"is full|disk I/O|out of memory|is locked|interrupted", re.IGNORECASE)
 _ENDS = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(COMMIT|END|ROLLBACK(?!\s+TO\b|\s+TRANSACTION\s+TO\b)|ABORT)\b"
     r"(?!\s+PREPARED)",

@@ -17,7 +17,7 @@ from flask_safemigrate.alembic_bridge import journal, sqlite
 from flask_safemigrate.alembic_bridge.aftermath import described, where_it_is
 from flask_safemigrate.alembic_bridge.environment import Autocommit, Stage, run_environment
 from flask_safemigrate.alembic_bridge.failure import migration_failed
-from flask_safemigrate.alembic_bridge.listening import listening, still_begun
+from flask_safemigrate.alembic_bridge.listening import listening, still_begun, watched
 from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import (
@@ -191,6 +191,9 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 guard.next(revision)
                 if engine is not None:
                     engine.revision = revision
+                    step.migration_fn = functools.partial(
+                        watched, stage, position, step.migration_fn
+                    )
                 news = Progress(
                     "revision",
                     revision,

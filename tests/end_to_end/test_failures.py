@@ -89,6 +89,31 @@ def test_savepoints_are_a_revision_s_own(started: Project) -> None:
     assert p.rows("SELECT * FROM t") == [(1, "row")]
 
 
+def test_a_script_that_fails_half_way_is_not_told_as_undone(started: Project) -> None:
+    p = started
+    p.revision("a2", "op.get_bind().connection.executescript('CREATE TABLE u (x); SELECT nope;')")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1, done.output
+    assert p.rows("SELECT name FROM sqlite_master WHERE name = 'u'") == [("u",)]
+    assert "no such column: nope" in said
+    assert "undone" not in said
+    assert "ended the transaction by itself" in said
+
+
+def test_a_transaction_that_sqlite_ends_is_told_as_undone(started: Project) -> None:
+    p = started
+    p.revision(
+        "a2",
+        "op.execute('CREATE TABLE u (x UNIQUE ON CONFLICT ROLLBACK)')\n"
+        "op.execute('INSERT INTO u VALUES (1)')\nop.execute('INSERT INTO u VALUES (1)')",
+    )
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 1, done.output
+    assert p.rows("SELECT name FROM sqlite_master WHERE name = 'u'") == []
+    assert "Everything was undone" in " ".join(done.output.split())
+
+
 def test_a_transaction_ended_behind_our_back_is_told(started: Project) -> None:
     p = started
     p.revision(
