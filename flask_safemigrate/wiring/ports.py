@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import sqlalchemy.exc
 from flask import Flask
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Backend, Held, SessionOptions, Target
@@ -524,6 +525,11 @@ class Wiring:
             raise known or SafeMigrateError(first) from error
 
 
-def _count(connection: Connection, table: str) -> int:
+def _count(connection: Connection, table: str) -> int | None:
+    """The rows of a table; None for one that cannot be read, as a virtual one without content."""
     name = connection.dialect.identifier_preparer.quote(table)
-    return int(connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() or 0)
+    try:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() or 0)
+    except DBAPIError:
+        connection.rollback()
+        return None

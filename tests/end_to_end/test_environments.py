@@ -467,3 +467,17 @@ def test_every_stock_command_answers_as_before(project: ProjectFactory) -> None:
     assert ours == plain
     assert "a1 (head)" in plain["stdout"][1] or "a2 (head)" in plain["stdout"][1]
     assert plain["upgrade nosuch"][0] == 1
+
+
+def test_reset_drops_a_table_that_cannot_be_read(project: ProjectFactory) -> None:
+    p = project(revisions=[FIRST])
+    assert p.db("safe-upgrade", "--yes").returncode == 0
+    p.execute(
+        "CREATE TABLE keyed (k TEXT PRIMARY KEY) WITHOUT ROWID",
+        "CREATE VIRTUAL TABLE f USING fts5 (k, content='keyed')",
+        "CREATE VIEW broken AS SELECT nosuch FROM keyed",
+    )
+    done = p.flask("--debug", "db", "reset", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = {row[1] for row in p.rows(SCHEMA) if row[0] in ("table", "view")}
+    assert names == {"alembic_version", "safemigrate_journal", "t"}
