@@ -588,3 +588,17 @@ def test_statistics_stay_with_their_indexes(
     }
     upgrade(path, body, options=sqlite.EngineOptions(schema_edits=schema_edits))
     assert {(name, index or "", numbers) for name, index, numbers in ask(path, rows)} == before
+
+
+@pytest.mark.parametrize("text", ["'later > 0'", "sa.text('\"Later\" > 0')", "sa.column('m') > 0"])
+def test_a_check_waits_for_the_column_that_its_text_names(path: Path, text: str) -> None:
+    seed(path, PEOPLE)
+    upgrade(
+        path,
+        f"with op.batch_alter_table('t') as b:\n    b.create_check_constraint('ck', {text})\n"
+        "    b.add_column(sa.Column('later', sa.Integer))\n"
+        "    b.alter_column('n', new_column_name='m')",
+    )
+    column = "m" if "'m'" in text else "later"
+    assert ask(path, f"INSERT INTO t ({column}) VALUES (0)") == INTEGRITY
+    assert ask(path, "INSERT INTO t (id) VALUES (70)") == []

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from alembic.util.sqla_compat import _is_type_bound
-from sqlalchemy import Constraint
+from sqlalchemy import CheckConstraint, Constraint
 
-from flask_safemigrate.ddl.tokens import fold
+from flask_safemigrate.ddl.tokens import fold, significant, tokenize, unquote
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 
@@ -47,8 +47,10 @@ class Block:
                 listed = _columns(args[0])
                 for column in listed:
                     column.name = self.now(column.name)
-                missing = {fold(column.name) for column in listed} - self._names
-                if missing and missing <= _coming(ordered[place + 1 :]):
+                coming = _coming(ordered[place + 1 :])
+                named = {fold(column.name) for column in listed} | (_words(args[0]) & coming)
+                missing = named - self._names
+                if missing and missing <= coming:
                     waiting.append((name, args, keywords))
                     continue
             elif name == "alter_column" and keywords.get("name") is not None:
@@ -125,6 +127,13 @@ def _columns(made: Any) -> list[Any]:
         # What a column's new type demands follows that column by itself.
         return []
     return list(getattr(made, "columns", ()))
+
+
+def _words(made: Any) -> set[str]:
+    """Folded words of a CHECK, which may mean columns."""
+    if not isinstance(made, CheckConstraint) or _is_type_bound(made):
+        return set()
+    return {fold(unquote(token.text)) for token in significant(tokenize(str(made.sqltext)))}
 
 
 def _coming(calls: Sequence[Call]) -> set[str]:
