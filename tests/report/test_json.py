@@ -34,7 +34,7 @@ def rebuilt(kind: Any, value: Any) -> Any:
             return tuple(rebuilt(arguments[0], item) for item in value)
         return tuple(rebuilt(a, item) for a, item in zip(arguments, value, strict=True))
     if origin is frozenset:
-        return frozenset(value)
+        return frozenset(rebuilt(arguments[0], item) for item in value)
     if origin is Mapping:
         return {key: rebuilt(arguments[1], item) for key, item in value.items()}
     if hasattr(kind, "_fields"):

@@ -146,7 +146,7 @@ def _servers(folder: Path) -> Iterator[list[str]]:
 
 
 def _make_data(folder: Path) -> None:
-    subprocess.run(
+    done = subprocess.run(
         [
             "mariadb-install-db",
             "--no-defaults",
@@ -155,10 +155,13 @@ def _make_data(folder: Path) -> None:
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         ],
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
         env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"},
     )
+    if done.returncode:
+        raise RuntimeError(f"mariadb-install-db failed:\n{done.stdout}{done.stderr}")
 
 
 def _wait_until_synced(
