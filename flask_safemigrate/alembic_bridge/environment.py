@@ -171,9 +171,7 @@ def run_environment(
     patience: float,
     waiting: Callable[[str, float], None],
     applied: Callable[[], None],
-    outside: Callable[[Autocommit], contextlib.AbstractContextManager[None]] = lambda block: (
-        block()
-    ),
+    outside: Callable[[Autocommit], contextlib.AbstractContextManager[None]] = lambda own: own(),
     ended: Callable[[], None] = lambda: None,
     connect: Callable[[str], Connection] | None = None,
 ) -> None:

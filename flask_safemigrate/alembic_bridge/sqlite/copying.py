@@ -38,7 +38,7 @@ class _Copy(NamedTuple):
 
     :ivar new: what the table becomes.
     :ivar statement: copies the rows.
-    :ivar indexes: texts, as those of the triggers and of what puts ANALYZE's findings back.
+    :ivar indexes: texts, as those of the triggers.
     """
 
     name: str
@@ -49,7 +49,6 @@ class _Copy(NamedTuple):
     indexes: tuple[str, ...]
     triggers: tuple[str, ...]
     counter: int | None
-    statistics: list[str]
 
 
 class Copying:
@@ -143,7 +142,6 @@ class Copying:
             indexes=belonging["index"],
             triggers=belonging["trigger"],
             counter=self._counter(name),
-            statistics=self._statistics(name),
         )
 
     def _text_of_copy(self, one: _Copy, copies: list[_Copy]) -> str:
@@ -178,8 +176,6 @@ class Copying:
                 f"UPDATE sqlite_sequence SET seq = {made.counter}"
                 f" WHERE name = {quote_string(made.name)}"
             )
-        for sql in made.statistics:
-            self.database.run(sql)
 
     def _make(self, table: TrackedTable, sql: str) -> None:
         try:
@@ -242,20 +238,6 @@ class Copying:
             f"SELECT seq FROM sqlite_sequence WHERE name = {quote_string(table)}"
         )
         return None if found is None else int(found)
-
-    def _statistics(self, table: str) -> list[str]:
-        """Statements that put back what ANALYZE found, which DROP TABLE forgets."""
-        if not self.database.has_table("sqlite_stat1"):
-            return []
-        kept = {fold(each.name) for each in self.mirror.belonging(table, "index")}
-        return [
-            f"INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ({tbl}, {idx}, {stat})"
-            for name, tbl, idx, stat in self.database.read(
-                "SELECT idx, quote(tbl), quote(idx), quote(stat) FROM sqlite_stat1"
-                f" WHERE tbl = {quote_string(table)}"
-            )
-            if name is None or fold(name) in kept
-        ]
 
     @contextlib.contextmanager
     def _lenient(self) -> Iterator[None]:

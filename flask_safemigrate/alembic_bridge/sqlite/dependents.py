@@ -82,7 +82,7 @@ def protect_strings(replay: Replay, table: TrackedTable, column: str) -> None:
 def _protect_code(replay: Replay, column: str) -> None:
     """The same for views and triggers, where SQLite tells which words are strings."""
     mirror = replay.mirror
-    named = [each for each in mirror.entries() if _may_have_string(each, column)]
+    named = [each for each in mirror.code() if _may_have_string(each, column)]
     if not named:
         return
     fixed = mirror.single_quoted()
@@ -101,13 +101,9 @@ def _protect_code(replay: Replay, column: str) -> None:
 
 
 def _may_have_string(entry: Entry, column: str) -> bool:
-    return (
-        entry.type in ("view", "trigger")
-        and entry.sql is not None
-        and any(
-            each.text.startswith('"') and same_name(unquote(each.text), column)
-            for each in tokenize(entry.sql)
-        )
+    return any(
+        each.text.startswith('"') and same_name(unquote(each.text), column)
+        for each in tokenize(entry.sql or "")
     )
 
 

@@ -145,7 +145,7 @@ class Mirror:
         self.db.execute("CREATE TABLE safemigrate_probe (a)")
         try:
             while True:
-                code = [entry for entry in self.entries() if entry.type in ("view", "trigger")]
+                code = self.code()
                 try:
                     # Undone, for it puts strings from double into single quotes in all texts.
                     with self.rehearsal():
@@ -171,16 +171,18 @@ class Mirror:
             self.db.execute("DROP TABLE safemigrate_probe")
 
     def single_quoted(self) -> dict[Key, str | None]:
-        """All texts with their strings in single quotes, as SQLite writes them when it renames."""
+        """The texts of views and triggers with their strings in single quotes, as SQLite writes
+        them when it renames.
+        """
         with self.rehearsal():
             self.db.execute("CREATE TABLE safemigrate_probe (a)")
             self.execute("ALTER TABLE safemigrate_probe RENAME COLUMN a TO b")
-            return {(each.type, fold(each.name)): each.sql for each in self.entries()}
+            return {(each.type, fold(each.name)): each.sql for each in self.code()}
 
     def take_broken(self) -> list[Entry]:
         """Take away the views and triggers that do not work now, in the order they were made."""
         aside: dict[Key, str] = {}
-        before = self.entries()
+        before = self.code()
         self._put_broken_aside(aside)
         return [each for each in before if (each.type, fold(each.name)) in aside]
 
@@ -194,6 +196,16 @@ class Mirror:
     def entries(self) -> list[Entry]:
         """All objects but SQLite's own, in the order they were made."""
         return entries_of(self.rows())
+
+    def code(self) -> list[Entry]:
+        """The views and triggers, in the order they were made."""
+        return [
+            Entry(*row)
+            for row in self.db.execute(
+                "SELECT type, name, tbl_name, sql FROM sqlite_master"
+                " WHERE type IN ('view', 'trigger') ORDER BY rowid"
+            )
+        ]
 
     def find(self, kind: str, name: str) -> Entry | None:
         """One object by its name, compared as SQLite does."""

@@ -146,7 +146,7 @@ class Replay:
 
     def put_waiting_aside(self) -> None:
         """Take away the views and triggers that the queue has broken, and may mend yet."""
-        if any(each.type in ("view", "trigger") for each in self.mirror.entries()):
+        if self.mirror.code():
             self.waiting += self.mirror.take_broken()
             self.waited |= {(each.type, fold(each.name)) for each in self.waiting}
 
