@@ -105,7 +105,8 @@ def spend(build: Build, project: Path, *arguments: str) -> Cost:
     )
     wall = time.perf_counter() - begun
     if done.returncode:
-        raise SystemExit(f"{build.name}: flask db {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+        command = f"{build.name}: flask db {' '.join(arguments)}"
+        raise SystemExit(f"{command}\n{done.stdout}{done.stderr}")
     return Cost(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before, wall)
 
 
