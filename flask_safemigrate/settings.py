@@ -23,7 +23,7 @@ class Settings:
     """Every setting with its default; the key is ``SAFEMIGRATE_`` and the name in capitals.
 
     :param allow_reset: let ``reset`` run outside debug and testing mode.
-    :param environment: name of the environment, kept in the database by ``deploy``.
+    :param environment: name of the environment, kept in the database by every run.
     :param exclude_tables: tables that belong to others; ``doctor`` and ``flask db migrate`` leave
         them alone; names or patterns such as ``celery_*``.
     :param guard_upgrade: make ``flask db upgrade`` do what ``safe-upgrade`` does.
@@ -37,7 +37,8 @@ class Settings:
     :param lock_timeout: seconds that a statement of a migration waits for a table's lock on
         PostgreSQL, MariaDB and MySQL before it makes way and tries again; 0 means no limit.
     :param lock_wait: seconds to wait for another process, 0 means not at all.
-    :param protected_environments: environments whose databases ``reset`` never touches.
+    :param protected_environments: environments in which ``reset`` does nothing, and whose
+        databases it never touches; case does not count. ``production`` and ``prod`` always are.
     :param schema_edits: let SQLite tables change by editing the stored schema text.
     :param secure_delete: SQLite overwrites what it deletes; None leaves the library's default.
     :param severity: how bad ``doctor`` takes a code or family to be: ``{"SM113": "info"}``, with

@@ -298,9 +298,13 @@ class DatabaseState(NamedTuple):
 
     @property
     def environment(self) -> str:
-        """The environment that the last deploy wrote down, "" where none did."""
-        names = [row.environment for row in self.journal if row.environment]
-        return names[-1] if names else ""
+        """The environment that was written down last, "" where none was."""
+        return self.environments[-1] if self.environments else ""
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """Every environment that was ever written down, the last one last."""
+        return tuple(row.environment for row in self.journal if row.environment)
 
 
 class GitFacts(NamedTuple):

@@ -53,7 +53,7 @@ def _journal_row(run: Run, step: Any, started: str, seconds: float) -> dict[str,
         "finished": journal.now(),
         "checksum": run.checksum(path) if path else "",
         "source": _text(path) if path else None,
-        "environment": "",
+        "environment": run.environment,
         "seconds": round(seconds, 4),
     }
 

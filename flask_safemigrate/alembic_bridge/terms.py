@@ -55,6 +55,7 @@ class Run(NamedTuple):
     :param plans: one for each bind, empty ones included.
     :param sources: revision id -> path of its file, for the journal.
     :param keep_journal: whether every revision leaves a line in the database.
+    :param environment: what that line says of where it ran.
     :param patience: seconds to wait for other writers.
     :param explain: what an error of the driver outside the revisions means for the database of
         a bind key, None where it means nothing special.

@@ -340,6 +340,7 @@ class Wiring:
             sources={r.id: r.path for r in history.revisions},
             checksum=checksum,
             keep_journal=self._keeps_journal,
+            environment=self.settings.environment,
             patience=patience,
             explain=self._explain,
             heads_now=self._heads_now,
@@ -438,6 +439,10 @@ class Wiring:
     @property
     def keeps_journal(self) -> bool:
         return self._keeps_journal
+
+    @property
+    def keeps_environment(self) -> bool:
+        return self._hides_tables
 
     def check_lock(self) -> None:
         for held in self._held.values():

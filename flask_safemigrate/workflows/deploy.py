@@ -103,6 +103,24 @@ def _require_journal(hooks: Sequence[Hook], ports: Ports) -> None:
         )
 
 
+def _require_environment(ports: Ports) -> None:
+    """Stop where the environment's name would be lost, by which ``reset`` knows production.
+
+    The journal is left out where Flask-Migrate's own commands would propose to drop it.
+    """
+    name = ports.settings.environment
+    if name and not ports.keeps_environment:
+        raise UsageError(
+            f"SAFEMIGRATE_ENVIRONMENT is '{name}', which cannot be kept in the database: that "
+            "takes SafeMigrate in place of Migrate, and an env.py that hands on its arguments.",
+            hint="where the app sets up its extensions, write\n"
+            "    from flask_safemigrate import SafeMigrate as Migrate\n"
+            "and in env.py context.configure(..., "
+            "**current_app.extensions['migrate'].configure_args); or unset "
+            "SAFEMIGRATE_ENVIRONMENT",
+        )
+
+
 def _wait_for_databases(ports: Ports, seconds: float, say: Say) -> None:
     """Return when every database answers, when waiting cannot help, or when time is up."""
     deadline = time.monotonic() + seconds
@@ -143,6 +161,7 @@ def deploy(ports: Ports, request: Request) -> Outcome:
 
     def work() -> Outcome:
         started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        _require_environment(ports)
         wait = ports.settings.wait if request.wait is None else request.wait
         if wait:
             _wait_for_databases(ports, wait, request.say)

@@ -122,6 +122,10 @@ class Ports(Protocol):
     def keeps_journal(self) -> bool:
         """Whether what is noted will be found again."""
 
+    @property
+    def keeps_environment(self) -> bool:
+        """Whether the name of the environment can be written down in the databases."""
+
     def check_lock(self) -> None:
         """See whether the lock is still held, as far as is known here. :raises LockLost: no."""
 

@@ -6,25 +6,46 @@ from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import HookFailed, Refused
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Doomed, Outcome, Status
-from flask_safemigrate.state import State
+from flask_safemigrate.state import State, Table
 from flask_safemigrate.workflows.deploy import run_hooks
 from flask_safemigrate.workflows.ports import Ports, Request
-from flask_safemigrate.workflows.safe_upgrade import blocked, safe_upgrade, told
+from flask_safemigrate.workflows.safe_upgrade import agreed, blocked, safe_upgrade, told
+
+#: Whatever the settings say: one that is left empty must not open production.
+_ALWAYS_PROTECTED = ("production", "prod")
 
 
 def _refuse(ports: Ports, state: State) -> None:
+    """Stop where this is, or ever was, an environment that is protected.
+
+    :raises Refused: it is one, or the application is not in a mode for development.
+    """
     if not ports.reset_allowed():
         raise Refused(
             f'Application "{state.project.app}" is neither in debug nor in testing mode.',
             hint="flask --debug db reset, or set SAFEMIGRATE_ALLOW_RESET",
         )
+    settings = ports.settings
+    protected = {_folded(n) for n in (*_ALWAYS_PROTECTED, *settings.protected_environments)}
+    if _folded(settings.environment) in protected:
+        raise Refused(
+            f"SAFEMIGRATE_ENVIRONMENT says that this is '{settings.environment}'; nothing is "
+            "reset.",
+            hint="run it where SAFEMIGRATE_ENVIRONMENT names your own environment",
+        )
     for database in state.databases:
-        if database.environment in ports.settings.protected_environments:
+        # A later deploy under another name does not make the rows of production worth less.
+        found = [n for n in database.environments if _folded(n) in protected]
+        if found:
             raise Refused(
-                f"{database.location} was deployed as '{database.environment}'; it is not reset.",
+                f"{database.location} was deployed as '{found[-1]}'; it is not reset.",
                 hint="if it is a copy that may go, delete the database itself and run "
                 "flask db safe-upgrade",
             )
+
+
+def _folded(environment: str) -> str:
+    return environment.strip().casefold()
 
 
 def _in_the_way(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -35,37 +56,61 @@ def _in_the_way(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(f for f in findings if f.bind is None or f.code.startswith("SM5"))
 
 
+def _look(ports: Ports, request: Request) -> Outcome:
+    """Read and judge; the outcome says what would go, or why nothing may.
+
+    :raises Refused: as :func:`_refuse`.
+    """
+    state = ports.read(thorough=True)
+    findings = run_checks(state, command="reset")
+    stopped = blocked(state, _in_the_way(findings), request)
+    if stopped is not None:
+        return stopped
+    _refuse(ports, state)
+    doomed = tuple(
+        Doomed(d.bind, d.name, d.location, d.size, ports.count_rows(d.bind))
+        for d in state.databases
+    )
+    return Outcome("reset", Status.DONE, databases=state.databases, state=state, doomed=doomed)
+
+
+def _content(looked: Outcome) -> list[tuple[str, str, frozenset[Table]]]:
+    return [(d.bind, d.location, frozenset(d.tables)) for d in looked.doomed]
+
+
 def reset(ports: Ports, request: Request) -> Outcome:
-    """Show what goes, refuse outside development, snapshot, drop, upgrade, verify, seed."""
+    """Show what goes, refuse outside development, snapshot, drop, upgrade, verify, seed.
+
+    What was seen before the lock may have changed while it was waited for, so everything is
+    looked at again under it, and asked again where something else would go.
+    """
 
     def work() -> Outcome:
-        state = ports.read(thorough=True)
-        findings = run_checks(state, command="reset")
-        stopped = blocked(state, _in_the_way(findings), request)
-        if stopped is not None:
-            return stopped
-        _refuse(ports, state)
-        doomed = tuple(
-            Doomed(d.bind, d.name, d.location, d.size, ports.count_rows(d.bind))
-            for d in state.databases
-        )
-        shown = Outcome(
-            "reset", Status.DONE, databases=state.databases, state=state, doomed=doomed
-        )
-        if request.confirm is not None and not request.confirm(shown):
+        shown = _look(ports, request)
+        if shown.status is not Status.DONE:
+            return shown
+        if not agreed(request, shown):
             return shown._replace(status=Status.FAILED, error="Nothing was changed.")
-        binds = [d.bind for d in state.databases]
+        binds = [d.bind for d in shown.databases]
         patience = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
         snapshots = []
         with ports.lock(binds, patience, request.say):
-            for database, going in zip(state.databases, doomed, strict=True):
+            looked = _look(ports, request)
+            if looked.status is not Status.DONE:
+                return looked
+            if _content(looked) != _content(shown):
+                note = "What is there has changed since it was shown."
+                looked = looked._replace(notes=(note,))
+                if not agreed(request, looked):
+                    return looked._replace(status=Status.FAILED, error="Nothing was changed.")
+            for database, going in zip(looked.databases, looked.doomed, strict=True):
                 if request.snapshot is not False and database.exists and going.tables:
                     snapshots.append(ports.take_snapshot(database.bind, "reset", request.say))
             for bind in binds:
                 ports.drop_everything(bind)
             upgrade = request._replace(confirm=None, locked=True, snapshot=False, revision="heads")
             outcome = safe_upgrade(ports, upgrade)._replace(
-                doomed=doomed, snapshots=tuple(snapshots)
+                doomed=looked.doomed, snapshots=tuple(snapshots)
             )
             if outcome.status not in (Status.DONE, Status.NOTHING_TO_DO):
                 return outcome
