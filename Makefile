@@ -7,7 +7,7 @@ ARGS ?=
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs matrix picture wheel clean
+.PHONY: help demo test lint docs matrix servers picture wheel clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ docs: $(VENV)/.docs  ## build the documentation into docs/_build/html
 
 matrix: $(VENV)/.run  ## run the tests over Pythons and dependency versions; ARGS="--ends --short" for less
 	$(BIN)/python scripts/matrix.py $(ARGS)
+
+servers:  ## start newer database servers beside the system's; ARGS=--stop, ARGS=--remove
+	@$(PYTHON) scripts/servers.py $(ARGS)
 
 picture: $(VENV)/.run  ## make the README's picture anew from real output
 	$(BIN)/python scripts/picture.py

@@ -3,6 +3,8 @@
     python scripts/matrix.py            every Python found, every end
     python scripts/matrix.py --ends     oldest Python, lowest versions; newest Python, newest ones
     python scripts/matrix.py --sqlites  what touches SQLite, with an old SQLite and the newest one
+    python scripts/matrix.py --drivers  what touches a server, with every driver that is served
+    python scripts/matrix.py --servers  what touches a server, with those of scripts/servers.py
     python scripts/matrix.py --short    without what no dependency can change, and what lasts long
     python scripts/matrix.py --parallel two at a time
     python scripts/matrix.py -- -k cli  what stands after -- goes to pytest
@@ -24,6 +26,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from servers import FOLDER as SERVERS_FOLDER
+from servers import SERVERS, variables
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "matrix"
@@ -49,6 +54,22 @@ SQLITE_TESTS = (
     "tests/backends/test_sqlite_snapshot.py",
     "--ignore=tests/alembic_bridge/test_replay.py",
 )
+# The drivers that no other cell has: the dialect that they serve, and the package to install.
+DRIVERS = {
+    "psycopg2": ("postgresql", "psycopg2-binary"),
+    "pg8000": ("postgresql", "pg8000"),
+    "mysqldb": ("mysql", "mysqlclient"),
+    "mysqlconnector": ("mysql", "mysql-connector-python"),
+    "mariadbconnector": ("mysql", "mariadb"),
+}
+SERVER_URLS = {
+    "postgresql": (
+        "SAFEMIGRATE_TEST_POSTGRESQL_URL",
+        "postgresql+psycopg://postgres@127.0.0.1:5432/test",
+    ),
+    "mysql": ("SAFEMIGRATE_TEST_MYSQL_URL", "mysql+pymysql://root@127.0.0.1:3306/test"),
+}
+SERVER_TESTS = ("tests/backends", "tests/end_to_end", "tests/servers")
 SQLITE_PTH = (
     "import sys, pysqlite3.dbapi2; sys.modules['sqlite3'] = pysqlite3;"
     " sys.modules['sqlite3.dbapi2'] = pysqlite3.dbapi2"
@@ -91,10 +112,25 @@ def requirements(end: str, pyproject: str) -> list[str]:
         return [*lowest_versions(pyproject), *LOWEST_COMPANIONS]
     if end in SQLITES:
         return [SQLITES[end]]
+    if end in DRIVERS:
+        return [DRIVERS[end][1]]
     return ["sqlalchemy<2.1"] if end == "sqlalchemy-2.0" else []
 
 
-def choose(ends_only: bool, sqlites_only: bool) -> list[Cell]:
+def environment(end: str) -> dict[str, str]:
+    """Variables that lead the tests to the cell's driver or server."""
+    if end in DRIVERS:
+        dialect, _ = DRIVERS[end]
+        variable, default = SERVER_URLS[dialect]
+        _, _, address = os.environ.get(variable, default).partition("://")
+        return {variable: f"{dialect}+{end}://{address}"}
+    if end in SERVERS:
+        _run([sys.executable, str(ROOT / "scripts" / "servers.py"), end])
+        return variables(SERVERS_FOLDER, end)
+    return {}
+
+
+def choose(options: argparse.Namespace) -> list[Cell]:
     found = {version: path for version in PYTHONS if (path := find_python(version))}
     if not found:
         sys.exit("No Python from 3.10 to 3.13 was found on PATH or in pyenv.")
@@ -107,9 +143,12 @@ def choose(ends_only: bool, sqlites_only: bool) -> list[Cell]:
     sqlites = [Cell(newest, found[newest], "sqlite-newest")]
     if old_python is not None:
         sqlites.append(Cell(old_python, found[old_python], "sqlite-3.39"))
-    if sqlites_only:
+    if options.drivers or options.servers:
+        ends = [*(DRIVERS if options.drivers else ()), *(SERVERS if options.servers else ())]
+        return [Cell(newest, found[newest], end) for end in ends]
+    if options.sqlites:
         return sqlites
-    if ends_only:
+    if options.ends:
         return [Cell(oldest, found[oldest], "lowest"), Cell(newest, found[newest], "newest")]
     # SQLAlchemy 2.0.0 knows nothing of the Pythons that came after it; the lowest versions are
     # promised together with the Pythons of their time.
@@ -146,12 +185,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--ends", action="store_true", help="only the two ends")
     parser.add_argument("--sqlites", action="store_true", help="only the two SQLites")
+    parser.add_argument("--drivers", action="store_true", help="only the other drivers")
+    parser.add_argument("--servers", action="store_true", help="only the newer servers")
     parser.add_argument("--short", action="store_true", help="leave the longest tests out")
     parser.add_argument("--parallel", action="store_true", help="run two cells at a time")
     parser.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
     options = parser.parse_args()
     arguments = [*(SHORT if options.short else ()), *options.pytest]
-    cells = choose(options.ends, options.sqlites)
+    cells = choose(options)
     # Two at a time at most: the tests measure waits and race against each other on purpose.
     with ThreadPoolExecutor(2 if options.parallel else 1) as pool:
         results = list(pool.map(lambda cell: run_tests(cell, arguments), cells))
@@ -166,6 +207,9 @@ def run_tests(cell: Cell, arguments: list[str]) -> tuple[str, str, float]:
     python = prepare(cell)
     if cell.end in SQLITES and not arguments:
         arguments = list(SQLITE_TESTS)
+    if cell.end in DRIVERS or cell.end in SERVERS:
+        other = "mysql" if cell.end in ("postgresql", "psycopg2", "pg8000") else "postgresql"
+        arguments = arguments or [*SERVER_TESTS, "-k", f"not sqlite and not {other}"]
     log = FOLDER / f"{cell.name}.log"
     start = time.monotonic()
     # A pipe would stay open for as long as a process lives that a failing test left behind.
@@ -173,6 +217,7 @@ def run_tests(cell: Cell, arguments: list[str]) -> tuple[str, str, float]:
         done = subprocess.run(
             [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
             cwd=ROOT,
+            env={**os.environ, **environment(cell.end)},
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,
