@@ -20,6 +20,9 @@ CREATE VIEW names AS SELECT name FROM author;
 CREATE TRIGGER logged AFTER INSERT ON tag BEGIN INSERT INTO log VALUES (new.id); END;
 CREATE INDEX by_name ON author (name);
 CREATE VIRTUAL TABLE words USING fts5(text);
+CREATE VIRTUAL TABLE areas USING rtree(id, low, high);
+CREATE VIRTUAL TABLE Mixed USING fts4(text);
+CREATE TABLE words_own (a);
 INSERT INTO page (author_id) VALUES (1), (2);
 INSERT INTO note (page_id) VALUES (1), (2);
 INSERT INTO words VALUES ('a');
@@ -51,6 +54,15 @@ def connection(tmp_path: Path) -> Iterator[Connection]:
         (["INSERT INTO tag DEFAULT VALUES"], {"tag"}),
         (["INSERT INTO tag DEFAULT VALUES", "DROP TRIGGER logged"], {"tag"}),
         (["INSERT INTO words VALUES ('b')"], {"words"}),
+        (["DROP TABLE words"], {"words"}),
+        (["DROP TABLE MIXED"], {"MIXED"}),
+        (["ALTER TABLE mixed RENAME TO unmixed"], {"mixed", "unmixed"}),
+        (
+            ["DROP TABLE areas", "CREATE VIRTUAL TABLE zones USING rtree(id, low, high)"],
+            {"areas", "zones"},
+        ),
+        # As the module of a virtual table does whose own tables SQLite knows nothing of.
+        (["DROP TABLE words", "DROP TABLE words_own"], {"words"}),
     ],
 )
 def test_what_a_migration_may_do(
@@ -69,10 +81,12 @@ def test_what_a_migration_may_do(
     [
         ("DROP TABLE book", {"author"}, 'gone: table "book"'),
         ("DROP VIEW names", {"author"}, 'gone: view "names"'),
+        ("DROP TABLE words", {"areas"}, 'gone: table "words"'),
+        ("DROP TABLE words_own", {"areas"}, 'gone: table "words_own"'),
         ("DROP TABLE note", {"tag"}, 'gone: table "note"'),
-        ("DELETE FROM note WHERE id = 1", {"tag"}, '"note" has 1 rows, had 2'),
+        ("DELETE FROM note WHERE id = 1", {"tag"}, '"note" has 1 row, had 2'),
         ("DELETE FROM author WHERE id = 1", {"tag"}, '"author" has 2 rows, had 3'),
-        ("INSERT INTO log VALUES (1)", {"author"}, '"log" has 1 rows, had 0'),
+        ("INSERT INTO log VALUES (1)", {"author"}, '"log" has 1 row, had 0'),
     ],
 )
 def test_what_it_may_not(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from flask_safemigrate.backends.reach import numbered, reached_from
 from flask_safemigrate.backends.sqlite.files import quoted
 from flask_safemigrate.errors import VerificationFailed
 
@@ -17,12 +18,15 @@ COUNTED_BYTES = 64 * 1024 * 1024
 class Watch(NamedTuple):
     """What there was before.
 
-    :param objects: (kind, name) of every table and view.
+    :param objects: (kind, name) of every table and view, without the tables in which SQLite knows
+        that a virtual one keeps its data.
+    :param virtual: virtual tables, in lower case.
     :param rows: rows of every table, None in a database that is too big to count.
     :param reach: to which other tables a write to a table may lead.
     """
 
     objects: frozenset[tuple[str, str]]
+    virtual: frozenset[str]
     rows: Mapping[str, int] | None
     reach: Mapping[str, frozenset[str]]
 
@@ -46,23 +50,26 @@ def whole(connection: Connection) -> tuple[str, ...]:
 
 def begin_watch(connection: Connection) -> Watch:
     """Note which tables and views exist and, in a small database, how many rows they have."""
-    objects = _objects(connection)
+    virtual = _virtual(connection)
+    objects = _objects(connection, virtual)
     size = int(
         connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         * connection.exec_driver_sql("PRAGMA page_size").scalar_one()
     )
     if size > COUNTED_BYTES:
-        return Watch(objects, None, {})
-    virtual = _virtual(connection)
+        return Watch(objects, virtual, None, {})
     tables = [table for table in _tables(objects) if table.lower() not in virtual]
-    return Watch(objects, _count(connection, tables), _reach(connection, objects))
+    return Watch(
+        objects, virtual, _count(connection, tables), _reach(connection, objects, virtual)
+    )
 
 
 def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) -> tuple[str, ...]:
     """Prove that what the migration did not name is still there.
 
-    Every table and view must exist unless it is named. (Indexes and triggers go with their table
-    or by a statement that names them, so they need no proof.) In a database of at most
+    Every table and view must exist unless it is named, or keeps the data of a virtual table that
+    is. (Indexes and triggers go with their table or by a statement that names them, so they need
+    no proof.) In a database of at most
     :data:`COUNTED_BYTES`, every table that the migration could not write to must have as many
     rows as before; triggers and foreign key actions of named tables write to other tables, so
     those are left out. In a bigger one rows are not counted: SQLite changes a table only through
@@ -73,9 +80,14 @@ def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) 
     :raises VerificationFailed: naming what is gone.
     """
     named = {name.lower() for name in touched}
-    now = _objects(connection)
+    virtual = _virtual(connection)
+    now = _objects(connection, virtual)
+    known = {table.lower() for table in _tables(watch.objects)}
+    kept = {each for table in named & watch.virtual for each in _keeps(table, known)}
     gone = sorted(
-        f"{kind} {quoted(name)}" for kind, name in watch.objects - now if name.lower() not in named
+        f"{kind} {quoted(name)}"
+        for kind, name in watch.objects - now
+        if name.lower() not in named | kept
     )
     if gone:
         raise VerificationFailed(
@@ -84,11 +96,11 @@ def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) 
         )
     proven = ["every table and view that the migration does not name is still there"]
     if watch.rows is not None:
-        reached = _reached(named, watch.reach, _reach(connection, now))
+        reached = reached_from(named, watch.reach, _reach(connection, now, virtual))
         before = {t: n for t, n in watch.rows.items() if t.lower() not in reached}
         after = _count(connection, before)
         changed = [
-            f"{quoted(table)} has {after[table]} rows, had {rows}"
+            f"{quoted(table)} has {numbered(after[table], 'row')}, had {rows}"
             for table, rows in before.items()
             if after[table] != rows
         ]
@@ -98,17 +110,24 @@ def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) 
                 hint="write the statement so that it names the table",
             )
         if before:
-            tables = "1 table" if len(before) == 1 else f"{len(before)} tables"
-            proven.append(f"{tables} without a write: as many rows as before")
+            proven.append(
+                f"{numbered(len(before), 'table')} without a write: as many rows as before"
+            )
     return tuple(proven)
 
 
-def _objects(connection: Connection) -> frozenset[tuple[str, str]]:
+def _objects(connection: Connection, virtual: frozenset[str]) -> frozenset[tuple[str, str]]:
     rows = connection.exec_driver_sql(
         "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') "
         r"AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
     )
-    return frozenset((str(kind), str(name)) for kind, name in rows)
+    shadows: set[str] = set()
+    if virtual:
+        # They come and go with their virtual table, and no statement may name them
+        # (https://sqlite.org/vtab.html#xshadowname). SQLite before 3.37 answers with no row.
+        listed = connection.exec_driver_sql("PRAGMA main.table_list")
+        shadows = {str(row[1]) for row in listed if row[2] == "shadow"}
+    return frozenset((str(kind), str(name)) for kind, name in rows if name not in shadows)
 
 
 def _tables(objects: Iterable[tuple[str, str]]) -> list[str]:
@@ -124,15 +143,23 @@ def _count(connection: Connection, tables: Iterable[str]) -> dict[str, int]:
     }
 
 
-def _virtual(connection: Connection) -> set[str]:
+def _virtual(connection: Connection) -> frozenset[str]:
     rows = connection.exec_driver_sql(
         "SELECT lower(name) FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL%'"
     )
-    return {str(name) for (name,) in rows}
+    return frozenset(str(name) for (name,) in rows)
+
+
+def _keeps(virtual: str, tables: Iterable[str]) -> list[str]:
+    """Where a virtual table keeps its data, as far as its module does not say.
+
+    Every one known calls them after itself.
+    """
+    return [table for table in tables if table.startswith(f"{virtual}_")]
 
 
 def _reach(
-    connection: Connection, objects: Iterable[tuple[str, str]]
+    connection: Connection, objects: Iterable[tuple[str, str]], virtual: Iterable[str]
 ) -> dict[str, frozenset[str]]:
     """To which tables a write to a table may lead, in lower case.
 
@@ -154,19 +181,6 @@ def _reach(
         "SELECT lower(tbl_name), lower(sql) FROM sqlite_master WHERE type = 'trigger'"
     ):
         reach.setdefault(table, set()).update(other for other in tables if other in sql)
-    for name in _virtual(connection):
-        shadows = (table for table in tables if table.startswith(f"{name}_"))
-        reach.setdefault(name, set()).update(shadows)
+    for name in virtual:
+        reach.setdefault(name, set()).update(_keeps(name, tables))
     return {table: frozenset(others) for table, others in reach.items()}
-
-
-def _reached(named: set[str], *reaches: Mapping[str, frozenset[str]]) -> set[str]:
-    reached: set[str] = set()
-    todo = list(named)
-    while todo:
-        table = todo.pop()
-        if table not in reached:
-            reached.add(table)
-            for reach in reaches:
-                todo.extend(reach.get(table, ()))
-    return reached
