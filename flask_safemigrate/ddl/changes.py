@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 
 class _Keep:
@@ -49,9 +49,21 @@ class RenameTable(NamedTuple):
     new: str
 
 
+class Fill(NamedTuple):
+    """What rows that exist get in a new column, instead of its DEFAULT.
+
+    :ivar sql: a literal, or an expression over the columns of the table.
+    :ivar constant: whether it is a literal.
+    """
+
+    sql: str
+    constant: bool
+
+
 class AddColumn(NamedTuple):
     """
     :ivar definition: as inside CREATE TABLE, name included.
+    :ivar fill: None where rows get what the definition says.
     """
 
     table: str
@@ -60,6 +72,7 @@ class AddColumn(NamedTuple):
     before: str | None = None
     after: str | None = None
     if_not_exists: bool = False
+    fill: Fill | None = None
 
 
 class DropColumn(NamedTuple):
@@ -89,6 +102,7 @@ class AddConstraint(NamedTuple):
     :ivar restates: leave it away where the table has the same one already.
     :ivar retyped: the column whose new type demands it, in place of what the old type demanded.
     :ivar type_name: that type's own name, which the constraint may have too.
+    :ivar replaces: take away the one of that name first, and the primary key for another.
     """
 
     table: str
@@ -99,6 +113,14 @@ class AddConstraint(NamedTuple):
     restates: bool = False
     retyped: str | None = None
     type_name: str | None = None
+    replaces: bool = False
+
+
+class NameConstraints(NamedTuple):
+    """Name the constraints that have no name by a naming convention, as far as it has one."""
+
+    table: str
+    convention: dict[str, Any]
 
 
 class DropConstraint(NamedTuple):
@@ -167,6 +189,7 @@ Change = (
     | AlterColumn
     | AddConstraint
     | DropConstraint
+    | NameConstraints
     | CreateIndex
     | DropIndex
     | Reorder

@@ -14,6 +14,7 @@ from flask_safemigrate.alembic_bridge.sqlite.constraint_changes import (
     create_index,
     drop_constraint,
     drop_index,
+    name_constraints,
 )
 from flask_safemigrate.alembic_bridge.sqlite.replay import Replay, is_database_error, refused
 from flask_safemigrate.alembic_bridge.sqlite.table_changes import (
@@ -68,6 +69,7 @@ _HANDLERS: dict[type, Any] = {
     changes.AlterColumn: alter_column,
     changes.AddConstraint: add_constraint,
     changes.DropConstraint: drop_constraint,
+    changes.NameConstraints: name_constraints,
     changes.CreateIndex: create_index,
     changes.DropIndex: drop_index,
 }

@@ -55,6 +55,10 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
     computed = questions.is_generated(column)
     literal = "NULL" if value is None else literal_of(replay.mirror, column.type, value)
     fill = None if computed or literal == "NULL" else (literal or value)
+    constant = literal is not None
+    given = None if computed else change.fill
+    if given is not None:
+        fill, constant = (None if given.sql == "NULL" else given.sql), given.constant
     not_null = questions.is_not_null(column)
     filled = 0
     if not computed and (literal is None or (not_null and fill is None)):
@@ -71,6 +75,7 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
         change.before is None
         and change.after is None
         and not (filled and literal is None)
+        and (given is None or (constant and fill == (None if literal == "NULL" else literal)))
         and not any(column.of_kind(kind) for kind in ("CHECK", "FOREIGN KEY", "UNIQUE"))
         and not (computed and questions.is_stored(column))
         and not column.of_kind("PRIMARY KEY")
@@ -91,7 +96,7 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
         column.name.value,
         None,
         fill,
-        literal is not None,
+        constant,
         column.name.value if native else None,
         origin if not_null else None,
     )

@@ -107,6 +107,32 @@ def default_text(dialect: Dialect, type_: TypeEngine[Any] | None, default: Any) 
     return _default(ddl_compiler(dialect), column)
 
 
+def default_expression(dialect: Dialect, column: Column[Any]) -> str | None:
+    """The SQL expression that ``default=`` is, None where it is none."""
+    default: Any = column.default
+    if default is None or not default.is_clause_element:
+        return None
+    compiled = default.arg.self_group().compile(
+        dialect=dialect, compile_kwargs={"literal_binds": True}
+    )
+    return f"({compiled})"
+
+
+def default_value(dialect: Dialect, column: Column[Any]) -> tuple[Any] | None:
+    """The value of ``default=`` as the driver gets it, a callable's by calling it once.
+
+    :returns: None where it has no value: a sequence, SQLAlchemy's sentinel, an expression.
+    """
+    default: Any = column.default
+    if default is None or getattr(default, "is_sentinel", False):
+        return None
+    if not (default.is_scalar or default.is_callable):
+        return None
+    value = default.arg(None) if default.is_callable else default.arg
+    process = column.type.dialect_impl(dialect).bind_processor(dialect)
+    return (process(value) if process is not None else value,)
+
+
 def constraint_kind(constraint: Constraint) -> ConstraintType | None:
     """The kind of a constraint, None where it is not told."""
     if isinstance(constraint, CheckConstraint):

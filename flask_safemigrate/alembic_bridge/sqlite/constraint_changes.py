@@ -7,6 +7,7 @@ import re
 from flask_safemigrate.alembic_bridge.sqlite import naming
 from flask_safemigrate.alembic_bridge.sqlite.alter import rewrite_or_alter
 from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
+from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
 from flask_safemigrate.ddl import changes, edits, questions
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
@@ -36,14 +37,25 @@ def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin
         if earlier is not None:
             replay.rewrite(table, edits.drop_constraint(read, earlier), origin)
             read = replay.read(table)
-    if change.name is not None and questions.constraints_named(read, change.name):
+    alike = questions.constraints_named(read, change.name) if change.name is not None else ()
+    if alike and change.replaces:
+        if any(same_text(each.span.of(read.sql), change.sql) for each in alike):
+            return
+        for each in alike:
+            _take_away(replay, table, each, origin)
+        read = replay.read(table)
+    elif alike:
         raise refused(
-            origin, f"table {quote(table.name)} already has a constraint {quote(change.name)}"
+            origin,
+            f"table {quote(table.name)} already has a constraint {quote(change.name or '')}",
         )
     if change.kind == "primary":
-        if questions.primary_key(read) is not None:
-            raise refused(origin, f"table {quote(table.name)} already has a primary key")
         text = read.sql
+        if questions.primary_key(read) is not None:
+            if not change.replaces:
+                raise refused(origin, f"table {quote(table.name)} already has a primary key")
+            # In one edit with the new one: a WITHOUT ROWID table has to have one.
+            text = edits.drop_primary_key(read)
         for column in change.columns:
             tracked = table.column(column)
             at = read_create_table(text)
@@ -56,9 +68,38 @@ def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin
                     tracked.not_null_by = origin
                     tracked.not_null_as = table.name, tracked.name
         replay.rewrite(table, edits.add_constraint(read_create_table(text), change.sql), origin)
+        table.rules["PRIMARY KEY"] = [origin]
         return
     # Not by SQLite's ADD CONSTRAINT, which fails on rows for which the CHECK is NULL.
     replay.rewrite(table, edits.add_constraint(read, change.sql), origin)
+
+
+def _take_away(
+    replay: Replay, table: TrackedTable, constraint: Constraint, origin: Origin
+) -> None:
+    """Drop a constraint so that what comes in its place counts as new."""
+    read = replay.read(table)
+    if constraint.kind == "PRIMARY KEY":
+        replay.rewrite(table, edits.drop_primary_key(read), origin)
+        return
+    assert constraint.name is not None
+    found = questions.constraints_named(read, constraint.name.value)[0]
+    replay.rewrite(table, edits.drop_constraint(read, found), origin)
+
+
+def name_constraints(replay: Replay, change: changes.NameConstraints, origin: Origin) -> None:
+    """As far as the names are free in the table."""
+    table = replay.track(change.table, origin)
+    text = read_create_table(replay.text(table))
+    for place in range(len(text.all_constraints)):
+        each = text.all_constraints[place]
+        # Alembic leaves a CHECK without a name out of the copy; it could not be named either.
+        if each.name is not None or each.kind not in ("UNIQUE", "FOREIGN KEY", "PRIMARY KEY"):
+            continue
+        name = naming.conventional(text, each, change.convention)
+        if name is not None and not questions.constraints_named(text, name):
+            text = read_create_table(edits.name_constraint(text, each, name))
+    replay.rewrite(table, text.sql, origin)
 
 
 def _of_earlier_type(table: CreateTable, names: list[str], column: str) -> Constraint | None:

@@ -19,7 +19,7 @@ from sqlalchemy.types import NullType
 from flask_safemigrate.alembic_bridge.sqlite import compile as sql
 from flask_safemigrate.alembic_bridge.sqlite.block import Block
 from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
-from flask_safemigrate.alembic_bridge.sqlite.literals import is_read, with_literals
+from flask_safemigrate.alembic_bridge.sqlite.literals import is_read, literal, with_literals
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
 from flask_safemigrate.alembic_bridge.sqlite.replay import refused
 from flask_safemigrate.alembic_bridge.sqlite.version_rows import VersionRows
@@ -271,8 +271,11 @@ class LosslessSQLiteImpl(SQLiteImpl):
         name = batch.table_name
         operation = f"batch_alter_table({name!r})"
         self._must_be_main(batch.schema, operation)
-        before = self._convention, self._never, self._copy_from
+        before = self._convention, self._never, self._copy_from, self._recreating
         self._convention = batch.naming_convention
+        self._recreating = batch.recreate == "always" or (
+            batch.recreate == "auto" and super().requires_recreate_in_batch(batch)
+        )
         self._copy_from = batch.copy_from
         if batch.recreate == "never":
             self._never = self._origin(operation)
@@ -285,14 +288,21 @@ class LosslessSQLiteImpl(SQLiteImpl):
             with self._named(operation):
                 self._after_batch(batch, operation, block)
         finally:
-            self._convention, self._never, self._copy_from = before
+            self._convention, self._never, self._copy_from, self._recreating = before
 
     _copy_from: Table | None = None
+    #: Whether a block runs for which Alembic would make the table anew.
+    _recreating = False
 
     def _before_batch(self, batch: BatchOperationsImpl, operation: str) -> None:
         for given in batch.reflect_args:
             if isinstance(given, Column) and not isinstance(given.type, NullType):
                 self._set_type(batch.table_name, given.name, given.type, operation, gently=True)
+        if self._recreating and batch.naming_convention and batch.copy_from is None:
+            self._queue(
+                changes.NameConstraints(batch.table_name, dict(batch.naming_convention)),
+                operation,
+            )
 
     def _after_batch(self, batch: BatchOperationsImpl, operation: str, block: Block) -> None:
         name = batch.table_name
@@ -365,6 +375,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 primary_key=bool(inline_primary_key and column.primary_key),
                 references=bool(inline_references),
             )
+            fill = self._fill(column) if self._recreating else None
         if self._engine().is_strict(table_name):
             definition = strict.definition(definition)
         self._queue(
@@ -375,8 +386,29 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 insert_before,
                 insert_after,
                 bool(if_not_exists),
+                fill,
             ),
             operation,
+        )
+
+    def _fill(self, column: Column[Any]) -> changes.Fill | None:
+        """What ``default=`` gives to the rows that Alembic copies, once for all of them.
+
+        Its INSERT ... SELECT leaves new columns out, so that SQLAlchemy adds their defaults
+        (https://docs.sqlalchemy.org/en/20/core/dml.html#sqlalchemy.sql.expression.Insert.from_select,
+        ``include_defaults``).
+        """
+        if column.default is None:
+            return None
+        expression = sql.default_expression(self.dialect, column)
+        if expression is not None:
+            return changes.Fill(expression, constant=False)
+        found = sql.default_value(self.dialect, column)
+        if found is None:
+            return None
+        assert self.connection is not None
+        return changes.Fill(
+            literal(found[0], self.connection.connection.driver_connection), constant=True
         )
 
     def drop_column(
@@ -479,6 +511,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 columns,
                 retyped=retyped,
                 type_name=_type_name(const) if retyped is not None else None,
+                # What a type implies does not take the place of what an author wrote.
+                replaces=self._recreating and not _is_type_bound(const),
             ),
             operation,
         )

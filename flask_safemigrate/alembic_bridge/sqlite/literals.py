@@ -30,13 +30,14 @@ def with_literals(statement: str, parameters: Any, driver: Any) -> str:
         if token.kind != "parameter":
             parts.append(token.text)
         elif values is not None:
-            parts.append(_literal(next(values), driver))
+            parts.append(literal(next(values), driver))
         else:
-            parts.append(_literal(parameters[token.text[1:]], driver))
+            parts.append(literal(parameters[token.text[1:]], driver))
     return "".join(parts)
 
 
-def _literal(value: Any, driver: Any) -> str:
+def literal(value: Any, driver: Any) -> str:
+    """A value as the driver would bind it, as SQL."""
     if isinstance(value, str) and "\0" in value:
         # quote() stops at a NUL.
         return f"CAST(x'{value.encode().hex()}' AS TEXT)"

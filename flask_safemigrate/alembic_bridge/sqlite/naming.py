@@ -75,7 +75,7 @@ def find_constraint(table: CreateTable, change: DropConstraint) -> Written | Non
         found = [
             each
             for each in unnamed
-            if (called := _conventional(table, each, convention)) is not None
+            if (called := conventional(table, each, convention)) is not None
             and any(same_name(called, name) for name in change.names)
         ]
         if len(found) == 1:
@@ -108,7 +108,7 @@ def _unquoted(expression: str) -> tuple[str, ...]:
     )
 
 
-def _conventional(
+def conventional(
     table: CreateTable, constraint: Written, convention: Mapping[str, str]
 ) -> str | None:
     """What a naming convention calls a constraint; None where it has no name for it."""

@@ -12,9 +12,9 @@ from flask_safemigrate.alembic_bridge.sqlite.dependents import (
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
 from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
-from flask_safemigrate.ddl import changes, edits, full_text
+from flask_safemigrate.ddl import changes, edits, full_text, questions
 from flask_safemigrate.ddl.changes import Origin
-from flask_safemigrate.ddl.create_table import read_create_table
+from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.references import rename_trigger_table
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
 
@@ -95,13 +95,33 @@ def recreate(replay: Replay, change: changes.Recreate, origin: Origin) -> None:
 def set_options(replay: Replay, change: changes.SetOptions, origin: Origin) -> None:
     table = replay.track(change.table, origin)
     text = replay.text(table)
-    if change.autoincrement is not None:
+    read = read_create_table(text)
+    if change.autoincrement is False or (change.autoincrement and _takes_autoincrement(read)):
         text = edits.set_autoincrement(read_create_table(text), change.autoincrement)
     if change.strict is not None:
         text = edits.set_strict(read_create_table(text), change.strict)
     if change.without_rowid is not None:
         text = edits.set_without_rowid(read_create_table(text), change.without_rowid)
     replay.rewrite(table, text, origin)
+
+
+def _takes_autoincrement(table: CreateTable) -> bool:
+    """Whether ``sqlite_autoincrement`` means anything to SQLAlchemy for a table.
+
+    It is for a single key of an integer type that is no foreign key; elsewhere it does nothing
+    (``SQLiteDDLCompiler.get_column_specification``).
+    """
+    key = questions.primary_key_columns(table)
+    column = questions.find_column(table, key[0]) if len(key) == 1 else None
+    return (
+        column is not None
+        and questions.affinity_of_type(column.type) == "INTEGER"
+        and not any(
+            same_name(name, key[0])
+            for each in questions.constraints_of_kind(table, "FOREIGN KEY")
+            for name in each.column_names
+        )
+    )
 
 
 def reorder(replay: Replay, change: changes.Reorder, origin: Origin) -> None:

@@ -1,0 +1,209 @@
+"""What a revision does by plain Alembic it does here too: same schema, same rows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_safemigrate.alembic_bridge import sqlite
+from tests.alembic_bridge.sqlite_plain import contents, upgrade_plain
+from tests.alembic_bridge.sqlite_run import probe, seed, upgrade
+
+SEED = """
+CREATE TABLE t (id INTEGER NOT NULL, name VARCHAR(20), num INTEGER, PRIMARY KEY (id),
+  CONSTRAINT uq_name UNIQUE (name), CONSTRAINT ck_num CHECK (num < 100));
+INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', NULL);
+CREATE TABLE link (a INTEGER NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b));
+INSERT INTO link VALUES (1, 2);
+CREATE TABLE word (id VARCHAR(9) NOT NULL, PRIMARY KEY (id));
+CREATE TABLE bare (x INTEGER);
+CREATE TABLE child (id INTEGER NOT NULL, PRIMARY KEY (id), FOREIGN KEY (id) REFERENCES t (id));
+"""
+
+
+def block(table: str, *lines: str, args: str = "") -> str:
+    body = "\n".join(f"    {line}" for line in lines) or "    pass"
+    return f"with op.batch_alter_table({table!r}{args}) as b:\n{body}"
+
+
+ALWAYS = ", recreate='always'"
+#: One line that makes Alembic copy the table.
+RECREATED = "b.alter_column('num', existing_type=sa.Integer(), nullable=True)"
+
+
+def added(column: str, *lines: str, args: str = ALWAYS) -> str:
+    return block("t", f"b.add_column(sa.Column('x', {column}))", *lines, args=args)
+
+
+SAME: dict[str, tuple[str, ...]] = {
+    # default= fills the rows of a table that Alembic copies.
+    "a number": (added("sa.Numeric(), default=10.0"),),
+    "a number, and the copy for another change": (
+        added("sa.Integer(), default=7", RECREATED, args=""),
+    ),
+    "no copy, no filling": (added("sa.Integer(), default=7", args=""),),
+    "a Boolean that is NOT NULL": (added("sa.Boolean(), default=False, nullable=False"),),
+    "an Enum": (added("sa.Enum('red', 'blue', name='colour'), default='blue'"),),
+    "an Enum of Python": (
+        "import enum\nclass E(enum.Enum):\n    one = 'uno'\n" + added("sa.Enum(E), default=E.one"),
+    ),
+    "a date": (
+        "import datetime\n" + added("sa.DateTime(), default=datetime.datetime(2020, 1, 31)"),
+    ),
+    "a callable, once": (
+        "import itertools\nn = itertools.count(5)\n"
+        + added("sa.Integer(), default=lambda: next(n)"),
+    ),
+    "a callable with its context": (added("sa.String(), default=lambda context: 'made'"),),
+    "a callable that returns None": (
+        added("sa.String(), default=lambda: None, server_default='x'"),
+    ),
+    "JSON": (added("sa.JSON(), default={'a': [1, 2]}"),),
+    "a type of the project's own": (
+        "class Up(sa.types.TypeDecorator):\n"
+        "    impl, cache_ok = sa.String, True\n"
+        "    def process_bind_param(self, value, dialect):\n        return value.upper()\n"
+        + added("Up(), default='loud'"),
+    ),
+    "text with quotes and a NUL": (added("""sa.Text(), default="it's\\0 'so'\""""),),
+    "an expression": (added("sa.String(), default=sa.func.upper('abc')"),),
+    "an expression over a column": (added("sa.String(), default=sa.text(\"name || '!'\")"),),
+    "both defaults": (added("sa.Integer(), default=1, server_default='2'"),),
+    "both defaults alike": (added("sa.Integer(), default=2, server_default='2'"),),
+    "only the server's": (added("sa.Integer(), server_default='2', nullable=False"),),
+    "in the place of a column": (
+        block(
+            "t",
+            "b.drop_column('num')",
+            "b.add_column(sa.Column('num', sa.Numeric, default=10))",
+        ),
+    ),
+    "on an empty table": (
+        block(
+            "bare",
+            "b.add_column(sa.Column('f', sa.Boolean, default=False, nullable=False))",
+            args=ALWAYS,
+        ),
+    ),
+    "a computed column beside it": (
+        added(
+            "sa.Integer(), default=3",
+            "b.add_column(sa.Column('y', sa.Integer, sa.Computed('x + 1')))",
+        ),
+    ),
+    "outside of a block": ("op.add_column('t', sa.Column('x', sa.Integer, default=7))",),
+    "filled, then changed": (
+        added("sa.Integer(), default=7"),
+        block(
+            "t",
+            "b.alter_column('x', existing_type=sa.Integer(), server_default='9', nullable=False)",
+        ),
+        "op.execute('INSERT INTO t (id) VALUES (9)')",
+    ),
+    # A constraint of a name that is there takes its place.
+    "unique again": (block("t", "b.create_unique_constraint('uq_name', ['name'])"),),
+    "unique over other columns": (block("t", "b.create_unique_constraint('uq_name', ['num'])"),),
+    "the name of a check for a unique": (
+        block("t", "b.create_unique_constraint('ck_num', ['num'])"),
+    ),
+    "foreign key again": (
+        block("link", "b.create_foreign_key('fk', 't', ['a'], ['id'])"),
+        block("link", "b.create_foreign_key('fk', 't', ['b'], ['id'], ondelete='CASCADE')"),
+    ),
+    "another primary key": (block("link", "b.create_primary_key('pk', ['a'])"),),
+    # What a keyword means, and to what.
+    "autoincrement of a pair": (
+        block("link", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),
+    ),
+    "autoincrement of a word": (
+        block("word", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),
+    ),
+    "autoincrement without a key": (
+        block("bare", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),
+    ),
+    "autoincrement of a foreign key": (
+        block("child", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),
+    ),
+    "autoincrement": (
+        block("t", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),
+        "op.execute('DELETE FROM t')\nop.execute(\"INSERT INTO t (name) VALUES ('new')\")",
+    ),
+}
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize("name", SAME)
+def test_it_means_the_same(tmp_path: Path, name: str, schema_edits: bool) -> None:
+    ours, plain = tmp_path / "ours.db", tmp_path / "plain.db"
+    seed(ours, SEED)
+    shutil.copy(ours, plain)
+    upgrade_plain(plain, *SAME[name])
+    upgrade(ours, *SAME[name], options=sqlite.EngineOptions(schema_edits=schema_edits))
+    assert contents(ours) == contents(plain)
+
+
+def ask(path: Path, *statements: str) -> Any:
+    return probe(path, path.with_name("probe.db"), statements)
+
+
+def test_a_check_in_the_place_of_another_is_the_one_that_acts(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    seed(path, SEED)
+    upgrade(path, block("t", "b.create_check_constraint('ck_num', 'num < 10')"))
+    assert ask(path, "UPDATE t SET num = 9") == []
+    assert ask(path, "UPDATE t SET num = 11") == "IntegrityError"
+
+
+def test_a_check_in_the_place_of_another_is_proven_on_the_rows(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    seed(path, SEED)
+    with pytest.raises(Exception, match=r"1 of 3 rows break CHECK \"ck_num\" \(num < 2\)"):
+        upgrade(path, block("t", "b.create_check_constraint('ck_num', 'num < 2')"))
+
+
+UNNAMED = """
+CREATE TABLE p (id INTEGER PRIMARY KEY);
+CREATE TABLE t (id INTEGER PRIMARY KEY, mail VARCHAR(20), pid INTEGER, UNIQUE (mail),
+  FOREIGN KEY (pid) REFERENCES p (id), UNIQUE (mail, pid));
+INSERT INTO t (id, mail) VALUES (1, 'a');
+"""
+CONVENTION = (
+    ", naming_convention={'uq': 'uniq__%(table_name)s__%(column_0_N_name)s',"
+    " 'fk': 'to_%(referred_table_name)s', 'pk': 'key_of_%(table_name)s'}"
+)
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_a_naming_convention_names_for_good(tmp_path: Path, schema_edits: bool, runs: int) -> None:
+    ours, plain = tmp_path / "ours.db", tmp_path / "plain.db"
+    seed(ours, UNNAMED)
+    shutil.copy(ours, plain)
+    bodies = (
+        block(
+            "t",
+            "b.alter_column('mail', existing_type=sa.String(20), nullable=False)",
+            args=CONVENTION,
+        ),
+        block("t", "b.drop_constraint('uniq__t__mail', type_='unique')"),
+        block("t", "b.drop_constraint('to_p', type_='foreignkey')"),
+        block("t", "b.drop_constraint('uniq__t__mail_pid', type_='unique')"),
+    )
+    upgrade_plain(plain, *bodies)
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    if runs == 1:
+        upgrade(ours, *bodies, options=options)
+    else:
+        for body in bodies:
+            upgrade(ours, body, options=options)
+    assert contents(ours) == contents(plain)
+
+
+def test_a_naming_convention_names_nothing_where_nothing_is_copied(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    seed(path, UNNAMED)
+    upgrade(path, block("t", "b.add_column(sa.Column('x', sa.Integer))", args=CONVENTION))
+    assert "CONSTRAINT" not in ask(path, "SELECT sql FROM sqlite_master WHERE name = 't'")[0][0]
