@@ -319,6 +319,7 @@ class SafeMigrate:
         select: Sequence[str] = (),
         ignore: Sequence[str] = (),
         fix: Sequence[str] | None = None,
+        from_journal: bool = False,
         strict: bool = False,
         fast: bool = False,
         offline: bool = False,
@@ -328,6 +329,8 @@ class SafeMigrate:
         """Everything that is wrong with the project and its databases.
 
         :param fix: None repairs nothing, an empty list all that can be, else these codes.
+        :param from_journal: let repairs write revision files, which run, of which only a database
+            has the text; ``confirm`` gets the whole of it in the notes.
         :param strict: let warnings fail too.
         :param fast: do not replay the history to compare the schemas.
         :param offline: look at files only, and connect to no database.
@@ -339,6 +342,7 @@ class SafeMigrate:
             select=select,
             ignore=ignore,
             fix=fix,
+            from_journal=from_journal,
             strict=strict,
             fast=fast,
             confirm=confirm,

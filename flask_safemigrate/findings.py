@@ -19,10 +19,15 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
+#: The step whose text comes out of a database, where others may have written it.
+FROM_JOURNAL = "restore from journal"
+
+
 class Step(NamedTuple):
     """One thing that a repair does.
 
-    :param verb: ``restore`` (the files of revisions: their ids), ``reparent`` (id,
+    :param verb: ``restore`` (the files of revisions from git: their ids),
+        ``restore from journal`` (the same, some of them from a database), ``reparent`` (id,
         then its new parents), ``renumber`` (path, new id, parents), ``delete``
         (path, and that of the same content), ``move`` (path, into the folder of revisions),
         ``merge`` (heads), ``stamp`` (revisions), ``upgrade`` (to the newest), ``recover`` (a table
@@ -64,3 +69,8 @@ class Finding(NamedTuple):
     file: str = ""
     line: int | None = None
     steps: tuple[Step, ...] = ()
+
+    @property
+    def from_journal(self) -> bool:
+        """Whether its repair writes text of a database where it will be run as code."""
+        return any(step.verb == FROM_JOURNAL for step in self.steps)

@@ -38,7 +38,8 @@ class Lost(NamedTuple):
     :param blob: git's name for its text.
     :param branches: the branches that have it, where it is ``elsewhere``.
     :param became: the id that the file has now, where it is ``renumbered``.
-    :param kept: whether the journal of a database has its text.
+    :param kept: whether the journal of a database has its text, with the checksum that ran.
+    :param spoiled: whether the journal has a text of another checksum instead.
     :param bytecode: what Python compiled from it, still beside the other files; "" for none.
     :param other_path: a file with this id outside of the folder of revisions, "" for none.
     """
@@ -53,13 +54,19 @@ class Lost(NamedTuple):
     branches: tuple[str, ...] = ()
     became: str = ""
     kept: bool = False
+    spoiled: bool = False
     bytecode: str = ""
     other_path: str = ""
 
     @property
+    def in_git(self) -> bool:
+        """Whether git has its text as a part of this history."""
+        return self.fate in ("uncommitted", "deleted")
+
+    @property
     def restorable(self) -> bool:
         """Whether its text can be had, and nothing says that it should be elsewhere."""
-        return self.kept or self.fate in ("uncommitted", "deleted")
+        return self.kept or self.in_git
 
 
 class Origin(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from flask_safemigrate.checks.found import Found, commit, file, listed, named, reached
-from flask_safemigrate.checks.tracing import by_hand, chain, looked, restoring, went
+from flask_safemigrate.checks.tracing import by_hand, chain, fixing, looked, restoring, went
 from flask_safemigrate.findings import Step
 from flask_safemigrate.provenance import Lost
 from flask_safemigrate.state import History, Revision, State
@@ -103,7 +103,7 @@ def _parent(state: State, missing: str, children: Sequence[Revision]) -> Found:
     if ids:
         repair, steps = restoring(state, ids)
         message = f"{begin}: {went(lost)}.{here}"
-        hint = f"flask db doctor --fix {repair}{by_hand(lost)}"
+        hint = f"{fixing(repair, steps)}{by_hand(lost)}"
     elif all(meant):
         proofs = [pair for pair in meant if pair is not None]
         target, why = proofs[0]

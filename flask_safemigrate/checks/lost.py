@@ -11,6 +11,7 @@ from flask_safemigrate.checks.tracing import (
     by_hand,
     chain,
     cut_from,
+    fixing,
     looked,
     nearly,
     restoring,
@@ -138,8 +139,10 @@ def unknown_revision(state: State) -> Iterator[Found]:
         ``alembic_version`` holds ``a1b2``; the file was removed to "start afresh".
     Fix
         ``flask db doctor --fix`` restores the file from git or from the journal, and those before
-        it that are gone too. Where neither has it, look for it on the machine that made it. Do not
-        empty ``alembic_version``: the next upgrade would create every table again.
+        it that are gone too. What only the journal has, whoever can write to the database may
+        have written, so it wants ``--from-journal`` and shows the whole text first. Where neither
+        has it, look for it on the machine that made it. Do not empty ``alembic_version``: the next
+        upgrade would create every table again.
     Prevention
         Never delete a revision that any database has applied.
     """
@@ -158,7 +161,7 @@ def unknown_revision(state: State) -> Iterator[Found]:
         yield Found(
             f"{_is_at(state, database, row)}: {went(lost)}.",
             database.location,
-            f"flask db doctor --fix {repair}{by_hand(lost)}; never delete the row",
+            f"{fixing(repair, steps)}{by_hand(lost)}; never delete the row",
             bind=database.bind,
             repair=repair,
             steps=steps,
@@ -171,7 +174,7 @@ def _untraceable(state: State, database: DatabaseState, row: str, lost: Lost) ->
     needs = [
         id for id in lost.parents or () if id not in state.history.by_id and not chain(state, id)
     ]
-    seen = f": {went(lost)}" if lost.fate or lost.kept else ""
+    seen = f": {went(lost)}" if lost.fate or lost.kept or lost.spoiled else ""
     if needs and seen:
         seen += f"; but it needs {listed(needs)}, of which nobody has the file"
     left = f' Only "{file(lost.bytecode)}" is left of it.' if lost.bytecode and not seen else ""
@@ -202,6 +205,10 @@ def _search(state: State, id: str) -> str:
     )
 
 
+def _spoiled(lost: Lost) -> str:
+    return f"{went(lost).capitalize()}." if lost.spoiled else ""
+
+
 def database_ahead(state: State) -> Iterator[Found]:
     """The database is newer than this code.
 
@@ -212,10 +219,10 @@ def database_ahead(state: State) -> Iterator[Found]:
     Example
         Release 12 was rolled back to 11; the database stays at 12's revision.
     Fix
-        Run the newer code. To go back, ``flask db doctor --fix`` writes the missing files from the
-        journal, and ``flask db safe-downgrade`` to the newest revision of this code undoes them;
-        or restore the snapshot that was taken before that upgrade. Do not stamp: the newer schema
-        stays.
+        Run the newer code. To go back, ``flask db doctor --fix --from-journal`` shows the missing
+        files and writes them from the journal, and ``flask db safe-downgrade`` to the newest
+        revision of this code undoes them; or restore the snapshot that was taken before that
+        upgrade. Do not stamp: the newer schema stays.
     Prevention
         Before a rollback, ``flask db safe-downgrade`` with the code that is leaving.
     """
@@ -228,7 +235,7 @@ def database_ahead(state: State) -> Iterator[Found]:
         heads = sorted(_joins(state, ids))
         down = f"flask db safe-downgrade {' '.join(heads)}"
         back = (
-            f". If its file was deleted here, flask db doctor --fix {repair}; to go back, then "
+            f". If its file was deleted here, {fixing(repair or '', steps)}; to go back, then "
             f"{down}, or "
         )
         more = f", {len(ids)} revisions after {listed(heads)}" if len(ids) > 1 else ""
@@ -237,7 +244,7 @@ def database_ahead(state: State) -> Iterator[Found]:
             f"revision '{row}'{more}, which {versions(state.project)} does not have, "
             f"was applied {when}"
             + (f" from host '{host}'" if host else "")
-            + (". The journal has its text." if ids else "."),
+            + (". The journal has its text." if ids else f". {_spoiled(lost)}".rstrip()),
             database.location,
             f"run the code that has '{row}'{back if ids else '. To go back: '}flask db snapshots "
             "and flask db restore ID; do not stamp",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from flask_safemigrate.checks.found import commit, counted
-from flask_safemigrate.findings import Step
+from flask_safemigrate.findings import FROM_JOURNAL, Step
 from flask_safemigrate.provenance import Lost
 from flask_safemigrate.state import DatabaseState, State
 
@@ -79,10 +79,21 @@ def changed_since(state: State, database: DatabaseState) -> frozenset[str]:
 def restoring(state: State, ids: tuple[str, ...]) -> tuple[str, tuple[Step, ...]]:
     """A repair that brings files back, in words and steps."""
     lost = [state.provenance.lost[id] for id in ids]
-    sources = dict.fromkeys("git" if one.blob else "the journal" for one in lost)
+    sources = dict.fromkeys("git" if one.in_git else "the journal" for one in lost)
+    verb = "restore" if all(one.in_git for one in lost) else FROM_JOURNAL
     first = f'"{PurePath(lost[0].path).name}"' if lost[0].path else f"revision '{lost[0].id}'"
     what = first if len(lost) == 1 else counted(len(lost), "file")
-    return f"restores {what} from {' and '.join(sources)}", (Step("restore", ids),)
+    return f"restores {what} from {' and '.join(sources)}", (Step(verb, ids),)
+
+
+def fixing(repair: str, steps: tuple[Step, ...]) -> str:
+    """What brings files back, as a hint: the command, and what it does."""
+    if any(step.verb == FROM_JOURNAL for step in steps):
+        return (
+            f"flask db doctor --fix --from-journal {repair}, after it has shown the text, which "
+            "will run"
+        )
+    return f"flask db doctor --fix {repair}"
 
 
 def went(lost: Lost) -> str:
@@ -93,6 +104,11 @@ def went(lost: Lost) -> str:
         return f'"{PurePath(lost.path).name}" was deleted in {commit(lost.commit)}'
     if lost.kept:
         return "its file is gone, but the journal of the database has its text"
+    if lost.spoiled:
+        return (
+            "its file is gone, and the text that the journal of the database has is not the one "
+            "that ran: it has another checksum"
+        )
     return "its file is gone"
 
 

@@ -34,6 +34,11 @@ _ALL = "ALL"
     help="Repair what can be repaired, or only this code.",
 )
 @click.option(
+    "--from-journal",
+    is_flag=True,
+    help="Let --fix write revision files of which only the database has the text; they will run.",
+)
+@click.option(
     "--fast", is_flag=True, help="Do not compare the schema with the history and the models."
 )
 @click.option("--offline", is_flag=True, help="Look at files only; connect to no database.")
@@ -57,6 +62,7 @@ def doctor(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fix: tuple[str, ...],
+    from_journal: bool,
     fast: bool,
     offline: bool,
     strict: bool,
@@ -69,6 +75,8 @@ def doctor(
     """
     if explain:
         _explain(ctx, explain, form)
+    if from_journal and not fix:
+        raise click.UsageError("--from-journal says what --fix may do.", ctx)
     repairs = None if not fix else () if _ALL in fix else fix
     run(
         ctx,
@@ -77,6 +85,7 @@ def doctor(
             select=select,
             ignore=ignore,
             fix=repairs,
+            from_journal=from_journal,
             strict=strict,
             fast=fast,
             offline=offline,

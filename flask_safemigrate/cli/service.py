@@ -32,6 +32,7 @@ class Service(Protocol):
         select: Sequence[str] = (),
         ignore: Sequence[str] = (),
         fix: Sequence[str] | None = None,
+        from_journal: bool = False,
         strict: bool = False,
         fast: bool = False,
         offline: bool = False,

@@ -188,7 +188,20 @@ def checksum(path: str) -> str:
             data = file.read()
     except OSError:
         return ""
+    return _sum(data)
+
+
+def _sum(data: bytes) -> str:
     return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def is_text_of(text: str, wanted: str) -> bool:
+    """Whether a text is that of the file with this :func:`checksum`.
+
+    What is read as text has lost the mark that some editors begin a file with.
+    """
+    data = encoded(text)
+    return wanted in (_sum(data), _sum(codecs.BOM_UTF8 + data))
 
 
 def checksums(history: History) -> dict[str, str]:

@@ -37,7 +37,8 @@ def verdict(found: Sequence[Finding]) -> Text:
     repairable = sum(f.repair is not None for f in found)
     if not repairable:
         return Text.assemble(counted)
-    possible = f" {count(repairable, 'repair')} possible: flask db doctor --fix"
+    word = " --from-journal" if any(f.from_journal for f in found) else ""
+    possible = f" {count(repairable, 'repair')} possible: flask db doctor --fix{word}"
     return Text.assemble(counted, possible)
 
 

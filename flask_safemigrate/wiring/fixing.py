@@ -10,7 +10,7 @@ from flask_safemigrate.alembic_bridge.merge import merge_heads
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import HalfApplied
-from flask_safemigrate.findings import Step
+from flask_safemigrate.findings import FROM_JOURNAL, Step
 from flask_safemigrate.planning import plan_upgrade
 from flask_safemigrate.project.history import read_history
 from flask_safemigrate.wiring import database_repairs, history_repairs, repairs
@@ -49,7 +49,7 @@ def _in_files(
 ) -> str:
     history = read_history(wiring.folder)
     names = step.names
-    if step.verb == "restore":
+    if step.verb in ("restore", FROM_JOURNAL):
         return _restore(wiring, names, files)
     if step.verb == "reparent":
         return history_repairs.reparent(files, history, names[0], names[1:])
@@ -75,8 +75,23 @@ def _restore(wiring: Wiring, ids: tuple[str, ...], files: history_repairs.Files)
         wiring.versions,
         [state.provenance.lost[id] for id in ids if id in state.provenance.lost],
         state.history,
-        lambda lost: inquiry.text_of(lost, state.databases),
+        # What the journal says may have changed since somebody read it.
+        lambda lost: inquiry.committed_text(lost) or wiring.previewed.get(lost.id, ""),
     )
+
+
+def preview(wiring: Wiring, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Show what only a database has of these revisions; nothing else of it will be written."""
+    state = wiring.read()
+    inquiry = wiring.inquiry(state.project)
+    shown = []
+    for id in ids:
+        lost = state.provenance.lost.get(id)
+        if lost is not None and not inquiry.committed_text(lost):
+            text = inquiry.kept_text(id, state.databases)
+            wiring.previewed[id] = text
+            shown.append(history_repairs.preview(lost, text))
+    return tuple(shown)
 
 
 def _in_database(

@@ -100,7 +100,7 @@ def restore(
         found = read_header(text, "x.py").revision if text else None
         if found is None or found.id != each.id:
             raise Refused(f"The text of revision '{each.id}' cannot be had any more.")
-        path = folder / (Path(each.path).name if each.path else _file_name(each.id, found.message))
+        path = folder / _name_of(each, found.message)
         if path.exists():
             raise Refused(
                 f'"{path.name}" is there and holds something else; it was not replaced.',
@@ -111,6 +111,25 @@ def restore(
     names = ", ".join(f'"{name}"' for name in written[:5])
     more = f" and {len(written) - 5} more" if len(written) > 5 else ""
     return f'Restored {names}{more} in "{folder}".'
+
+
+def _name_of(lost: Lost, message: str) -> str:
+    """The name that the file of a lost revision had, or as Alembic would give it."""
+    return Path(lost.path).name if lost.path else _file_name(lost.id, message)
+
+
+def preview(lost: Lost, text: str) -> str:
+    """What a person must have read before a text out of a database is written and run.
+
+    :param text: of the revision, as the journal has it.
+    """
+    found = read_header(text, "x.py").revision
+    lines = "\n".join(f"    {line}" for line in text.splitlines())
+    return (
+        f'"{_name_of(lost, found.message if found else "")}" is only in the journal of the '
+        "database, where whoever can write to it may have written it. This will be written, and "
+        f"will run:\n{lines}"
+    )
 
 
 def _file_name(id: str, message: str) -> str:

@@ -27,7 +27,7 @@ from flask_safemigrate.errors import (
     UsageError,
 )
 from flask_safemigrate.evidence import Evidence
-from flask_safemigrate.findings import Finding
+from flask_safemigrate.findings import FROM_JOURNAL, Finding
 from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_half_applied
@@ -94,6 +94,8 @@ class Wiring:
         self.folder = Path(self._directory).absolute()
         self._held: dict[str, Held] = {}
         self._taken: dict[str, Snapshot] = {}
+        #: Texts of revisions out of a database, as they were shown, by revision id.
+        self.previewed: dict[str, str] = {}
         self._stopping = Stopping()
 
     @cached_property
@@ -501,6 +503,12 @@ class Wiring:
         request = Request("doctor", revision, going, snapshot=False)
         self.apply([plan], request)
         return f"Finished the {direction} of revision '{revision}'."
+
+    def preview(self, finding: Finding) -> tuple[str, ...]:
+        from flask_safemigrate.wiring import fixing
+
+        ids = [id for step in finding.steps if step.verb == FROM_JOURNAL for id in step.names]
+        return fixing.preview(self, tuple(ids)) if ids else ()
 
     def repair(self, finding: Finding, say: Say) -> Repaired:
         from flask_safemigrate.wiring import fixing, project_repairs, repairs

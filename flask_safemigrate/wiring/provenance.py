@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +17,14 @@ from flask_safemigrate.backends.journal import JOURNAL
 from flask_safemigrate.project.calls import sources
 from flask_safemigrate.project.git_past import GitPast, Removal
 from flask_safemigrate.project.headers import read_header
-from flask_safemigrate.project.history import checksum, read_text, same_code
+from flask_safemigrate.project.history import checksum, is_text_of, read_text, same_code
 from flask_safemigrate.provenance import Edit, Lost, Provenance
 from flask_safemigrate.state import DatabaseState, State
 
 _MOST_LINES = 12  # of a difference in a finding
 _MOST_LOST = 2000  # revisions that are looked for
+#: Ids of which a file's name can be made: none that leads into another folder.
+_PLAIN_ID = re.compile(r"\w[\w.+=~-]*")
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,12 @@ class Inquiry:
         return found
 
     def _one(self, state: State, id: str) -> Lost:
+        kept = any(row.kept and row.subject == id for d in state.databases for row in d.journal)
+        text = self.kept_text(id, state.databases) if kept else ""
         found = Lost(
             id,
-            kept=any(row.kept and row.subject == id for d in state.databases for row in d.journal),
+            kept=bool(text),
+            spoiled=kept and not text,
             bytecode=self._bytecode(id),
             other_path=self._other_files.get(id, ""),
         )
@@ -106,9 +112,8 @@ class Inquiry:
                 blob=change.old,
                 became=removal.became,
             )
-        if found.kept:
-            text = self.kept_text(id, state.databases)
-            header = read_header(text, f"{id}.py").revision if text else None
+        if text:
+            header = read_header(text, f"{id}.py").revision
             if header is not None:
                 needs = (*header.parents, *header.depends_on)
                 found = found._replace(parents=needs, message=header.message)
@@ -149,7 +154,9 @@ class Inquiry:
         return found
 
     def kept_text(self, id: str, databases: Iterable[DatabaseState]) -> str:
-        """The text of a revision as the journal of a database has it, "" for none."""
+        """The text of a revision that ran, as the journal of a database has it; "" for none."""
+        if not _PLAIN_ID.fullmatch(id):
+            return ""
         for database in databases:
             if any(row.kept and row.subject == id for row in database.journal):
                 text = self._from_journal(self.targets[database.bind], id)
@@ -169,17 +176,14 @@ class Inquiry:
             with target.engine.connect() as connection:
                 last = connection.execute(ran.order_by(table.c.id.desc()).limit(1)).scalar()
                 found = connection.execute(text.where(table.c.checksum == last).limit(1)).scalar()
-                return str(found or "")
         except sqlalchemy.exc.SQLAlchemyError:
             return ""
+        # This finds accidents; who can write the text can write its checksum too.
+        return found if isinstance(found, str) and is_text_of(found, str(last)) else ""
 
-    def text_of(self, lost: Lost, databases: Iterable[DatabaseState]) -> str:
-        """The text of a lost revision, "" where it cannot be had."""
-        if lost.blob and lost.fate in ("uncommitted", "deleted"):
-            found = self.past.texts([lost.blob]).get(lost.blob, "")
-            if found:
-                return found
-        return self.kept_text(lost.id, databases)
+    def committed_text(self, lost: Lost) -> str:
+        """The text of a lost revision as git has it, "" where it cannot be had."""
+        return self.past.texts([lost.blob]).get(lost.blob, "") if lost.in_git else ""
 
     def _edit(self, state: State, id: str) -> Edit:
         path = state.history.by_id[id].path

@@ -23,6 +23,7 @@ def doctor(
     select: Sequence[str],
     ignore: Sequence[str],
     fix: Sequence[str] | None,
+    from_journal: bool,
     strict: bool,
     fast: bool,
     confirm: Confirm | None,
@@ -30,6 +31,7 @@ def doctor(
 ) -> Outcome:
     """Read, check; with ``fix`` repair what can be repaired, then read and check again.
 
+    :param from_journal: let repairs write revision files of which only a database has the text.
     :param fast: do not compare the schemas, for which the history is replayed.
     """
 
@@ -54,14 +56,18 @@ def doctor(
         tried: set[_Identity] = set()
         # Behind one fault another may show, as a table that comes back makes a revision pending.
         for _ in range(_ROUNDS):
-            todo = [
+            wanted = [
                 f
                 for f in outcome.findings
                 if f.repair and (not fix or f.code in fix) and _identity(f) not in tried
             ]
+            todo = [f for f in wanted if from_journal or not f.from_journal]
             if not todo:
+                not_done += map(_withheld, wanted)
                 break
-            if confirm is not None and not confirm(outcome._replace(findings=tuple(todo))):
+            shown = tuple(text for f in todo for text in ports.preview(f))
+            asked = outcome._replace(findings=tuple(todo), notes=shown)
+            if confirm is not None and not confirm(asked):
                 refused = _ended(outcome, done, not_done)
                 note = "Nothing more was changed." if done else "Nothing was changed."
                 return refused._replace(notes=(*refused.notes, note))
@@ -71,11 +77,19 @@ def doctor(
                 # Another process may have changed something since.
                 _repair(ports, examine().findings, todo, examine, say, done, not_done)
             outcome = examine()
-        if not tried:
+        if not tried and not not_done:
             return outcome._replace(notes=("Nothing here can be repaired by this command.",))
         return _ended(outcome, done, not_done)
 
     return told("doctor", work)
+
+
+def _withheld(finding: Finding) -> str:
+    return (
+        f"{finding.code} was not repaired: the text of the file is only in the journal, where "
+        "whoever can write to the database may have written it, and it would run. Hint: flask db "
+        "doctor --fix --from-journal shows the whole text first"
+    )
 
 
 def _ended(outcome: Outcome, done: Sequence[str], not_done: Sequence[str]) -> Outcome:

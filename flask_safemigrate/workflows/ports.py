@@ -135,5 +135,8 @@ class Ports(Protocol):
     def hooks(self, kind: Literal["deploy", "seed"]) -> tuple[Hook, ...]:
         """The hooks of the application, in order."""
 
+    def preview(self, finding: Finding) -> tuple[str, ...]:
+        """What a repair would take out of a database and make code of; the whole of it."""
+
     def repair(self, finding: Finding, say: Say) -> Repaired:
         """Do what the finding's repair says; where that fails, things are as they were."""

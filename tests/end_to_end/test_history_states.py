@@ -398,7 +398,8 @@ def test_named_and_repaired(case: Case, project: ProjectFactory) -> None:
     for part in named:
         assert part in f"{told['message']} {told['hint']}", (part, told)
     assert told["repair"], told
-    exit_code, findings, document = examined(p, "--fix", "--yes")
+    word = ["--from-journal"] if "--from-journal" in told["hint"] else []
+    exit_code, findings, document = examined(p, "--fix", "--yes", *word)
     assert exit_code == 0, (document["findings"], document["notes"])
     assert errors(findings) == set(), findings
     assert document["repairs"]
@@ -567,7 +568,7 @@ def test_the_journal_keeps_a_text_once(project: ProjectFactory) -> None:
     assert p.rows(kept.format(C)) == [(7, 1)]
     text = file(p, C).read_text()
     file(p, C).unlink()
-    assert examined(p, "--fix", "--yes")[0] == 0
+    assert examined(p, "--fix", "--yes", "--from-journal")[0] == 0
     assert file(p, C).read_text() == text
 
 
@@ -579,7 +580,7 @@ def test_the_journal_keeps_any_encoding(project: ProjectFactory) -> None:
     before = path.read_bytes()
     assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
     path.unlink()
-    assert examined(p, "--fix", "--yes")[0] == 0
+    assert examined(p, "--fix", "--yes", "--from-journal")[0] == 0
     assert file(p, D).read_bytes() == before
 
 
@@ -595,7 +596,7 @@ def test_a_long_foreign_text_fits_into_the_journal(
     assert up.exit_code == 0, up.output
     text = path.read_text(encoding="utf-8")
     path.unlink()
-    assert examined(p, "--fix", "--yes")[0] == 0
+    assert examined(p, "--fix", "--yes", "--from-journal")[0] == 0
     assert file(p, B).read_text(encoding="utf-8") == text
 
 
