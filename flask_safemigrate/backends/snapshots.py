@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -11,9 +12,10 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from itertools import takewhile
 from pathlib import Path
 
 from flask_safemigrate.backends import private
@@ -27,6 +29,8 @@ MARGIN_BYTES = 16 * 1024 * 1024
 STALE_SECONDS = 24 * 3600
 _ID = re.compile(r"\d{8}T\d{12}Z(-[\w.]+)?-[0-9a-f]{6}")
 _TEMPORARY = ".tmp-"
+#: Commands that leave the database at another revision, unless they fail.
+_RUNS = ("deploy", "safe-upgrade", "safe-downgrade", "upgrade", "downgrade")
 _FORMAT = 1
 
 
@@ -50,16 +54,13 @@ def new_snapshot(
     needs: int | None,
     why: str,
     app: str,
-    keep: int,
-    pinned: Iterable[str] = (),
 ) -> Snapshot:
-    """Take a snapshot, then remove the oldest ones beyond the number to keep.
+    """Take a snapshot. Older ones go later, by :func:`prune`: until the work is done that this
+    one was taken for, each of them may be the way back.
 
     :param state: the database as it was read just before.
     :param write: writes the copy to a path that does not exist.
     :param needs: bytes that the copy is expected to take, None where unknown.
-    :param keep: how many snapshots of this database stay; see :func:`prune`.
-    :param pinned: ids that stay in any case.
     :raises SnapshotFailed: no space, or the folder or file cannot be written. Whatever ``write``
         raises goes through. In both cases nothing is left.
     """
@@ -67,16 +68,13 @@ def new_snapshot(
         private.make_folder(folder, parents=True)
         _remove_leftovers(folder)
         _check_space(folder, needs)
-        snapshot = _write(folder, state, write, suffix=suffix, why=why, app=app)
+        return _write(folder, state, write, suffix=suffix, why=why, app=app)
     except OSError as error:
         raise SnapshotFailed(
             f'No snapshot could be written to "{folder}": {error.strerror or error}.',
             hint=f"ls -ld '{folder}'; df -h '{folder}'  "
             "# or set SAFEMIGRATE_SNAPSHOTS to a folder that can be written",
         ) from error
-    with contextlib.suppress(OSError):  # an old one that cannot be removed spoils nothing
-        prune(folder, keep, pinned=(*pinned, snapshot.id), of=snapshot)
-    return snapshot
 
 
 def _write(
@@ -266,10 +264,35 @@ def verify(snapshot: Snapshot) -> None:
     except OSError as error:
         problem = error.strerror or str(error)
     if problem:
-        raise SnapshotFailed(
-            f"Snapshot '{snapshot.id}' is damaged (\"{path}\": {problem}).",
-            hint="flask db snapshots  # and choose another one",
-        )
+        raise _damaged(snapshot, problem)
+
+
+def _damaged(snapshot: Snapshot, problem: str) -> SnapshotFailed:
+    return SnapshotFailed(
+        f"Snapshot '{snapshot.id}' is damaged (\"{snapshot.path}\": {problem}).",
+        hint="flask db snapshots  # and choose another one",
+    )
+
+
+@contextlib.contextmanager
+def in_use(snapshot: Snapshot) -> Iterator[None]:
+    """Keep every process of ours from removing a snapshot for the length of the block.
+
+    By a shared lock on the file (flock(2)), which ends with the process, however that ends.
+
+    :raises SnapshotFailed: the file is gone.
+    """
+    try:
+        descriptor = os.open(snapshot.path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _damaged(snapshot, error.strerror or str(error)) from error
+    try:
+        # A folder that another machine serves may know no locks.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def prune(
@@ -277,7 +300,9 @@ def prune(
 ) -> tuple[Snapshot, ...]:
     """Remove the oldest snapshots of each database beyond a number.
 
-    The newest one of a database is never removed.
+    The newest one of a database is never removed, nor one that is :func:`in_use`, nor the first
+    of those that a run which fails again and again takes each time: it is the way back to before
+    the first failure. What such a run has taken since goes before anything older.
 
     :param keep: how many stay of one bind of one application and database.
     :param pinned: ids that stay in any case, on top of the number.
@@ -285,26 +310,55 @@ def prune(
     :return: what was removed.
     """
     stay = frozenset(pinned)
-    counts: dict[tuple[str, ...], int] = {}
-    removed = []
+    groups: dict[tuple[str, ...], list[Snapshot]] = {}
     for snapshot in list_snapshots(folder):
         key = _database_of(snapshot)
-        if of is not None and key != _database_of(of):
-            continue
-        counts[key] = counts.get(key, 0) + 1
-        if counts[key] > max(keep, 1) and snapshot.id not in stay:
-            _remove(snapshot)
-            removed.append(snapshot)
+        if of is None or key == _database_of(of):
+            groups.setdefault(key, []).append(snapshot)
+    removed = []
+    for newest_first in groups.values():
+        for snapshot in too_many(newest_first, max(keep, 1), stay):
+            if _remove(snapshot):
+                removed.append(snapshot)
     return tuple(removed)
+
+
+def too_many(
+    newest_first: Sequence[Snapshot], keep: int, pinned: frozenset[str]
+) -> tuple[Snapshot, ...]:
+    """Choose what goes of one database's snapshots; see :func:`prune`."""
+    # A run that succeeds leaves another revision behind, so two that began at the same one have
+    # failed in between.
+    by_runs = [s for s in newest_first if s.why in _RUNS]
+    repeated = list(takewhile(lambda s: s.revisions == by_runs[0].revisions, by_runs))
+    first = {s.id for s in repeated[-1:] if len(repeated) > 1 or keep > 1}
+    between = {s.id for s in repeated[1:-1]}
+    stay = {newest_first[0].id, *pinned, *first}
+    left = [s for s in newest_first if s.id not in stay]
+    room = keep - len({newest_first[0].id, *first})
+    order = [s for s in left if s.id not in between] + [s for s in left if s.id in between]
+    return tuple(order[max(room, 0) :])
 
 
 def _database_of(snapshot: Snapshot) -> tuple[str, ...]:
     return (snapshot.app, snapshot.dialect, snapshot.bind, snapshot.database)
 
 
-def _remove(snapshot: Snapshot) -> None:
+def _remove(snapshot: Snapshot) -> bool:
+    """Remove the files, unless another process is putting them back."""
     data = Path(snapshot.path)
-    # The manifest first: what a crash leaves behind must not look like a snapshot.
-    for path in (_manifest(data), data):
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+    descriptor = os.open(data, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # this file system knows no locks
+        # The manifest first: what a crash leaves behind must not look like a snapshot.
+        for path in (_manifest(data), data):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+    finally:
+        os.close(descriptor)
+    return True

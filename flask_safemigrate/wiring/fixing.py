@@ -98,11 +98,11 @@ def _in_database(
     wiring: Wiring, step: Step, target: Target, back: contextlib.ExitStack, say: Say
 ) -> str:
     if step.verb == "recover":
-        wiring.copies.before_repair(target, say)
+        wiring.before_repair(target, say)
         return database_repairs.recover(target, step.names[0], step.names[1:])
     if step.verb == "stamp":
         before = backend_for(target.engine).read(target).version_rows
-        wiring.copies.before_repair(target, say)
+        wiring.before_repair(target, say)
         said = repairs.stamp(target, step.names)
         back.callback(repairs.unstamp, target, before, step.names)
         return said

@@ -96,6 +96,7 @@ class Wiring:
         self._taken: dict[str, Snapshot] = {}
         #: Texts of revisions out of a database, as they were shown, by revision id.
         self.previewed: dict[str, str] = {}
+        self._to_prune: dict[str, Snapshot] = {}
         self._stopping = Stopping()
 
     @cached_property
@@ -407,7 +408,13 @@ class Wiring:
         return Snapshots(self.app, self.settings, self._targets, self._stopping)
 
     def take_snapshot(self, bind: str, why: str, say: Say) -> Snapshot:
-        return self.copies.take(bind, why, say)
+        self._to_prune[bind] = self.copies.take(bind, why, say)
+        return self._to_prune[bind]
+
+    def prune_snapshots(self, keep: Sequence[str] = ()) -> None:
+        while self._to_prune:
+            _, taken = self._to_prune.popitem()
+            self.copies.prune(taken, keep)
 
     def snapshots(self, bind: str) -> tuple[Snapshot, ...]:
         return self.copies.of(bind)
@@ -510,6 +517,11 @@ class Wiring:
         ids = [id for step in finding.steps if step.verb == FROM_JOURNAL for id in step.names]
         return fixing.preview(self, tuple(ids)) if ids else ()
 
+    def before_repair(self, target: Target, say: Say) -> None:
+        """Copy the database if the settings want that before it is changed."""
+        if self.copies.wanted_by_repair(target):
+            self.take_snapshot(target.bind, "doctor --fix", say)
+
     def repair(self, finding: Finding, say: Say) -> Repaired:
         from flask_safemigrate.wiring import fixing, project_repairs, repairs
 
@@ -522,7 +534,7 @@ class Wiring:
             if finding.code in project_repairs.CODES:
                 return project_repairs.repair(finding, self.folder)
             if target is not None and finding.code in repairs.CHANGING:
-                self.copies.before_repair(target, say)
+                self.before_repair(target, say)
             return Repaired(repairs.repair(finding, target))
 
     @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from flask import Flask
 
 from flask_safemigrate.backends import backend_for, elsewhere, snapshots
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.errors import SnapshotFailed
 from flask_safemigrate.outcome import Progress, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.settings import Settings
@@ -42,11 +44,10 @@ class Snapshots(NamedTuple):
             return False
         return self._by_settings(state) if request.snapshot is None else request.snapshot
 
-    def before_repair(self, target: Target, say: Say) -> None:
-        """Copy the database if the settings want that before it is changed."""
+    def wanted_by_repair(self, target: Target) -> bool:
+        """Whether the settings want one before the database is repaired."""
         state = backend_for(target.engine).read(target)
-        if self._by_settings(state) and state.location != _MEMORY:
-            self.take(target.bind, "doctor --fix", say)
+        return self._by_settings(state) and state.location != _MEMORY
 
     def _by_settings(self, state: DatabaseState) -> bool:
         on = state.dialect == "sqlite"
@@ -73,11 +74,24 @@ class Snapshots(NamedTuple):
                 suffix=backend.suffix,
                 why=why,
                 app=self.app.name,
-                keep=self.settings.keep_snapshots,
-                pinned=[self.way_back(bind)],
             )
         say(Progress("snapshot", taken.id, taken.path, bind=bind))
         return taken
+
+    def prune(self, taken: Snapshot, keep: Sequence[str]) -> None:
+        """Remove the oldest of a database beyond the number of the settings.
+
+        :param taken: one of that database.
+        :param keep: ids that stay.
+        """
+        target = self.targets[taken.bind]
+        if backend_for(target.engine).read(target).unreachable is not None:
+            return  # what is half applied, and so which one is the way back, cannot be asked
+        stay = (taken.id, self.way_back(taken.bind), *keep)
+        with contextlib.suppress(OSError, SnapshotFailed):  # one that stays spoils nothing
+            snapshots.prune(
+                self._folder(target), self.settings.keep_snapshots, pinned=stay, of=taken
+            )
 
     def way_back(self, bind: str) -> str:
         """The snapshot from before a revision that is half applied; newer ones hold half of it."""
@@ -112,7 +126,8 @@ class Snapshots(NamedTuple):
         target = self.targets[snapshot.bind]
         target.engine.dispose()
         backend = backend_for(target.engine)
-        backend.put_back(target, Path(snapshot.path), say)
+        with snapshots.in_use(snapshot):
+            backend.put_back(target, Path(snapshot.path), say)
         with target.engine.connect() as connection:
             return backend.whole(connection)
 
@@ -122,7 +137,7 @@ class Snapshots(NamedTuple):
         given = self.app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
         backend = backend_for(target.engine)
         with elsewhere.empty_database(target, name, given.get("connect_args")) as other:
-            with self.stopping.raising():
+            with self.stopping.raising(), snapshots.in_use(snapshot):
                 backend.put_back(other, Path(snapshot.path), say)
             return backend.read(other)
 

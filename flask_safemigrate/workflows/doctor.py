@@ -76,6 +76,7 @@ def doctor(
             with ports.lock(binds, ports.settings.lock_wait, say):
                 # Another process may have changed something since.
                 _repair(ports, examine().findings, todo, examine, say, done, not_done)
+                ports.prune_snapshots()
             outcome = examine()
         if not tried and not not_done:
             return outcome._replace(notes=("Nothing here can be repaired by this command.",))

@@ -94,6 +94,14 @@ class Ports(Protocol):
     def take_snapshot(self, bind: str, why: str, say: Say) -> Snapshot:
         """Copy a database."""
 
+    def prune_snapshots(self, keep: Sequence[str] = ()) -> None:
+        """Remove the oldest snapshots of the databases that were copied since the last time.
+
+        To be called under their lock, when the work is done that they were copied for.
+
+        :param keep: ids that stay in any case.
+        """
+
     def snapshots(self, bind: str) -> tuple[Snapshot, ...]:
         """The snapshots of a database, newest first."""
 

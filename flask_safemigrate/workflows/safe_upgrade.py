@@ -93,7 +93,10 @@ def _line(ports: Ports, request: Request) -> Outcome:
             return second
         if first.status is not Status.DONE and not agreed(request, second):
             return second._replace(status=Status.FAILED, error="Nothing was changed.")
-        return _apply(ports, request, second)
+        try:
+            return _apply(ports, request, second)
+        finally:
+            ports.prune_snapshots()
 
 
 def _apply(ports: Ports, request: Request, looked: Outcome) -> Outcome:

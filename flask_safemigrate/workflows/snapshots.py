@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from flask_safemigrate.errors import Interrupted, SnapshotFailed, UsageError
+import contextlib
+from collections.abc import Sequence
+
+from flask_safemigrate.errors import (
+    DatabaseUnavailable,
+    Interrupted,
+    LockLost,
+    LockTimeout,
+    SafeMigrateError,
+    SnapshotFailed,
+    UsageError,
+)
 from flask_safemigrate.outcome import Outcome, Progress, Status
 from flask_safemigrate.state import DatabaseState, State
 from flask_safemigrate.workflows.ports import Ports, Request, Say
@@ -37,10 +48,21 @@ def take(ports: Ports, bind: str | None, why: str, say: Say) -> Outcome:
                 f"There is no database at {empty[0]} yet.", hint="flask db safe-upgrade"
             )
         taken = tuple(ports.take_snapshot(d.bind, why, say) for d in chosen)
+        _prune(ports, [d.bind for d in chosen])
         return Outcome("snapshot", Status.DONE, databases=tuple(chosen), snapshots=taken)
 
     left = "What was not finished is no snapshot; flask db snapshots lists those that are."
     return told("snapshot", work, stopped=left)
+
+
+def _prune(ports: Ports, binds: Sequence[str]) -> None:
+    """Remove the oldest, unless another process is at work and may need them; the next one does.
+
+    :param binds: of the databases that were copied.
+    """
+    busy = contextlib.suppress(LockTimeout, LockLost, DatabaseUnavailable)
+    with busy, ports.lock(binds, 0, lambda progress: None):
+        ports.prune_snapshots()
 
 
 def listed(ports: Ports, bind: str | None, verify: bool, say: Say) -> Outcome:
@@ -124,6 +146,11 @@ def restore(
                     "snapshot is.",
                     hint=f"flask db restore {snapshot.id}",
                 ) from stop
+            except SafeMigrateError as error:
+                if kept is not None:
+                    error.message += f"\nWhat was there before is snapshot {kept.id}."
+                raise
+            ports.prune_snapshots(keep=[snapshot.id])
         after = ports.read()
         now = _chosen(after, database.bind)[0]
         notes = [f"Put back snapshot {snapshot.id}."]

@@ -16,6 +16,7 @@ from flask_safemigrate.backends import snapshots
 from flask_safemigrate.backends.snapshots import (
     find,
     folder_for,
+    in_use,
     list_snapshots,
     new_snapshot,
     prune,
@@ -38,18 +39,19 @@ def _take(
     needs: int | None = 4,
     keep: int = 5,
     pinned: tuple[str, ...] = (),
+    why: str = "snapshot",
 ) -> Snapshot:
-    return new_snapshot(
+    taken = new_snapshot(
         folder,
         state,
         write or (lambda path: path.write_bytes(content) and None),
         suffix=".db",
         needs=needs,
-        why="safe-upgrade",
+        why=why,
         app="shop",
-        keep=keep,
-        pinned=pinned,
     )
+    prune(folder, keep, pinned=(taken.id, *pinned), of=taken)
+    return taken
 
 
 def test_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +67,7 @@ def test_a_snapshot_and_its_manifest(tmp_path: Path) -> None:
     folder = tmp_path / "data" / ".safemigrate"
     before = os.umask(0)
     try:
-        taken = _take(folder, b"content")
+        taken = _take(folder, b"content", why="safe-upgrade")
     finally:
         os.umask(before)
     assert taken.database == "/srv/app.db"
@@ -207,6 +209,39 @@ def test_each_database_keeps_its_own(tmp_path: Path) -> None:
     assert [s.bind for s in list_snapshots(tmp_path)] == ["", "users"]
     assert prune(tmp_path, 1) == ()
     assert first in list_snapshots(tmp_path)
+
+
+def test_what_is_being_put_back_stays(tmp_path: Path) -> None:
+    first = _take(tmp_path)
+    with in_use(first):
+        second = _take(tmp_path, keep=1)
+        assert list_snapshots(tmp_path) == (second, first)
+        (tmp_path / "x").write_bytes(b"")
+    third = _take(tmp_path, keep=1)
+    assert list_snapshots(tmp_path) == (third,)
+    with pytest.raises(SnapshotFailed, match="is damaged"), in_use(first):
+        pass
+
+
+def test_a_run_that_fails_again_and_again_costs_nothing_older(tmp_path: Path) -> None:
+    before = [_take(tmp_path, why="deploy", state=_at(n)) for n in ("a1", "a2", "a3")]
+    loop = [_take(tmp_path, why="deploy", state=_at("a4")) for _ in range(20)]
+    assert list_snapshots(tmp_path) == (loop[-1], loop[0], *reversed(before))
+    # Those taken by hand meanwhile do not push the way back out.
+    by_hand = [_take(tmp_path, state=_at("a4"), keep=3) for _ in range(5)]
+    assert list_snapshots(tmp_path) == (*reversed(by_hand[-2:]), loop[0])
+    # It went through in the end.
+    later = [_take(tmp_path, why="deploy", state=_at(n), keep=2) for n in ("a5", "a6")]
+    assert list_snapshots(tmp_path) == tuple(reversed(later))
+
+
+def test_with_one_to_keep_the_first_of_a_failing_run_stays(tmp_path: Path) -> None:
+    loop = [_take(tmp_path, why="deploy", keep=1) for _ in range(4)]
+    assert list_snapshots(tmp_path) == (loop[-1], loop[0])
+
+
+def _at(revision: str) -> DatabaseState:
+    return STATE._replace(version_rows=(revision,))
 
 
 def test_no_space(tmp_path: Path) -> None:

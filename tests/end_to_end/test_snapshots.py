@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -72,6 +73,54 @@ def test_into_another_database(
     own = p.invoke("db", "restore", "--into", str(make_url(p.url).database))
     assert own.exit_code == 2, own.output
     assert "is the application's own database" in said(own)
+
+
+def ids(p: Project) -> list[str]:
+    """The snapshots, oldest first."""
+    listed = json.loads(p.invoke("db", "snapshots", "--format", "json").stdout)
+    return sorted(snapshot["id"] for snapshot in listed["snapshots"])
+
+
+def test_the_oldest_is_put_back_though_one_more_is_taken(
+    project: ProjectFactory, database_url: str
+) -> None:
+    p = started(project, database_url, KEEP_SNAPSHOTS=2)
+    for _ in range(2):
+        assert p.invoke("db", "snapshot").exit_code == 0
+        p.execute("DELETE FROM t WHERE id = 2")
+    oldest = ids(p)[0]
+    for _ in range(2):
+        back = p.invoke("db", "restore", oldest, "--yes")
+        assert back.exit_code == 0, back.output
+        assert p.rows("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
+        assert oldest in ids(p)
+        p.execute("DELETE FROM t WHERE id = 2")
+
+
+def test_the_only_one_is_put_back(project: ProjectFactory, database_url: str) -> None:
+    p = started(project, database_url, KEEP_SNAPSHOTS=1)
+    assert p.invoke("db", "snapshot").exit_code == 0
+    p.execute("DELETE FROM t")
+    back = p.invoke("db", "restore", "--yes")
+    assert back.exit_code == 0, back.output
+    assert p.rows("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
+
+
+def test_deploys_that_fail_again_and_again_cost_no_older_snapshot(
+    project: ProjectFactory,
+) -> None:
+    p = started(project, KEEP_SNAPSHOTS=3)
+    p.revision("a2", "raise RuntimeError('x')")
+    # As commands, for the application has one name then.
+    for _ in range(2):
+        assert p.db("snapshot").returncode == 0
+    second = ids(p)[-1]
+    assert p.db("deploy").returncode == 1
+    first_failed = ids(p)[-1]
+    for _ in range(3):
+        assert p.db("deploy").returncode == 1
+    assert ids(p)[:2] == [second, first_failed]
+    assert len(ids(p)) == 3
 
 
 def test_the_way_back_from_a_half_applied_revision_is_kept(
