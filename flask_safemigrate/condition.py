@@ -30,6 +30,24 @@ class Mismatch(NamedTuple):
     columns: tuple[str, ...] = ()
 
 
+class Unusable(NamedTuple):
+    """A table or view of SQLite for which it compiles no statement of a kind.
+
+    :param kind: ``table`` or ``view``.
+    :param column: whose definition is at fault, "" where that cannot be told.
+    :param verb: ``SELECT``, ``INSERT``, ``UPDATE`` or ``DELETE``.
+    :param reason: what SQLite says.
+    :param lacks: the function, collation or module that there is not.
+    """
+
+    kind: str
+    name: str
+    column: str
+    verb: str
+    reason: str
+    lacks: str
+
+
 class Idle(NamedTuple):
     """A session that has a transaction open, does nothing, and keeps tables locked.
 
@@ -119,6 +137,7 @@ class Condition(NamedTuple):
     :param unreadable: tables that cannot be read from the first row to the last.
     :param orphans: rows that break a foreign key of SQLite.
     :param mismatches: foreign keys of SQLite that cannot be enforced.
+    :param unusable: tables and views of SQLite that cannot be read or written.
     :param enforces: whether the application's connections enforce foreign keys on SQLite.
     :param file_system: the name of the network file system that an SQLite file is on.
     :param user: as the server knows it, "" for SQLite.
@@ -136,6 +155,7 @@ class Condition(NamedTuple):
     unreadable: tuple[str, ...] = ()
     orphans: tuple[Orphans, ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
+    unusable: tuple[Unusable, ...] = ()
     enforces: bool | None = None
     file_system: str = ""
     user: str = ""

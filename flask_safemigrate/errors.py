@@ -75,7 +75,14 @@ class Interrupted(SafeMigrateError):
 
 
 class VerificationFailed(SafeMigrateError):
-    """The upgraded database is not what it should be; the upgrade is undone."""
+    """The upgraded database is not what it should be; the upgrade is undone.
+
+    :param word: what the revision at fault has in its text, "" where that does not tell.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, word: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.word = word
 
 
 class HalfApplied(SafeMigrateError):

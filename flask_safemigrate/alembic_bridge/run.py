@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import time
 import tokenize
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationStep
@@ -80,6 +82,26 @@ def _verify_heads(stage: Stage, plan: Plan) -> str:
             hint="flask db doctor",
         )
     return f'"{stage.context.version_table}" names {", ".join(wanted) or "no revision"}'
+
+
+@contextlib.contextmanager
+def _blaming(run: Run, plan: Plan) -> Iterator[None]:
+    """Name the revision and the line at fault, where a word in its text tells."""
+    try:
+        yield
+    except VerificationFailed as failed:
+        word = re.compile(rf"\b{re.escape(failed.word)}\b") if failed.word else None
+        for step in reversed(plan.steps) if word is not None else ():
+            path = run.sources.get(step.id, "")
+            lines = _text(path).splitlines() if path else []
+            found = [number for number, line in enumerate(lines, 1) if word and word.search(line)]
+            if found:
+                name = "/".join(Path(path).parts[-3:])
+                failed.message = (
+                    f"Revision '{step.id}' in \"{name}\", line {found[0]}: {failed.message}"
+                )
+                break
+        raise
 
 
 def _import_revisions(run: Run, script: ScriptDirectory) -> None:
@@ -236,7 +258,8 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
             proven.append(_verify_heads(stage, plan))
             if engine is not None:
                 proven.extend(engine.prove())
-            proven.extend(guard.finish(frozenset(written)))
+            with _blaming(run, plan):
+                proven.extend(guard.finish(frozenset(written)))
             if recorder is not None:
                 proven.extend(recorder.end(keep=run.keep_journal))
             if rows:

@@ -255,3 +255,28 @@ a line that is something else
 )
 def test_network_file_systems(path: str, kind: str) -> None:
     assert network_of(Path(path), MOUNTS) == kind
+
+
+def test_tables_that_cannot_be_used(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "ALTER TABLE users ADD COLUMN both AS (joined(email, name));"
+        "CREATE TABLE events (id INTEGER PRIMARY KEY, at DEFAULT (now()), day DEFAULT (today()));"
+        "CREATE VIRTUAL TABLE words USING fts5(text);"
+    )
+    connection.close()
+    target = target_of(path)
+
+    def register(driver: sqlite3.Connection, _record: object) -> None:
+        driver.create_function("now", 0, lambda: "now")
+
+    event.listen(target.engine, "connect", register)
+    before = path.read_bytes()
+    found = BACKEND.examine(target, thorough=True).unusable
+    assert [(u.name, u.column, u.verb, u.lacks) for u in found] == [
+        ("users", "both", "SELECT", "joined"),
+        ("events", "day", "INSERT", "today"),
+    ]
+    assert BACKEND.examine(target, thorough=False).unusable == ()
+    assert path.read_bytes() == before
+    target.engine.dispose()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
@@ -73,7 +74,8 @@ def test_what_a_migration_may_do(
         connection.exec_driver_sql(statement)
     proven = finish_watch(connection, watch, frozenset(named))
     assert "every table and view" in proven[0]
-    assert "as many rows as before" in proven[1]
+    assert "read and written" in proven[1]
+    assert "as many rows as before" in proven[2]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,76 @@ def test_what_it_may_not(
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("statements", "named", "message"),
+    [
+        (
+            ["ALTER TABLE book ADD COLUMN key AS (concat_ws(id, id))"],
+            {"BOOK"},
+            "table 'book' (column 'key') cannot be read: unknown function: concat_ws()",
+        ),
+        (
+            ["CREATE TABLE fresh (at DEFAULT (now()), id)"],
+            set(),
+            "table 'fresh' (column 'at') cannot take a row: unknown function: now()",
+        ),
+        (
+            ["CREATE TRIGGER hashed AFTER UPDATE ON tag BEGIN SELECT digest(new.id); END"],
+            {"tag"},
+            "table 'tag' cannot be updated: no such function: digest",
+        ),
+        (
+            ["CREATE TRIGGER hashed AFTER DELETE ON tag BEGIN SELECT digest(old.id); END"],
+            {"tag"},
+            "table 'tag' cannot lose a row: no such function: digest",
+        ),
+        # What writes to the table fails too.
+        (
+            ["CREATE TRIGGER hashed AFTER INSERT ON log BEGIN SELECT digest(new.entry); END"],
+            {"log"},
+            "table 'log' cannot take a row: no such function: digest",
+        ),
+        (
+            ["CREATE VIEW today AS SELECT now() AS day"],
+            set(),
+            "view 'today' cannot be read: no such function: now",
+        ),
+        (
+            ["CREATE TRIGGER named INSTEAD OF INSERT ON names BEGIN SELECT digest(new.name); END"],
+            {"names"},
+            "view 'names' cannot take a row: no such function: digest",
+        ),
+        (
+            ["CREATE TABLE fresh (at DEFAULT (length()))"],
+            set(),
+            "table 'fresh' (column 'at') cannot take a row: unknown function: length()",
+        ),
+    ],
+)
+def test_what_it_made_must_be_of_use(
+    connection: Connection, statements: list[str], named: set[str], message: str
+) -> None:
+    watch = begin_watch(connection)
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+    with pytest.raises(VerificationFailed) as caught:
+        finish_watch(connection, watch, frozenset(named))
+    assert message in caught.value.message
+    assert caught.value.word in statements[0]
+    assert caught.value.hint
+    # What was so before is not the fault of the next one.
+    finish_watch(connection, begin_watch(connection), frozenset(named))
+
+
+def test_what_the_application_registers_is_there(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    driver.create_function("now", 0, lambda: "today")
+    driver.create_collation("german", lambda one, two: 0)
+    watch = begin_watch(connection)
+    connection.exec_driver_sql("CREATE TABLE fresh (at DEFAULT (now()), n COLLATE german)")
+    finish_watch(connection, watch, frozenset())
+
+
 def test_a_big_database_is_not_scanned(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +182,7 @@ def test_a_big_database_is_not_scanned(
     )
     watch = begin_watch(connection)
     connection.exec_driver_sql("DROP TABLE book")
-    assert len(finish_watch(connection, watch, frozenset({"book"}))) == 1
+    assert len(finish_watch(connection, watch, frozenset({"book"}))) == 2
     assert ran
     assert not [statement for statement in ran if "count(" in statement]
     with pytest.raises(VerificationFailed, match="book"):

@@ -24,6 +24,7 @@ from flask_safemigrate.checks import (
     server,
     sqlite_file,
     storage,
+    unusable,
     version_table,
 )
 from flask_safemigrate.checks.catalogue import (
@@ -58,7 +59,7 @@ FILES = {
     "SM2": (revision_files, history, heads, revision_ids),
     "SM3": (version_table, lost, journal, binds),
     "SM4": (schema, drift),
-    "SM5": (database, sqlite_file, server, storage),
+    "SM5": (database, sqlite_file, server, storage, unusable),
 }
 each = pytest.mark.parametrize("check", CATALOGUE, ids=lambda check: check.code)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.condition import Condition, Mismatch, Orphans
+from flask_safemigrate.condition import Condition, Mismatch, Orphans, Unusable
 from flask_safemigrate.evidence import Evidence
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import DatabaseState, Reference, State, Table, Unreachable
@@ -19,6 +19,12 @@ def with_condition(**facts: object) -> DatabaseState:
 def orphans(count: int, *rowids: int, parent: str = "users") -> DatabaseState:
     return with_condition(orphans=(Orphans("orders", ("user_id",), parent, count, rowids),))
 
+
+NO_NOW = Unusable("table", "event", "at", "INSERT", "unknown function: now()", "now")
+UNSORTED = Unusable(
+    "table", "city", "name", "SELECT", "no such collation sequence: de_DE", "de_DE"
+)
+NO_MODULE = Unusable("table", "idx", "", "SELECT", "no such module: vec0", "vec0")
 
 FINDS = [
     (
@@ -66,6 +72,26 @@ FINDS = [
         state(with_condition(file_system="nfs4")),
         ["is on a network file system (nfs4)", "local disk"],
     ),
+    (
+        "SM541",
+        state(with_condition(unusable=(NO_NOW,))),
+        ["table 'event' (column 'at') cannot take a row: unknown function", "CURRENT_TIMESTAMP"],
+    ),
+    (
+        "SM541",
+        state(with_condition(unusable=(NO_NOW._replace(verb="SELECT", kind="view", column=""),))),
+        ["view 'event' cannot be read", "create_function"],
+    ),
+    (
+        "SM541",
+        state(with_condition(unusable=(UNSORTED,))),
+        ["no such collation sequence: de_DE", "leave the collation 'de_DE' away"],
+    ),
+    (
+        "SM541",
+        state(with_condition(unusable=(NO_MODULE,))),
+        ["table 'idx' cannot be read: no such module: vec0", "load the extension with 'vec0'"],
+    ),
 ]
 
 
@@ -102,6 +128,7 @@ SILENT = [
     ("SM530", state(at("c3", left_behind="log"))),
     ("SM531", state(at("c3", left_behind="journal"))),
     ("SM532", state(at("c3"))),
+    ("SM541", state(at("c3"))),
 ]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite import files, scratch
 from flask_safemigrate.backends.sqlite.snapshot import UNKNOWN, quick_check
-from flask_safemigrate.condition import Condition, Mismatch, Orphans
+from flask_safemigrate.backends.sqlite.usable import unusable
+from flask_safemigrate.condition import Condition, Mismatch, Orphans, Unusable
 from flask_safemigrate.errors import Refused
 
 _FAULTS = 5  # of a damaged file, named
@@ -40,7 +41,20 @@ def examine(target: Target, *, thorough: bool) -> Condition:
             lost = _unreadable(connection, error)
             return condition._replace(damage=damage, unreadable=lost)
         orphans, mismatches = _foreign_keys(connection, error)
-    return condition._replace(orphans=orphans, mismatches=mismatches)
+    return condition._replace(
+        orphans=orphans, mismatches=mismatches, unusable=_unusable(target, file)
+    )
+
+
+def _unusable(target: Target, file: files.DatabaseFile) -> tuple[Unusable, ...]:
+    # A connection that read all of the file was given stand-ins for what it lacked.
+    with files.reading(file) as connection:
+        suspects = {fault.name for fault in unusable(connection.execute)}
+    if not suspects:
+        return ()
+    # One of the application may know more.
+    with files.in_memory(target) as connection:
+        return tuple(unusable(connection.execute, suspects))
 
 
 def _enforces(target: Target) -> bool | None:

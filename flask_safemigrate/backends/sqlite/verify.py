@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from sqlalchemy import Connection
 
 from flask_safemigrate.backends.reach import numbered, reached_from
 from flask_safemigrate.backends.sqlite.files import quoted
+from flask_safemigrate.backends.sqlite.usable import unusable
+from flask_safemigrate.checks.unusable import remedy, told
 from flask_safemigrate.errors import VerificationFailed
 
 #: Bytes up to which a database is small enough to count all its rows twice: some 0.05 s each.
@@ -21,12 +24,14 @@ class Watch(NamedTuple):
     :param objects: (kind, name) of every table and view, without the tables in which SQLite knows
         that a virtual one keeps its data.
     :param virtual: virtual tables, in lower case.
+    :param texts: of every object of the schema.
     :param rows: rows of every table, None in a database that is too big to count.
     :param reach: to which other tables a write to a table may lead.
     """
 
     objects: frozenset[tuple[str, str]]
     virtual: frozenset[str]
+    texts: tuple[str, ...]
     rows: Mapping[str, int] | None
     reach: Mapping[str, frozenset[str]]
 
@@ -57,10 +62,14 @@ def begin_watch(connection: Connection) -> Watch:
         * connection.exec_driver_sql("PRAGMA page_size").scalar_one()
     )
     if size > COUNTED_BYTES:
-        return Watch(objects, virtual, None, {})
+        return Watch(objects, virtual, _texts(connection), None, {})
     tables = [table for table in _tables(objects) if table.lower() not in virtual]
     return Watch(
-        objects, virtual, _count(connection, tables), _reach(connection, objects, virtual)
+        objects,
+        virtual,
+        _texts(connection),
+        _count(connection, tables),
+        _reach(connection, objects, virtual),
     )
 
 
@@ -77,7 +86,10 @@ def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) 
 
     :param touched: tables and views that the migration's own statements name; upper and lower
         case are the same.
-    :raises VerificationFailed: naming what is gone.
+    What it made or named must be readable and writable, and what writes to that: SQLite takes a
+    DEFAULT that calls a function which does not exist, and refuses every row afterwards.
+
+    :raises VerificationFailed: naming what is gone or cannot be used.
     """
     named = {name.lower() for name in touched}
     virtual = _virtual(connection)
@@ -95,8 +107,11 @@ def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) 
             hint="name them in the migration, if it is meant to drop them",
         )
     proven = ["every table and view that the migration does not name is still there"]
+    reach = _reach(connection, now, virtual)
+    _prove_usable(connection, watch, now, named, reach)
+    proven.append("what it makes or names can be read and written")
     if watch.rows is not None:
-        reached = reached_from(named, watch.reach, _reach(connection, now, virtual))
+        reached = reached_from(named, watch.reach, reach)
         before = {t: n for t, n in watch.rows.items() if t.lower() not in reached}
         after = _count(connection, before)
         changed = [
@@ -128,6 +143,37 @@ def _objects(connection: Connection, virtual: frozenset[str]) -> frozenset[tuple
         listed = connection.exec_driver_sql("PRAGMA main.table_list")
         shadows = {str(row[1]) for row in listed if row[2] == "shadow"}
     return frozenset((str(kind), str(name)) for kind, name in rows if name not in shadows)
+
+
+def _texts(connection: Connection) -> tuple[str, ...]:
+    rows = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return tuple(str(sql) for (sql,) in rows)
+
+
+def _prove_usable(
+    connection: Connection,
+    watch: Watch,
+    now: frozenset[tuple[str, str]],
+    named: set[str],
+    reach: Mapping[str, frozenset[str]],
+) -> None:
+    """Prove that a statement of every kind compiles for what the migration made or changed.
+
+    :raises VerificationFailed: one does not, for want of something that the migration has used.
+    """
+    touched = named | {name.lower() for _, name in now - watch.objects}
+    writers = {table for table, others in reach.items() if others & touched}
+    for fault in unusable(connection.exec_driver_sql, touched | writers):
+        # What the schema lacked before is no fault of the migration.
+        if _mentions(_texts(connection), fault.lacks) > _mentions(watch.texts, fault.lacks):
+            raise VerificationFailed(
+                f"After this migration {told(fault)}.", hint=remedy(fault), word=fault.lacks
+            )
+
+
+def _mentions(texts: Iterable[str], word: str) -> int:
+    whole = re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE)
+    return sum(len(whole.findall(text)) for text in texts)
 
 
 def _tables(objects: Iterable[tuple[str, str]]) -> list[str]:

@@ -1,0 +1,86 @@
+"""What an upgrade of SQLite proves before it commits, and what it does not hold against anyone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.projects import ProjectFactory
+
+NOTES = "op.execute('CREATE VIRTUAL TABLE note_fts USING {}')"
+
+
+@pytest.mark.parametrize(
+    ("module", "then", "left"),
+    [
+        ("fts5(body)", "op.execute('DROP TABLE note_fts')", set()),
+        ("rtree(id, low, high)", "op.drop_table('note_fts')", set()),
+        ("fts4(body)", "op.execute('ALTER TABLE note_fts RENAME TO memo_fts')", {"memo_fts"}),
+        ("fts5(body)", "op.rename_table('note_fts', 'memo_fts')", {"memo_fts"}),
+    ],
+)
+def test_virtual_tables_take_their_own_along(
+    project: ProjectFactory, module: str, then: str, left: set[str]
+) -> None:
+    made = project(revisions=[("a1", NOTES.format(module)), ("a2", then)])
+    assert made.db("safe-upgrade", "a1", "--yes").returncode == 0
+    done = made.db("safe-upgrade", "--yes")
+    assert done.returncode == 0, done.stderr
+    names = made.rows("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL%'")
+    assert {name for (name,) in names} == left
+    assert not made.rows("SELECT name FROM sqlite_master WHERE name LIKE 'note_fts_%'")
+
+
+def test_virtual_tables_go_on_the_way_down(project: ProjectFactory) -> None:
+    made = project(
+        revisions=[
+            ("a1", "op.create_table('note', sa.Column('id', sa.Integer(), primary_key=True))"),
+            ("a2", NOTES.format("fts5(body)"), "op.execute('DROP TABLE note_fts')"),
+        ]
+    )
+    assert made.db("deploy").returncode == 0
+    done = made.db("safe-downgrade", "a1", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert not made.rows("SELECT name FROM sqlite_master WHERE name LIKE 'note_fts%'")
+
+
+def test_a_function_that_sqlite_lacks_names_its_revision(project: ProjectFactory) -> None:
+    made = project(
+        revisions=[
+            ("a1", "op.create_table('doc', sa.Column('id', sa.Integer(), primary_key=True))"),
+            (
+                "a2",
+                "pass\nop.add_column('doc', sa.Column('at', sa.DateTime()))\n"
+                "with op.batch_alter_table('doc') as batch:\n"
+                "    batch.alter_column('at', server_default=sa.text('(now())'))",
+            ),
+            ("a3", "op.add_column('doc', sa.Column('more', sa.Integer()))"),
+        ]
+    )
+    done = made.db("deploy")
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert "Revision 'a2' in \"migrations/versions/a2_revision_a2.py\", line" in said
+    assert "table 'doc' (column 'at') cannot take a row: unknown function: now()" in said
+    assert "Everything was undone" in said
+    assert "write CURRENT_TIMESTAMP" in said
+    assert not made.rows("SELECT name FROM sqlite_master")
+
+
+def test_a_function_of_the_application_is_there(project: ProjectFactory) -> None:
+    made = project(
+        models="""
+            @sa.event.listens_for(sa.engine.Engine, "connect")
+            def register(connection, record):
+                connection.create_function("now", 0, lambda: "now")
+        """,
+        revisions=[
+            (
+                "a1",
+                "op.create_table('doc', sa.Column('id', sa.Integer(), primary_key=True), "
+                "sa.Column('at', sa.Text(), server_default=sa.text('(now())')))",
+            ),
+        ],
+    )
+    done = made.db("deploy")
+    assert done.returncode == 0, done.stderr
+    assert "SM541" not in made.db("doctor").stdout
