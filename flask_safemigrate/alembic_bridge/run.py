@@ -213,9 +213,8 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 guard.next(revision)
                 if engine is not None:
                     engine.revision = revision
-                    step.migration_fn = functools.partial(
-                        watched, stage, position, step.migration_fn
-                    )
+                    migrate = functools.partial(engine.run, step.migration_fn)
+                    step.migration_fn = functools.partial(watched, stage, position, migrate)
                 news = Progress(
                     "revision",
                     revision,

@@ -131,6 +131,7 @@ class DropConstraint(NamedTuple):
     :ivar columns: columns known otherwise, for an unnamed one.
     :ivar expression: CHECK: its text, known otherwise.
     :ivar implied: of a Boolean or Enum type; no error where there is none.
+    :ivar guess: whether it may be one that the database has under another name or none.
     """
 
     table: str
@@ -141,6 +142,7 @@ class DropConstraint(NamedTuple):
     if_exists: bool = False
     implied: bool = False
     conventions: tuple[dict[str, str], ...] = ()
+    guess: bool = True
 
 
 @dataclass(frozen=True)

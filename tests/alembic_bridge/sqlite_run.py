@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -37,6 +38,16 @@ def seed(path: Path, script: str) -> None:
         db.executescript(script)
 
 
+def run_body(body: str, names: dict[str, Any] | None = None) -> None:
+    """Run a revision body that tracebacks, and whoever looks at frames, find the source of.
+
+    :param names: what it finds besides ``op`` and ``sa``.
+    """
+    file = f"<revision {hash(body)}>"
+    linecache.cache[file] = len(body), None, body.splitlines(keepends=True), file
+    exec(compile(body, file, "exec"), {"sa": sa, "op": op, **(names or {})})
+
+
 def upgrade(
     path: Path,
     *bodies: str,
@@ -44,6 +55,7 @@ def upgrade(
     options: sqlite.EngineOptions | None = None,
     context_options: dict[str, Any] | None = None,
     defensive: bool = False,
+    names: dict[str, Any] | None = None,
 ) -> Done:
     """Run revision bodies, "r1" first, in one transaction; commit, or undo and raise."""
     engine = sa.create_engine(f"sqlite:///{path}")
@@ -68,7 +80,7 @@ def upgrade(
     try:
         for number, body in enumerate(bodies, 1):
             impl.revision = f"r{number}"
-            exec(body, {"sa": sa, "op": op})
+            impl.run(run_body, body=body, names=names)
         impl.flush()
         proven = impl.prove()
         done = Done(impl.work, impl.script, proven, frozenset(impl.named))

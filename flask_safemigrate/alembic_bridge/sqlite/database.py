@@ -135,6 +135,33 @@ class Database:
             # SQLite 3.35 and earlier, and nothing wrong.
             self.value("SELECT 1 FROM sqlite_master LIMIT 1")
 
+    @contextmanager
+    def savepoint(self, *, keep: bool) -> Iterator[None]:
+        """Undo what happens inside when it fails.
+
+        :param keep: whether it stays otherwise.
+        """
+        length = len(self.script)
+        self.driver.execute("SAVEPOINT safemigrate_operation")
+        try:
+            yield
+        except BaseException:
+            self._roll_back(length)
+            raise
+        if keep:
+            self.driver.execute("RELEASE safemigrate_operation")
+        else:
+            self._roll_back(length)
+
+    def _roll_back(self, length: int) -> None:
+        # Some errors end the whole transaction, and every savepoint with it.
+        if self.driver.in_transaction:
+            self.driver.execute("ROLLBACK TO safemigrate_operation")
+            self.driver.execute("RELEASE safemigrate_operation")
+            # The schema may have been edited, which SQLite does not notice by itself.
+            self.driver.execute("PRAGMA writable_schema=RESET").fetchall()
+        del self.script[length:]
+
     def edit(self, kind: str, name: str, /, **columns: Value) -> None:
         """Change a row of ``sqlite_master``, found by type and name."""
         parts = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from flask_safemigrate.alembic_bridge.sqlite import proofs, rules, statistics
@@ -113,6 +115,31 @@ class Executor:
         if back and not (self.options.schema_edits and self._may_edit()):
             # SQLite's own statements, which may follow, have to find what waited.
             self.flush()
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Have everything as it was before when what happens inside fails.
+
+        Nothing may be queued before.
+        """
+        self.sync()
+        assert self._baseline is not None
+        counters = dict(self._baseline.sequences)
+        mine = {
+            name: copy.copy(getattr(self, name)) for name in ("_work", "_rewritten", "_touched")
+        }
+        keys = {name: copy.copy(value) for name, value in vars(self.keys).items()}
+        try:
+            with self.database.savepoint(keep=True):
+                yield
+        except BaseException:
+            self._baseline.sequences.clear()
+            self._baseline.sequences.update(counters)
+            vars(self).update(mine)
+            vars(self.keys).update(keys)
+            self.replay.restart()
+            self._stale = True
+            raise
 
     def column_names(self, table: str) -> list[str]:
         """The columns of a table as queued."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from alembic.ddl.sqlite import SQLiteImpl
+from alembic.operations import Operations
 from alembic.operations.batch import BatchOperationsImpl
 from alembic.runtime.migration import MigrationContext
 from alembic.util.sqla_compat import _is_type_bound
@@ -18,6 +21,11 @@ from sqlalchemy.types import NullType
 
 from flask_safemigrate.alembic_bridge.sqlite import compile as sql
 from flask_safemigrate.alembic_bridge.sqlite.block import Block
+from flask_safemigrate.alembic_bridge.sqlite.caught import (
+    as_stock,
+    is_swallowed,
+    may_be_caught,
+)
 from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read, literal, with_literals
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
@@ -29,6 +37,32 @@ from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import quote, same_name
 from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 from flask_safemigrate.outcome import TableWork
+
+_Method = TypeVar("_Method", bound=Callable[..., None])
+
+
+def _operation(*, beyond_stock: bool) -> Callable[[_Method], _Method]:
+    """Let a method raise what Alembic's own raises, where a revision may catch it.
+
+    :param beyond_stock: whether it also does what SQLite has no statement for.
+    """
+
+    def decorate(method: _Method) -> _Method:
+        stock = getattr(SQLiteImpl, method.__name__.lstrip("_"))
+
+        @functools.wraps(method)
+        def operation(self: LosslessSQLiteImpl, *args: Any, **kw: Any) -> None:
+            self._perform(
+                functools.partial(method, self, *args, **kw),
+                functools.partial(stock, self._stock, *args, **kw),
+                beyond_stock=beyond_stock,
+            )
+
+        made: Any = operation
+        found: _Method = made
+        return found
+
+    return decorate
 
 
 class LosslessSQLiteImpl(SQLiteImpl):
@@ -59,6 +93,11 @@ class LosslessSQLiteImpl(SQLiteImpl):
             stock.output_buffer,
             stock.context_opts,
         )
+        self._stock = stock
+        self._failure: SafeMigrateError | None = None
+        self._performing = False
+        self._asking = False
+        self._caught = False
         self.revision: str | None = None
         self.named: set[str] = set()
         self._context = context
@@ -77,15 +116,106 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     # ------------------------------------------------------------ what the runner calls
 
+    def run(self, migrate: Callable[..., None], **arguments: Any) -> None:
+        """Run a revision's function.
+
+        :raises SafeMigrateError: an operation was refused, whether the revision caught that or
+            not, and stock Alembic would not have raised an error there.
+        """
+        migrate(**arguments)
+        self._must_go_on()
+
     def flush(self) -> None:
         """Apply everything that is queued.
 
         :raises OperationRefused: a change cannot be made without harm; it is named.
         :raises VerificationFailed: the database is not what it should be afterwards.
         """
-        if self._executor is not None:
-            self._executor.flush()
-        self._write_version_rows()
+        if self._asking:
+            return
+        self._must_go_on()
+        with self._final():
+            if self._executor is not None:
+                self._executor.flush()
+            self._write_version_rows()
+
+    # ------------------------------------------------------------ errors
+
+    def _must_go_on(self) -> None:
+        """
+        :raises SafeMigrateError: what was refused before, and caught by nobody who may.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    @contextlib.contextmanager
+    def _final(self) -> Iterator[None]:
+        """A refusal inside stays one: a revision that catches it comes no further."""
+        try:
+            yield
+        except SafeMigrateError as error:
+            self._failure = error
+            raise
+
+    def _perform(
+        self, work: Callable[[], None], stock: Callable[[], None], *, beyond_stock: bool
+    ) -> None:
+        """Do what an operation asks for.
+
+        :param work: queues it.
+        :param stock: does it as Alembic's own implementation does.
+        :param beyond_stock: whether the queue may do what stock Alembic raises an error for, so
+            that a revision may have planned for that.
+        """
+        self._must_go_on()
+        if self._performing:
+            work()
+            return
+        self._performing = True
+        self._caught = may_be_caught(LosslessSQLiteImpl.run.__code__)
+        try:
+            if not self._caught:
+                with self._final():
+                    work()
+                return
+            self.flush()
+            if beyond_stock:
+                error = self._ask(stock)
+                if error is not None and is_swallowed(error, LosslessSQLiteImpl.run.__code__):
+                    raise error
+            self._attempt(work, stock)
+        finally:
+            self._performing = self._caught = False
+
+    def _attempt(self, work: Callable[[], None], stock: Callable[[], None]) -> None:
+        """Do it at once, or leave everything as it was and raise what stock Alembic raises."""
+        engine = self._engine()
+        named = set(self.named)
+        try:
+            with engine.attempt():
+                work()
+                engine.flush()
+        except SafeMigrateError as refusal:
+            self.named = named
+            error = self._ask(stock)
+            if error is None:
+                self._failure = refusal
+                raise
+            raise as_stock(refusal, error) from error
+
+    def _ask(self, stock: Callable[[], None]) -> Exception | None:
+        """What stock Alembic raises, if it does; nothing of what it does stays."""
+        before, self.bookkeeping = self.bookkeeping, True
+        self._asking = True
+        try:
+            with self._engine().database.savepoint(keep=False), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                stock()
+        except Exception as error:
+            return error
+        finally:
+            self._asking, self.bookkeeping = False, before
+        return None
 
     def stand_at(self, heads: Iterable[str]) -> None:
         """Note what the version table is to say once a revision has run.
@@ -201,7 +331,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
             # What the runner itself asks before the first revision.
             return
         self.flush()
-        self._engine().before_foreign(statement)
+        with self._final():
+            self._engine().before_foreign(statement)
 
     def _after_statement(
         self,
@@ -212,12 +343,15 @@ class LosslessSQLiteImpl(SQLiteImpl):
         context: Any,
         many: Any,
     ) -> None:
+        if self._asking:
+            return
         if self._options.record and not is_read(statement):
             driver = self.connection.connection.driver_connection if self.connection else None
             for row in parameters if many else (parameters,):
                 self._script.append(with_literals(statement, row, driver))
         if not self.bookkeeping and self._executor is not None:
-            self._executor.after_foreign(statement)
+            with self._final():
+                self._executor.after_foreign(statement)
 
     # ------------------------------------------------------------ the door
 
@@ -268,6 +402,38 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     def apply_batch(self, batch: BatchOperationsImpl) -> None:
         """Take over a ``batch_alter_table`` block with all its options."""
+        self._perform(
+            functools.partial(self._apply_batch, batch),
+            functools.partial(self._flush_stock, batch, _names_in(batch)),
+            beyond_stock=False,
+        )
+
+    def _flush_stock(self, batch: BatchOperationsImpl, names: list[tuple[Any, str]]) -> None:
+        """Do what Alembic does at the end of a block.
+
+        :param names: columns that the block speaks of, with the names that it has for them.
+        """
+        for column, name in names:
+            column.name = name
+        make: Any = BatchOperationsImpl
+        impl: Any = self._stock
+        stock = make(
+            Operations(self._context, impl=impl),
+            batch.table_name,
+            batch.schema,
+            batch.recreate,
+            batch.copy_from,
+            batch.table_args,
+            batch.table_kwargs,
+            batch.reflect_args,
+            batch.reflect_kwargs,
+            batch.naming_convention,
+            batch.partial_reordering,
+        )
+        stock.batch = list(batch.batch)
+        stock.flush()
+
+    def _apply_batch(self, batch: BatchOperationsImpl) -> None:
         name = batch.table_name
         operation = f"batch_alter_table({name!r})"
         self._must_be_main(batch.schema, operation)
@@ -282,7 +448,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         try:
             with self._named(operation):
                 self._before_batch(batch, operation)
-            block = Block(batch.batch, self._engine().column_names(name))
+                block = Block(batch.batch, self._engine().column_names(name))
             for call, args, kw in block.calls:
                 getattr(self, call)(*args, **kw)
             with self._named(operation):
@@ -352,6 +518,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     # ------------------------------------------------------------ operations
 
+    @_operation(beyond_stock=True)
     def add_column(
         self,
         table_name: str,
@@ -411,6 +578,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             literal(found[0], self.connection.connection.driver_connection), constant=True
         )
 
+    @_operation(beyond_stock=True)
     def drop_column(
         self,
         table_name: str,
@@ -424,6 +592,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._must_be_main(schema, operation)
         self._queue(changes.DropColumn(table_name, column.name, bool(if_exists)), operation)
 
+    @_operation(beyond_stock=True)
     def alter_column(
         self,
         table_name: str,
@@ -483,6 +652,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             changes.AlterColumn(table, column, type=declared, collation=collation), operation
         )
 
+    @_operation(beyond_stock=True)
     def add_constraint(self, const: Any, **kw: Any) -> None:
         if const._create_rule is not None and not const._create_rule(
             self.dialect.statement_compiler(self.dialect, None)
@@ -535,6 +705,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             const = next(each for each in made.constraints if _is_type_bound(each))
         return const, new
 
+    @_operation(beyond_stock=True)
     def drop_constraint(self, const: Constraint, **kw: Any) -> None:
         table = const.table.name
         kind = sql.constraint_kind(const)
@@ -564,6 +735,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 bool(kw.get("if_exists")),
                 implied,
                 self._conventions(),
+                guess=not self._caught,
             ),
             operation,
         )
@@ -589,6 +761,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             {key: text for key, text in each.items() if isinstance(text, str)} for each in found
         )
 
+    @_operation(beyond_stock=False)
     def rename_table(
         self, old_table_name: str, new_table_name: str, schema: str | None = None
     ) -> None:
@@ -601,6 +774,12 @@ class LosslessSQLiteImpl(SQLiteImpl):
             self._queue(changes.RenameTable(old_table_name, new), operation)
 
     def create_table(self, table: Table, **kw: Any) -> None:
+        self._create_table(table, **kw)
+        for index in table.indexes:
+            self.create_index(index, if_not_exists=bool(kw.get("if_not_exists")))
+
+    @_operation(beyond_stock=False)
+    def _create_table(self, table: Table, **kw: Any) -> None:
         operation = f"create_table({table.name!r})"
         self._must_be_main(table.schema, operation)
         only_missing = bool(kw.get("if_not_exists"))
@@ -614,9 +793,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
         else:
             self._queue(changes.CreateTable(table.name, text, only_missing), operation)
         table.dispatch.after_create(table, self.connection, checkfirst=False, _ddl_runner=self)
-        for index in table.indexes:
-            self.create_index(index, if_not_exists=only_missing)
 
+    @_operation(beyond_stock=False)
     def drop_table(self, table: Table, **kw: Any) -> None:
         operation = f"drop_table({table.name!r})"
         self._must_be_main(table.schema, operation)
@@ -627,6 +805,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             self._queue(changes.DropTable(table.name, bool(kw.get("if_exists"))), operation)
         table.dispatch.after_drop(table, self.connection, checkfirst=False, _ddl_runner=self)
 
+    @_operation(beyond_stock=False)
     def create_index(self, index: Index, **kw: Any) -> None:
         table = index.table
         assert table is not None
@@ -644,6 +823,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             operation,
         )
 
+    @_operation(beyond_stock=False)
     def drop_index(self, index: Index, **kw: Any) -> None:
         operation = f"drop_index({index.name!r})"
         if index.table is not None:
@@ -660,6 +840,16 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     def create_column_comment(self, column: Column[Any]) -> None:
         """SQLite keeps no comments."""
+
+
+def _names_in(batch: BatchOperationsImpl) -> list[tuple[Any, str]]:
+    """The columns of the constructs in a block, which get other names while it is put in order."""
+    return [
+        (column, column.name)
+        for _, arguments, _ in batch.batch
+        for each in arguments
+        for column in ([each] if isinstance(each, Column) else getattr(each, "columns", ()))
+    ]
 
 
 def _type_name(const: Any) -> str | None:

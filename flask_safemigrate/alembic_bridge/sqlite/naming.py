@@ -68,6 +68,8 @@ def find_constraint(table: CreateTable, change: DropConstraint) -> Written | Non
         for each in wanted:
             if each.name is not None and same_name(each.name.value, name):
                 return each
+    if change.names and change.columns is None and not (change.guess or change.implied):
+        return None
     unnamed = [each for each in wanted if each.name is None]
     if change.kind == "primary" and unnamed:
         return unnamed[0]
