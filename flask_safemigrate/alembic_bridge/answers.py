@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import datetime as dt
 import hashlib
 import json
@@ -133,6 +134,16 @@ def kept_error(error: BaseException) -> str:
     return json.dumps({"error": type(error).__name__, "args": args})
 
 
+def _class_of(name: str, driver: Any) -> type[BaseException]:
+    # A driver raises Python's own classes for values that it cannot send.
+    for place in (driver, builtins):
+        found = getattr(place, name, None)
+        if isinstance(found, type) and issubclass(found, Exception):
+            return found
+    error: type[BaseException] = driver.Error
+    return error
+
+
 def digest_of(kept: str) -> str | None:
     """The digest of an answer that was too long to be kept, None where it was kept."""
     found: dict[str, Any] = json.loads(kept)
@@ -147,7 +158,7 @@ def repeat(kept: str, cursor: Any, driver: Any) -> Answer:
     """
     found = json.loads(kept)
     if "error" in found:
-        raise getattr(driver, found["error"], driver.Error)(*found["args"])
+        raise _class_of(found["error"], driver)(*found["args"])
     columns = found["columns"]
     description = columns and [(name, code, *(None,) * 5) for name, code in columns]
     rows = [tuple(_read(value) for value in row) for row in found["rows"]]

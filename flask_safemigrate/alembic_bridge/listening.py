@@ -84,6 +84,9 @@ def still_begun(stage: Stage, position: Position) -> None:
 
     https://docs.python.org/3/library/sqlite3.html#sqlite3.Cursor.executescript
     """
+    # mysql.connector has an attribute of that name too; there it is false after every DDL.
+    if stage.connection.dialect.name != "sqlite":
+        return
     driver = stage.connection.connection.driver_connection
     if getattr(driver, "in_transaction", True) is False:
         position.leaked = position.revision

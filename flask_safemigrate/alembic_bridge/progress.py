@@ -38,6 +38,7 @@ _TABLE = sa.Table(
     sa.Column("host", sa.String(255), nullable=False),
     sa.Column("pid", sa.Integer),
     sa.Column("session", sa.BigInteger),
+    sa.Column("server", sa.String(255)),
     # A row must come and go with the rows that the revision changes.
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",
@@ -53,6 +54,8 @@ class Entry(NamedTuple):
     :param checksum: SHA-256 of the text and the parameters, hexadecimal.
     :param answer: what the server answered; see :mod:`~flask_safemigrate.alembic_bridge.answers`.
     :param picture: what tells later whether a statement that was only begun has happened.
+    :param session: number of the session that it was said in.
+    :param server: which server that was, and since when it ran.
     """
 
     position: int
@@ -63,6 +66,7 @@ class Entry(NamedTuple):
     answer: str = ""
     picture: str | None = None
     session: int | None = None
+    server: str | None = None
 
     @property
     def changes(self) -> bool:
@@ -118,6 +122,9 @@ def _is_now(value: dt.datetime) -> bool:
 def make(connection: Connection) -> None:
     """Make the table where it is missing. The server commits what is open."""
     _TABLE.create(connection, checkfirst=True)
+    # One that an earlier release made lacks it.
+    if all(column["name"] != "server" for column in sa.inspect(connection).get_columns(NAME)):
+        connection.execute(sa.text(f"ALTER TABLE {NAME} ADD COLUMN server VARCHAR(255)"))
 
 
 def drop(connection: Connection) -> None:
@@ -125,8 +132,17 @@ def drop(connection: Connection) -> None:
     _TABLE.drop(connection, checkfirst=True)
 
 
+_ALL = 2**62
+
+
 def _of(group: Group) -> sa.ColumnElement[bool]:
-    return sa.and_(_TABLE.c.revision == group.revision, _TABLE.c.direction == group.direction)
+    # Some servers take UPDATE and DELETE only with a condition on a key:
+    # https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html#sysvar_sql_safe_updates
+    return sa.and_(
+        _TABLE.c.id > 0,
+        _TABLE.c.revision == group.revision,
+        _TABLE.c.direction == group.direction,
+    )
 
 
 def groups(connection: Connection) -> list[Group]:
@@ -141,6 +157,8 @@ def entries(connection: Connection, group: Group) -> list[Entry]:
     """The statements of a revision, in their order."""
     columns = [_TABLE.c[name] for name in Entry._fields]
     query = sa.select(*columns).where(_of(group)).order_by(_TABLE.c.position, _TABLE.c.id)
+    # A session may have a limit of its own, sql_select_limit; this one goes before it.
+    query = query.limit(_ALL)
     return [Entry(**row._mapping) for row in connection.execute(query)]
 
 

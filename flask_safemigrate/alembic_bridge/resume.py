@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, event
-from sqlalchemy.exc import DBAPIError
 
 from flask_safemigrate.alembic_bridge import answers, progress
 from flask_safemigrate.alembic_bridge.failure import short
@@ -41,17 +40,32 @@ class Catalogue(Protocol):
     def happened(self, connection: Connection, statement: str, picture: str | None) -> bool | None:
         """Whether a statement that was cut off has taken effect, None where nobody can tell."""
 
+    def left_behind(
+        self,
+        connection: Connection,
+        statement: str,
+        picture: str | None,
+        error: BaseException,
+    ) -> bool:
+        """Whether a statement that ended with an error may have changed something for good."""
+
     def loose_tables(self, connection: Connection) -> frozenset[str]:
         """Tables whose rows do not go back with the transaction."""
 
     def touches(self, statement: str, tables: frozenset[str]) -> bool:
         """Whether a statement changes rows and names one of these tables."""
 
-    def running(self, connection: Connection, session: int) -> bool:
-        """Whether a session that nobody listens to is still at work."""
+    def running(self, connection: Connection, session: int, statement: str) -> bool:
+        """Whether a session that nobody listens to is still at work at a statement."""
 
     def session_of(self, connection: Connection) -> int:
         """Number of a connection's session."""
+
+    def server_of(self, connection: Connection) -> str:
+        """What tells this server, and since when it runs, from others."""
+
+    def whereabouts(self, connection: Connection, server: str) -> str:
+        """Whether sessions of that server can be seen: ``here``, ``gone``, or its name."""
 
     def in_transactions(self, connection: Connection) -> Callable[[], None]:
         """Let a session that commits every statement use transactions; returns what undoes it."""
@@ -79,6 +93,7 @@ class Recorder:
         self._say = say
         self._bind = bind
         self._session: int | None = None
+        self._server: str | None = None
         self._group: Group | None = None
         self._done: list[Entry] = []
         self._place = 0
@@ -90,6 +105,7 @@ class Recorder:
         self._loose: frozenset[str] | None = None
         self._asking = False
         self._lost = False
+        self._errors: dict[int, BaseException] = {}  # by position
         self._refusal: HalfApplied | None = None
         self.resumed: dict[str, int] = {}
 
@@ -124,6 +140,7 @@ class Recorder:
         connection = self._connection
         progress.make(connection)
         self._session = self._catalogue.session_of(connection)
+        self._server = self._catalogue.server_of(connection)
         for group in progress.groups(connection):
             if (group.revision in applied) == (group.direction == "upgrade"):
                 # It was finished, or its version was written by hand.
@@ -161,7 +178,10 @@ class Recorder:
         while found and found[-1].state != "done":
             last = found.pop()
             if last.state == "begun":
-                self._wait_for(last)
+                self._wait_for(group, last)
+                # MySQL's information_schema shows what there was when the transaction began to
+                # read: https://dev.mysql.com/doc/refman/8.4/en/information-schema-optimization.html
+                progress.commit(connection)
                 happened = self._catalogue.happened(connection, last.statement, last.picture)
                 if happened is None:
                     raise HalfApplied(_undecided(group, last), hint=_either(group, last))
@@ -173,12 +193,27 @@ class Recorder:
             progress.forget(connection, group, [last.position])
         return any(entry.changes for entry in found)
 
-    def _wait_for(self, entry: Entry) -> None:
-        """Wait until the server has ended the statement of a process that was killed."""
+    def _wait_for(self, group: Group, entry: Entry) -> None:
+        """Wait until the server has ended the statement of a process that was killed.
+
+        :raises LockTimeout: it did not in time.
+        :raises HalfApplied: it was begun on a server that cannot be asked.
+        """
+        if entry.session is None:
+            return
+        connection = self._connection
+        place = self._catalogue.whereabouts(connection, entry.server) if entry.server else "here"
+        if place == "gone":
+            return
+        if place != "here":
+            raise HalfApplied(
+                f"Revision '{group.revision}' was stopped in its statement {entry.position + 1} "
+                f'on server "{place}", which is not the one that answers now and may still be at '
+                f"it: {short(entry.statement)}",
+                hint=_elsewhere(group, entry),
+            )
         started = time.monotonic()
-        while entry.session is not None and self._catalogue.running(
-            self._connection, entry.session
-        ):
+        while self._catalogue.running(connection, entry.session, entry.statement):
             waited = time.monotonic() - started
             if waited >= self._patience:
                 raise LockTimeout(
@@ -214,6 +249,7 @@ class Recorder:
             if changed:
                 self.resumed[revision] = changed
             self._place, self._news, self._changed = 0, [], []
+            self._errors = {}
             self._open = self._answering = self._comparing = self._loose = None
             self._group = group
             try:
@@ -259,12 +295,24 @@ class Recorder:
             found = progress.entries(connection, group)
             tail = []
             while found and found[-1].state != "done":
+                if self._may_be_in(found[-1]):
+                    break
                 tail.append(found.pop().position)
-            if not any(entry.changes for entry in found):
+            if not any(entry.changes or entry.state == "begun" for entry in found):
                 progress.forget(connection, group)
             elif tail:
                 progress.forget(connection, group, tail)
             progress.commit(connection)
+
+    def _may_be_in(self, entry: Entry) -> bool:
+        """Whether a statement that is not known to be done may have left something behind."""
+        if entry.kind != "commits" or entry.state != "begun":
+            return False
+        catalogue, connection = self._catalogue, self._connection
+        error = self._errors.get(entry.position)
+        if error is None:
+            return catalogue.happened(connection, entry.statement, entry.picture) is not False
+        return catalogue.left_behind(connection, entry.statement, entry.picture, error)
 
     # -- around each statement ---------------------------------------------------------------
 
@@ -294,6 +342,7 @@ class Recorder:
         if self._deaf:
             return statement, parameters
         assert self._group is not None
+        self._hear_errors()
         if self._refusal is not None:
             # The revision went on over it.
             raise self._refusal
@@ -306,7 +355,8 @@ class Recorder:
         place = self._place
         self._place += 1
         if place >= len(self._done):
-            self._begin(Entry(place, kind, "begun", sum_, statement, session=self._session))
+            begun = Entry(place, kind, "begun", sum_, statement)
+            self._begin(begun._replace(session=self._session, server=self._server))
             return statement, parameters
         known = self._done[place]
         self._refusal = _unlike(self._group, known, sum_, statement)
@@ -318,6 +368,18 @@ class Recorder:
         self._answering = known
         none: Any = type(parameters[0])() if executemany else type(parameters)()
         return self._catalogue.NOTHING, [none] if executemany else none
+
+    def _hear_errors(self) -> None:
+        """Keep errors from passing unheard, which would leave a statement without an end.
+
+        SQLAlchemy's reflection of MySQL turns the event off for the connection, not only for the
+        statement that it asks.
+        """
+        if self._connection.get_execution_options().get(_UNHEARD):
+            self._connection.execution_options(**{_UNHEARD: False})
+        entry, self._open = self._open, None
+        if entry is not None:
+            self._settled(entry._replace(state="failed", answer=_SOME_ERROR), later=True)
 
     def _begin(self, entry: Entry) -> None:
         if self._loose is None and entry.kind == "held":
@@ -385,14 +447,21 @@ class Recorder:
             raise self._refusal
 
     def _failed(self, about: Any) -> None:
+        # SQLAlchemy keeps these listeners on the dialect, so the errors of every connection of
+        # the application come here, those of the threads that watch this very run among them.
+        if about.connection is not self._connection or self._deaf:
+            return
         entry, self._open = self._open, None
         self._answering = self._comparing = None
-        if entry is None or self._deaf or about.connection is not self._connection:
+        if entry is None:
             return
-        if about.is_disconnect or not isinstance(about.sqlalchemy_exception, DBAPIError):
+        error = about.original_exception
+        if about.is_disconnect or isinstance(error, OSError) or not isinstance(error, Exception):
             self._lost = True
+            self._refusal = _cut_off(self._group, entry)
             return
-        kept = answers.kept_error(about.original_exception)
+        self._errors[entry.position] = error
+        kept = answers.kept_error(error)
         self._settled(entry._replace(state="failed", answer=kept), later=True)
 
     def _settled(self, entry: Entry, *, later: bool = False) -> None:
@@ -411,6 +480,8 @@ class Recorder:
 #: What a statement answers of which it is only known that it has happened.
 _SILENT = '{"columns": null, "rows": [], "rowcount": 0, "lastrowid": 0}'
 _UNKNOWN = '{"digest": "unknown"}'
+_SOME_ERROR = '{"error": "Error", "args": ["an error that nobody heard"]}'
+_UNHEARD = "skip_user_error_events"
 
 
 def _unlike(group: Group, known: Entry, sum_: str, statement: str) -> HalfApplied | None:
@@ -464,6 +535,24 @@ def _undecided(group: Group, entry: Entry) -> str:
     return (
         f"Revision '{group.revision}' was stopped in its statement {entry.position + 1}, and "
         f"nobody can tell whether it has happened: {short(entry.statement)}"
+    )
+
+
+def _cut_off(group: Group | None, entry: Entry) -> HalfApplied:
+    of = f" of revision '{group.revision}'" if group else ""
+    return HalfApplied(
+        f"The connection broke in statement {entry.position + 1}{of}, and the revision went on "
+        f"over it: {short(entry.statement)}",
+        hint="let the error pass; the next run finds out whether the statement has happened",
+    )
+
+
+def _elsewhere(group: Group, entry: Entry) -> str:
+    where = f"{_named(group)} AND position = {entry.position}"
+    return (
+        "look there whether it still runs: SELECT * FROM information_schema.processlist WHERE "
+        f"id = {entry.session};\nonce it does not, and its changes have come here, run\n"
+        f"  UPDATE {progress.NAME} SET session = NULL WHERE {where};\nthen run the command again"
     )
 
 

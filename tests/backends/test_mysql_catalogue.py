@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError
 
 from flask_safemigrate.backends.mysql import catalogue
 
@@ -145,6 +149,74 @@ def test_tables_without_transactions_are_known(connection: Connection) -> None:
     assert catalogue.touches("INSERT INTO `loose` VALUES (1)", loose)
     assert not catalogue.touches("INSERT INTO t VALUES (1)", loose)
     assert not catalogue.touches("SELECT * FROM loose", loose)
+
+
+@pytest.mark.parametrize(
+    ("statement", "left"),
+    [
+        ("ALTER TABLE t ADD COLUMN a INT", False),
+        ("CREATE TABLE t (id INT)", False),
+        ("DROP TABLE nosuch", False),
+        # MySQL drops all or none, MariaDB those that are there.
+        ("DROP TABLE u, nosuch", None),
+        ("UPDATE loose SET nosuch = 1", False),
+        ("INSERT INTO strict_loose VALUES (1), (2), (1)", True),
+        ("CALL nosuch()", False),
+        ("CALL (", False),
+        ("CALL stops()", True),
+        ("GRANT SELECT ON nosuch.* TO nobody_at_all", False),
+    ],
+)
+def test_what_a_statement_with_an_error_has_left_behind(
+    connection: Connection, statement: str, left: bool | None
+) -> None:
+    connection.exec_driver_sql("CREATE TABLE strict_loose (id INT PRIMARY KEY) ENGINE=MyISAM")
+    connection.exec_driver_sql(
+        "CREATE PROCEDURE stops() BEGIN INSERT INTO t (id) VALUES (7); COMMIT;"
+        " INSERT INTO t (id) VALUES (7); END"
+    )
+    if left is None:
+        left = "MariaDB" in str(connection.exec_driver_sql("SELECT version()").scalar())
+    before = catalogue.before(connection, statement)
+    with pytest.raises(DBAPIError) as failed:
+        connection.exec_driver_sql(statement)
+    assert failed.value.orig is not None
+    found = catalogue.left_behind(connection, statement, before, failed.value.orig)
+    assert found is left
+
+
+def test_a_session_counts_only_at_its_own_statement(
+    connection: Connection, mysql_url: str
+) -> None:
+    number = catalogue.session_of(connection)
+    statement = "SELECT SLEEP(3), 'the statement', %s"
+    other = create_engine(mysql_url)
+    thread = threading.Thread(
+        target=lambda: connection.exec_driver_sql(statement, ("x",)), daemon=True
+    )
+    thread.start()
+    with other.connect() as looking:
+        deadline = time.monotonic() + 2
+        while not catalogue.running(looking, number, statement):
+            assert time.monotonic() < deadline
+        assert catalogue.running(looking, number, "\n  " + statement)
+        assert not catalogue.running(looking, number, "ALTER TABLE t ADD COLUMN c INT")
+        assert not catalogue.running(looking, number + 100_000, statement)
+    thread.join()
+    other.dispose()
+
+
+def test_sessions_of_another_server_cannot_be_seen(connection: Connection) -> None:
+    here = json.loads(catalogue.server_of(connection))
+
+    def whereabouts(**news: object) -> str:
+        return catalogue.whereabouts(connection, json.dumps({**here, **news}))
+
+    assert whereabouts() == "here"
+    # It was started anew since then, so that its sessions are gone.
+    before = {"since": here["since"] - 100, "now": here["since"] - 50}
+    assert whereabouts(**before) == "gone"
+    assert whereabouts(id="another", name="db2:3306") == "db2:3306"
 
 
 def test_a_session_that_commits_every_statement_is_brought_back(connection: Connection) -> None:

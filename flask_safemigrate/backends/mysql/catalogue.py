@@ -7,11 +7,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from flask_safemigrate.backends.driver_errors import error_number
+from flask_safemigrate.backends.mysql.lock import in_cluster
 from flask_safemigrate.backends.mysql.read import quoted
 from flask_safemigrate.backends.mysql.session import session_of
 from flask_safemigrate.backends.statements import plain
@@ -61,6 +63,15 @@ _HARMLESS = re.compile(
 )
 _TRUNCATE = re.compile(r"TRUNCATE\b", re.I)
 _SEVERAL = re.compile(r"DROP\b", re.I)
+_CALL = re.compile(r"CALL\b", re.I)
+_WORD = re.compile(r"\w+")
+_UNCHANGED = re.compile(r"[ -~\s]*?(?=[%'\"\\]|[^ -~\s]|\Z)")
+#: What the server says before it begins a statement: it cannot be read, or may not be run.
+_NOT_UNDERSTOOD = frozenset({1064, 1044, 1045, 1227, 1318, 1370})
+#: The same, but said by what a procedure or trigger does too: no such table, column, right.
+_NOT_THERE = frozenset({1054, 1136, 1142, 1143, 1146})
+_NO_ROUTINE = 1305
+_CLOCK_SECONDS = 5
 _COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
 
 _TABLES = text("""
@@ -82,6 +93,9 @@ _VIEW = text("""
     SELECT concat_ws('|', view_definition, check_option, security_type, definer)
     FROM information_schema.views WHERE table_schema = database() AND table_name = :name
 """)
+_SERVER = text("""
+    SELECT @@hostname AS host, @@port AS port, unix_timestamp() AS now
+""")
 _LOOSE = text("""
     SELECT t.table_name FROM information_schema.tables t
         LEFT JOIN information_schema.engines e ON e.engine = t.engine
@@ -89,7 +103,7 @@ _LOOSE = text("""
         AND coalesce(e.transactions, 'NO') <> 'YES'
 """)
 _SESSION = text("""
-    SELECT count(*) FROM information_schema.processlist
+    SELECT info AS info FROM information_schema.processlist
     WHERE id = :session AND id <> connection_id() AND command <> 'Sleep' AND info IS NOT NULL
 """)
 
@@ -210,6 +224,30 @@ def happened(connection: Connection, statement: str, picture: str | None) -> boo
     return True
 
 
+def left_behind(
+    connection: Connection, statement: str, picture: str | None, error: BaseException
+) -> bool:
+    """Whether a statement that ended with an error may have changed something for good.
+
+    MariaDB's ``DROP TABLE a, b`` drops ``a`` and then says that there is no ``b``; a procedure
+    may have committed before it failed; and an engine without transactions keeps the rows that
+    an UPDATE had changed by then.
+
+    :param picture: what :func:`before` returned.
+    """
+    bare, number = _bare(statement), error_number(error)
+    if number in _NOT_UNDERSTOOD or _HARMLESS.match(bare) or _TRUNCATE.match(bare):
+        return False
+    if _CALL.match(bare):
+        said = frozenset(_WORD.findall(str(error).lower()))
+        return not (number == _NO_ROUTINE and said & _names(bare))
+    if _HELD.match(bare):
+        return number not in _NOT_THERE
+    if picture is not None:
+        return happened(connection, statement, picture) is not False
+    return "," in _STRING.sub("''", bare) and number not in _NOT_THERE
+
+
 def _empty(connection: Connection, statement: str) -> bool:
     named = _names(statement)
     tables = [row.name for row in connection.execute(_TABLES).all() if row.name.lower() in named]
@@ -230,15 +268,56 @@ def touches(statement: str, tables: frozenset[str]) -> bool:
     return changes is not None and not tables.isdisjoint(_names(statement))
 
 
-def running(connection: Connection, session: int) -> bool:
+def running(connection: Connection, session: int, statement: str) -> bool:
     """Whether a session of a process that is gone still works at its statement.
 
-    The server notices only afterwards that nobody waits for the answer.
+    The server notices only afterwards that nobody waits for the answer. Session numbers begin
+    anew when it restarts, so only a session that is at this very statement counts.
     """
     try:
-        return bool(connection.scalar(_SESSION, {"session": session}))
+        info = connection.scalar(_SESSION, {"session": session})
     except SQLAlchemyError:
         return False
+    return info is not None and str(info).lstrip().startswith(_beginning(statement))
+
+
+def _beginning(statement: str) -> str:
+    """What the driver sends unchanged: before parameters, and what a character set may lose."""
+    found = _UNCHANGED.match(statement.lstrip())
+    return found[0].rstrip() if found else ""
+
+
+def server_of(connection: Connection) -> str:
+    """Return what tells this server, and since when it runs, from others."""
+    return json.dumps(_server(connection))
+
+
+def _server(connection: Connection) -> dict[str, Any]:
+    row = connection.execute(_SERVER).one()
+    uptime = connection.execute(text("SHOW GLOBAL STATUS LIKE 'Uptime'")).one()
+    # MariaDB has no such number: https://mariadb.com/kb/en/server-system-variables/
+    uuid = connection.execute(text("SHOW VARIABLES LIKE 'server_uuid'")).first()
+    name = f"{row.host}:{row.port}"
+    return {
+        "id": str(uuid[1]) if uuid is not None else name,
+        "name": name,
+        "since": int(row.now) - int(uptime[1]),
+        "now": int(row.now),
+    }
+
+
+def whereabouts(connection: Connection, server: str) -> str:
+    """Say whether the sessions of a server, as :func:`server_of` wrote it, can be seen.
+
+    :return: ``here``, ``gone`` where it has been started anew since then, or else its name.
+    """
+    then, now = json.loads(server), _server(connection)
+    if now["since"] > then["now"]:
+        return "gone"
+    if now["id"] == then["id"]:
+        return "here" if abs(now["since"] - then["since"]) <= _CLOCK_SECONDS else "gone"
+    # A Galera cluster does each DDL statement in its place on every node.
+    return "gone" if in_cluster(connection) else str(then["name"])
 
 
 def in_transactions(connection: Connection) -> Callable[[], None]:
@@ -263,8 +342,11 @@ __all__ = [
     "happened",
     "in_transactions",
     "kind_of",
+    "left_behind",
     "loose_tables",
     "running",
+    "server_of",
     "session_of",
     "touches",
+    "whereabouts",
 ]

@@ -36,7 +36,7 @@ _NEEDED = (
 _SELF = "SELECT database() AS name, current_user() AS username, @@collation_database AS collation"
 
 _TABLES = """
-    SELECT table_name AS name, engine, table_collation AS collation
+    SELECT table_name AS name, engine AS engine, table_collation AS collation
     FROM information_schema.tables
     WHERE table_schema = database() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
     ORDER BY table_name
@@ -53,7 +53,7 @@ _TEXTS = """
 # Whoever has read or written in a transaction keeps its tables from being altered. Another
 # user's sessions are seen with the privilege PROCESS alone.
 _IDLE = """
-    SELECT p.id, p.user AS username, p.host AS client, p.time AS seconds
+    SELECT p.id AS id, p.user AS username, p.host AS client, p.time AS seconds
     FROM information_schema.innodb_trx t
         JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
     WHERE p.db = database() AND p.command = 'Sleep' AND p.id <> connection_id()

@@ -30,7 +30,8 @@ _ANSWER_SECONDS = 20
 # Without the PROCESS privilege a user sees its own sessions only, which is what a second deploy
 # of the same application is. The attributes are there where performance_schema is on.
 _HOLDER = text("""
-    SELECT id, user, host, time FROM information_schema.processlist WHERE id = is_used_lock(:name)
+    SELECT id AS id, user AS user, host AS host, time AS time
+    FROM information_schema.processlist WHERE id = is_used_lock(:name)
 """)
 _ATTRIBUTE = text("""
     SELECT attr_value FROM performance_schema.session_account_connect_attrs

@@ -26,7 +26,7 @@ _SETTINGS = ("lock_wait_timeout", "innodb_lock_wait_timeout")
 
 # https://mariadb.com/kb/en/metadata-lock-info-plugin/, which must be installed.
 _HOLDERS = text("""
-    SELECT DISTINCT p.id, p.user, p.host, p.command, p.time AS seconds,
+    SELECT DISTINCT p.id AS id, p.user AS user, p.host AS host, p.time AS seconds,
         coalesce(p.info, '') AS query, m.table_name AS name
     FROM information_schema.metadata_lock_info m JOIN information_schema.processlist p
         ON p.id = m.thread_id
@@ -36,7 +36,7 @@ _HOLDERS = text("""
 
 # Without the plugin: whoever has a transaction open, or runs a statement, in this database.
 _CANDIDATES = text("""
-    SELECT p.id, p.user, p.host, p.command, coalesce(
+    SELECT p.id AS id, p.user AS user, p.host AS host, coalesce(
             timestampdiff(second, t.trx_started, now()), p.time) AS seconds,
         coalesce(p.info, '') AS query, '' AS name
     FROM information_schema.processlist p

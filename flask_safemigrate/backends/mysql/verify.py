@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import DBAPIError
 
+from flask_safemigrate.backends.driver_errors import error_number
 from flask_safemigrate.backends.mysql.read import quoted
 from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.reach import grouped, numbered, reached_from
@@ -16,6 +18,8 @@ from flask_safemigrate.errors import VerificationFailed
 #: The server does not know how many rows a table has, it must count them: InnoDB reads some five
 #: million a second from memory, far fewer from disk. Tables up to this estimate cost some 20 ms.
 COUNTED_ROWS = 100_000
+
+_NO_TABLE = 1146
 
 
 class Watch(NamedTuple):
@@ -75,10 +79,16 @@ def _reach(connection: Connection) -> dict[str, frozenset[str]]:
 
 
 def _count(connection: Connection, tables: Iterable[str]) -> dict[str, int]:
-    return {
-        table: int(connection.execute(plain(f"SELECT count(*) FROM {quoted(table)}")).scalar_one())
-        for table in tables
-    }
+    found: dict[str, int] = {}
+    for table in tables:
+        query = plain(f"SELECT count(*) FROM {quoted(table)}")
+        try:
+            found[table] = int(connection.execute(query).scalar_one())
+        except DBAPIError as error:
+            # The server may still be at the DROP or RENAME of a process that was killed.
+            if error_number(error) != _NO_TABLE:
+                raise
+    return found
 
 
 def begin_watch(connection: Connection) -> Watch:
@@ -119,7 +129,7 @@ def finish_watch(connection: Connection, watch: Watch, written: frozenset[str]) 
     changed = [
         f"{quoted(table)} has {numbered(after[table], 'row')}, had {rows}"
         for table, rows in before.items()
-        if after[table] != rows
+        if after.get(table, rows) != rows
     ]
     if changed and not busy:
         raise VerificationFailed(
