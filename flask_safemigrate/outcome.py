@@ -40,13 +40,23 @@ def status_of(error: errors.SafeMigrateError) -> Status:
     """Return the status that an error stands for."""
     if isinstance(error, errors.UsageError):
         return Status.USAGE
+    if isinstance(error, errors.DatabaseUnavailable):
+        return status_away(error.kind)
     if isinstance(error, errors.Refused):
         return Status.REFUSED
-    if isinstance(error, (errors.DatabaseUnavailable, errors.LockTimeout)):
+    if isinstance(error, errors.LockTimeout):
         return Status.UNAVAILABLE
     if isinstance(error, errors.HalfApplied):
         return Status.NEEDS_PERSON
     return Status.FAILED
+
+
+def status_away(*kinds: str) -> Status:
+    """Return the status of a command whose databases cannot be reached for these reasons.
+
+    What is wrong in the application's own configuration, no waiting and no server cures.
+    """
+    return Status.USAGE if "misconfigured" in kinds else Status.UNAVAILABLE
 
 
 #: Stages that a :class:`Progress` may name.

@@ -29,6 +29,9 @@ UNREACHABLE_KINDS = (
     "damaged",
     "replica",
     "too old",
+    "misconfigured",
+    "missing package",
+    "tls",
     "unknown",
 )
 

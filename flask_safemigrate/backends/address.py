@@ -11,9 +11,11 @@ from flask_safemigrate.state import Unreachable
 class Address(NamedTuple):
     """A database on a server; never a password.
 
-    :param host: host name, or for PostgreSQL the folder of its socket.
+    :param host: host name, or for PostgreSQL the folder of its socket; several with commas.
+    :param port: as many as hosts.
     :param options: the same address for the command line of the server's own programs.
     :param socket: path of the socket of MariaDB or MySQL, "" where it is reached by TCP.
+    :param settings: what stands before those programs, such as ``PGSSLMODE=require`` and a blank.
     """
 
     host: str
@@ -22,12 +24,16 @@ class Address(NamedTuple):
     user: str
     options: str
     socket: str = ""
+    settings: str = ""
 
     @property
     def server(self) -> str:
         """``host:port``, or the path of the socket."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.socket or f"{host}:{self.port}"
+        if self.socket:
+            return self.socket
+        hosts, ports = self.host.split(","), self.port.split(",")
+        bracketed = (f"[{host}]" if ":" in host else host for host in hosts)
+        return ",".join(map(":".join, zip(bracketed, ports, strict=True)))
 
     @property
     def location(self) -> str:
@@ -38,7 +44,8 @@ class Address(NamedTuple):
     def local(self) -> bool:
         """Whether the server is on this machine."""
         near = ("localhost", "127.0.0.1", "::1")
-        return bool(self.socket) or self.host.startswith("/") or self.host in near
+        hosts = self.host.split(",")
+        return bool(self.socket) or all(h.startswith("/") or h in near for h in hosts)
 
 
 def worded(

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+class NotConnected(SQLAlchemyError):
+    """What connecting raised that is no error of the driver's own family; it is the cause.
+
+    :param parameters: what the driver's ``connect()`` was called with, the password included;
+        empty where the application connects by a ``creator`` of its own.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__("The driver did not connect.")
+        self.parameters = parameters
+
+
+def errors_behind(error: BaseException) -> Iterator[BaseException]:
+    """Return an error and all that it came from, whichever way the driver keeps them."""
     seen: set[int] = set()
     todo: list[BaseException | None] = [error]
     while todo:
@@ -29,6 +42,8 @@ def driver_error(error: BaseException) -> BaseException:
     """Return the driver's own exception inside SQLAlchemy's."""
     if isinstance(error, DBAPIError) and error.orig is not None:
         return error.orig
+    if isinstance(error, NotConnected) and error.__cause__ is not None:
+        return error.__cause__
     return error
 
 
@@ -58,13 +73,13 @@ def error_number(error: BaseException) -> int:
 
 def system_error(error: BaseException) -> OSError | None:
     """Return the operating system's error that caused it, if there is one."""
-    return next((e for e in _chain(error) if isinstance(e, OSError)), None)
+    return next((e for e in errors_behind(error) if isinstance(e, OSError)), None)
 
 
 def text_of(error: BaseException, url: URL) -> str:
     """Return what the driver says in one line, without the URL's password."""
     found = driver_error(error)
-    text = str(found)
+    text = str(found) or type(found).__name__
     if found.args and isinstance(found.args[0], dict):
         text = str(found.args[0].get("M", text))
     elif len(found.args) > 1 and isinstance(found.args[0], int):

@@ -9,11 +9,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from flask_safemigrate.backends.driver_errors import NotConnected
+from flask_safemigrate.errors import SafeMigrateError
 
 _PARAMETERS = "safemigrate_parameters"
 
-_Parameters = tuple[Mapping[str, Any], Mapping[str, Any]]
+# Defaults, forced ones, and those that the driver was called with in the end.
+_Parameters = tuple[Mapping[str, Any], Mapping[str, Any], dict[str, Any]]
 _wanted: ContextVar[_Parameters | None] = ContextVar("wanted", default=None)
 
 
@@ -26,8 +31,9 @@ def _connect(
     wanted = _wanted.get()
     if wanted is None:
         return None
-    defaults, forced = wanted
+    defaults, forced, used = wanted
     merged = {**defaults, **parameters, **forced}
+    used.update(merged)
     record.info[_PARAMETERS] = merged
     return dialect.connect(*arguments, **merged)
 
@@ -52,15 +58,22 @@ def own_connection(
     :param autocommit: every statement is a transaction of its own.
     :param forced: parameters of the driver's ``connect()`` that replace the application's. A
         ``creator`` of the application knows nothing of them.
+    :raises SQLAlchemyError: there is no connection; :class:`NotConnected` for everything that
+        the driver or the application's listeners let through.
     """
     # A listener that stays costs a call per connection; one that comes and goes would change
     # SQLAlchemy's list of listeners while another thread walks it.
     if not event.contains(engine, "do_connect", _connect):
         event.listen(engine, "do_connect", _connect)
     own = Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True)
-    token = _wanted.set((defaults, forced or {}))
+    used: dict[str, Any] = {}
+    token = _wanted.set((defaults, forced or {}, used))
     try:
         connection = own.connect()
+    except (SQLAlchemyError, SafeMigrateError):
+        raise
+    except Exception as error:
+        raise NotConnected(used) from error
     finally:
         _wanted.reset(token)
     try:

@@ -283,6 +283,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM512", "server-starting", ERROR, database.server_starting, ALL),
     Check("SM513", "database-damaged", ERROR, database.database_damaged, ALL),
     Check("SM514", "database-unreachable", ERROR, database.database_unreachable, ALL),
+    Check("SM515", "tls-failed", ERROR, database.tls_failed, ALL),
     Check("SM520", "relative-path", INFO, sqlite_file.relative_path),
     Check("SM521", "file-not-made-yet", INFO, sqlite_file.file_not_made_yet, cured_by=UPWARD),
     Check("SM522", "database-in-memory", WARNING, sqlite_file.database_in_memory),

@@ -17,6 +17,14 @@ def _config(state: State, kind: str) -> Iterator[str]:
     return (message for found, message in state.project.config_problems if found == kind)
 
 
+def _unusable(state: State, kind: str) -> Iterator[Found]:
+    """What the driver said of how it is to connect."""
+    for database in state.databases:
+        why = database.unreachable
+        if why is not None and why.kind == kind:
+            yield Found(why.message, database.location, why.hint, bind=database.bind)
+
+
 def _scheme_hint(message: str) -> str:
     old = "postgres:" in message or "'postgres'" in message
     return "write postgresql:// instead of postgres://" if old else ""
@@ -54,32 +62,37 @@ def no_database_url(state: State) -> Iterator[Found]:
 
 
 def database_url_unusable(state: State) -> Iterator[Found]:
-    """The database URL cannot be read.
+    """The database URL cannot be used.
 
     Cause
         The text is no URL of the form ``dialect+driver://user:password@host:port/name``; often
-        a special character in the password stands there unescaped.
+        a special character in the password stands there unescaped. Or the driver does not know a
+        parameter behind the ``?``: hosts of databases hand out URLs for other clients.
     Example
         ``postgresql://me:p@ss@localhost/shop``: the first ``@`` belongs to the password.
+        ``mysql+pymysql://...?ssl-mode=REQUIRED``: that is the word of ``mysql``, not of PyMySQL.
     Fix
-        Escape the password with ``urllib.parse.quote_plus``: ``p%40ss``.
+        Escape the password with ``urllib.parse.quote_plus``: ``p%40ss``. Write the driver's own
+        word for the parameter, which the hint names, or take the parameter out.
     Prevention
         Build URLs with ``sqlalchemy.engine.URL.create``, which escapes by itself.
     """
     for message in _config(state, "url"):
         hint = "write @ in the password as %40, or urllib.parse.quote_plus(password)"
         yield Found(message, state.project.app, _scheme_hint(message) or hint)
+    yield from _unusable(state, "misconfigured")
 
 
 def driver_missing(state: State) -> Iterator[Found]:
-    """The driver that the database URL needs is not installed.
+    """The driver that the database URL needs, or a package that it needs, is not installed.
 
     Cause
         SQLAlchemy talks to a database through a Python package, which the environment in which
-        this command runs does not have.
+        this command runs does not have. Some drivers need another one to log in.
     Example
         ``postgresql://...`` without ``psycopg2``, which is what SQLAlchemy takes for a URL that
-        names no driver.
+        names no driver. PyMySQL without ``cryptography``, where MySQL stores the password by
+        ``caching_sha2_password`` and the connection is not encrypted.
     Fix
         Install the driver, or name the one that is there: ``postgresql+psycopg://...``.
     Prevention
@@ -93,6 +106,7 @@ def driver_missing(state: State) -> Iterator[Found]:
         elif "mysql" in text or "mariadb" in text:
             hint = "pip install pymysql and write mysql+pymysql://... in the URL"
         yield Found(message, state.project.app, hint)
+    yield from _unusable(state, "missing package")
 
 
 def engine_not_served(state: State) -> Iterator[Found]:

@@ -298,13 +298,32 @@ def database_damaged(state: State) -> Iterator[Found]:
         )
 
 
+def tls_failed(state: State) -> Iterator[Found]:
+    """The connection cannot be encrypted as it is asked for.
+
+    Cause
+        The server's certificate is not for this name, has expired or was signed by an authority
+        that is not known here; a file of the certificates is not there; or one side asks for TLS
+        and the other one does not offer it.
+    Example
+        ``certificate verify failed: Hostname mismatch`` after the server has moved.
+    Fix
+        Name the server as its certificate does, or hand the authority's certificate to the
+        driver: ``?sslrootcert=ca.pem`` of PostgreSQL, ``?ssl_ca=ca.pem`` of MariaDB and MySQL.
+    Prevention
+        ``flask db doctor`` in the environment that will be deployed. Waiting does not help, so
+        ``flask db deploy --wait`` does not wait for it.
+    """
+    yield from _unreachable(state, "tls")
+
+
 def database_unreachable(state: State) -> Iterator[Found]:
     """The database cannot be reached.
 
     Cause
         The driver gives an error that is not known by name; it is quoted in the message.
     Example
-        A TLS certificate that has expired.
+        A server that asks for a plugin which the driver does not have.
     Fix
         Do what the quoted error asks for.
     Prevention

@@ -100,6 +100,11 @@ def _told(error: BaseException) -> tuple[str, str]:
         return _no_dialect(error)
     if _in_address_parser(error):
         return _no_url(error)
+    if _in_parameters(error):
+        return (
+            f"a parameter of SQLALCHEMY_DATABASE_URI cannot be used: {error}",
+            "correct what stands behind the ? in SQLALCHEMY_DATABASE_URI",
+        )
     if "Invalid SQLite URL" in str(error):
         return "the URL of the SQLite database has too few slashes.", "sqlite:///app.db"
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -169,6 +174,14 @@ def _no_url(error: BaseException) -> tuple[str, str]:
         )
     if text.startswith(("$", "%", "{", "<")):
         return f"{name} is a placeholder that nothing has filled in.", "echo $DATABASE_URL"
+    # Where the host ends with a port, another host is taken for a part of that.
+    port = (frames[-1].f_locals.get("components") or {}).get("port")
+    if isinstance(error, ValueError) and "," in str(port):
+        return (
+            f"{name} names several hosts, which SQLAlchemy takes as parameters.",
+            "postgresql+psycopg://user:password@/name?host=a:5432&host=b:5432"
+            "&target_session_attrs=read-write",
+        )
     if isinstance(error, ValueError):
         return (
             f"the port in {name} is no number.",
@@ -184,6 +197,14 @@ def _no_url(error: BaseException) -> tuple[str, str]:
 def _in_address_parser(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     return any(Path(f.filename).as_posix().endswith("sqlalchemy/engine/url.py") for f in frames)
+
+
+def _in_parameters(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(
+        frame.name == "create_connect_args" and "sqlalchemy" in Path(frame.filename).parts
+        for frame in frames
+    )
 
 
 def _place(error: BaseException) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from flask_safemigrate.checks import catalogue
 from flask_safemigrate.errors import SafeMigrateError
 from flask_safemigrate.findings import Finding, Severity
-from flask_safemigrate.outcome import Outcome, Status
+from flask_safemigrate.outcome import Outcome, Status, status_away
 from flask_safemigrate.state import State
 from flask_safemigrate.workflows.ports import Confirm, Ports, Say
 from flask_safemigrate.workflows.safe_upgrade import told
@@ -170,8 +170,9 @@ def _verdict(state: State, findings: Sequence[Finding], strict: bool) -> Status:
     if checkout.failure is not None or not checkout.initialised:
         return Status.USAGE
     worst = max((f.severity for f in findings), default=Severity.INFO)
-    if any(d.unreachable for d in state.databases) and worst is Severity.ERROR:
-        return Status.UNAVAILABLE
+    away = [d.unreachable.kind for d in state.databases if d.unreachable is not None]
+    if away and worst is Severity.ERROR:
+        return status_away(*away)
     if worst is Severity.ERROR or (strict and worst is Severity.WARNING):
         return Status.REFUSED
     return Status.DONE

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import Blocked, SafeMigrateError
 from flask_safemigrate.findings import Finding
-from flask_safemigrate.outcome import Outcome, Progress, Status, status_of
+from flask_safemigrate.outcome import Outcome, Progress, Status, status_away, status_of
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_downgrade, plan_upgrade, why_not
 from flask_safemigrate.planning.phases import left_over
@@ -54,7 +54,7 @@ def blocked(state: State, findings: Sequence[Finding], request: Request) -> Outc
     away = [d.unreachable for d in state.databases if d.unreachable is not None]
     return Outcome(
         request.command,
-        Status.UNAVAILABLE if away else Status.REFUSED,
+        status_away(*(reason.kind for reason in away)) if away else Status.REFUSED,
         databases=state.databases,
         state=state,
         findings=tuple(reasons),

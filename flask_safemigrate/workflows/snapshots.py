@@ -31,8 +31,9 @@ def _chosen(state: State, bind: str | None) -> tuple[DatabaseState, ...]:
 
 
 def _there(database: DatabaseState) -> DatabaseState:
-    if database.unreachable is not None:
-        raise UsageError(database.unreachable.message, hint=database.unreachable.hint)
+    reason = database.unreachable
+    if reason is not None:
+        raise DatabaseUnavailable(reason.message, kind=reason.kind, hint=reason.hint)
     return database
 
 

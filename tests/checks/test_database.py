@@ -23,6 +23,9 @@ KINDS = [
     ("SM512", "starting"),
     ("SM513", "damaged"),
     ("SM514", "unknown"),
+    ("SM515", "tls"),
+    ("SM102", "misconfigured"),
+    ("SM103", "missing package"),
     ("SM525", "replica"),
     ("SM526", "too old"),
 ]

@@ -171,6 +171,24 @@ def mariadb_is_down(w: World) -> Project:
     return w.one(url=f"mysql+pymysql://me:{SECRET}@127.0.0.1:{_free_port()}/shop")
 
 
+@fault('"ssl-mode"', "ssl_ca=", code="SM102", doctor=2, upgrade=2, deploy=2)
+def parameter_of_another_client(w: World) -> Project:
+    return w.one(
+        url=f"mysql+pymysql://me:{SECRET}@127.0.0.1:{_free_port()}/shop?ssl-mode=REQUIRED"
+    )
+
+
+@fault('"pgbouncer"', code="SM102", doctor=2, upgrade=2, deploy=2)
+def parameter_that_the_driver_does_not_know(w: World) -> Project:
+    url = f"postgresql+psycopg://me:{SECRET}@127.0.0.1:{_free_port()}/shop?pgbouncer=true"
+    return w.one(url=url)
+
+
+@fault("latin-1", code="SM102", doctor=2, upgrade=2, deploy=2)
+def password_that_the_driver_cannot_send(w: World) -> Project:
+    return w.one(url=f"mysql+pymysql://me:{SECRET}%E2%9C%93@127.0.0.1:{_free_port()}/shop")
+
+
 @fault("nowhere.invalid", code="SM502", doctor=4, upgrade=4, deploy=4)
 def host_is_unknown(w: World) -> Project:
     return w.one(url=f"postgresql+psycopg://me:{SECRET}@nowhere.invalid/shop")
@@ -435,6 +453,16 @@ def test_is_told_and_changes_nothing(world: World, row: Fault) -> None:
     # The lock's folder is made where the lock is asked for; it holds nothing of the database.
     after = {name: what for name, what in files_of(p).items() if ".safemigrate" not in name}
     assert after == {name: what for name, what in before.items() if ".safemigrate" not in name}
+
+
+def test_the_commands_of_snapshots_end_as_the_others_do(world: World) -> None:
+    port = _free_port()
+    for query, code in (("", 4), ("?ssl-mode=REQUIRED", 2)):
+        url = f"mysql+pymysql://me:{SECRET}@127.0.0.1:{port}/shop{query}"
+        done = world.one(url=url).invoke("db", "snapshot")
+        assert done.exit_code == code, done.output
+        assert "Hint: " in done.output
+        assert SECRET not in done.output
 
 
 def test_every_command_refuses_an_unknown_revision(world: World) -> None:

@@ -75,8 +75,9 @@ class Databases:
 
 
 def _run(url: URL, statement: str) -> None:
-    timeout = {"connect_timeout": 5}
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args=timeout)
+    # pg8000's one timeout is for every answer too.
+    word = "timeout" if url.get_driver_name() == "pg8000" else "connect_timeout"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={word: 30})
     try:
         with engine.connect() as connection:
             connection.execute(text(statement))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,9 @@ from sqlalchemy.engine import URL
 from flask_safemigrate.backends.address import Address
 
 CONNECT_SECONDS = 10
+
+#: Parameters that the servers' own programs have by the same name.
+_TLS = ("ssl_ca", "ssl_cert", "ssl_key")
 
 # Each driver has its own word for the seconds that connecting may take.
 _TIMEOUTS = {
@@ -31,7 +35,8 @@ def address_of(url: URL) -> Address:
     host, port, user = url.host or "localhost", str(url.port or 3306), url.username or ""
     socket = one("unix_socket")
     where = f"-S {socket}" if socket else f"-h {host} -P {port}"
-    return Address(host, port, url.database or "", user, f"{where} -u {user} -p", socket)
+    tls = "".join(f" --{k.replace('_', '-')}={shlex.quote(one(k))}" for k in _TLS if one(k))
+    return Address(host, port, url.database or "", user, f"{where} -u {user}{tls} -p", socket)
 
 
 def connect_defaults(engine: Engine, *, answer_seconds: int | None = None) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from flask_safemigrate.backends.address import worded
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.driver_errors import error_number, system_error, text_of
 from flask_safemigrate.backends.mysql.address import address_of
+from flask_safemigrate.backends.setup_errors import explain_setup
 from flask_safemigrate.errors import DatabaseUnavailable
 from flask_safemigrate.state import Unreachable
 
@@ -22,6 +23,9 @@ _NUMBERS = {
     1251: "wrong password",
     1820: "wrong password",  # the password has expired
     1862: "wrong password",
+    3118: "wrong password",  # the account is locked; 4151 says so on MariaDB
+    4151: "wrong password",
+    3955: "wrong password",  # too many failed logins
     1049: "missing database",
     1044: "missing privilege",
     1142: "missing privilege",
@@ -31,11 +35,18 @@ _NUMBERS = {
     1130: "host not admitted",
     1129: "host blocked",
     1053: "server down",
+    3032: "offline",
+    # What the plugin for replication says while a member cannot take part.
+    3100: "cluster",
+    3101: "cluster",
+    1047: "cluster",
     1927: "server down",
     2002: "server down",
     2003: "server down",
     2006: "server down",
     2013: "server down",
+    2026: "server down",  # TLS ended in the middle; while connecting it is a fault of TLS
+    4031: "server down",
     2005: "host unknown",
     1205: "locked",
     1290: "read-only",
@@ -81,6 +92,20 @@ _WORDS = {
         "server down",
         'The MariaDB/MySQL server at "{server}" does not answer (database "{name}"). {text}',
         "systemctl status mariadb",
+    ),
+    "offline": (
+        "starting",
+        'The MariaDB/MySQL server at "{server}" is offline for applications (database "{name}"). '
+        "{text}",
+        _ADMIN + "SELECT @@offline_mode; SELECT member_state FROM "
+        "performance_schema.replication_group_members;",
+    ),
+    "cluster": (
+        "starting",
+        'The cluster of the MariaDB/MySQL server at "{server}" takes no part in transactions now '
+        '(database "{name}"). {text}',
+        _ADMIN + "SHOW STATUS LIKE 'wsrep_%'; SELECT * FROM "
+        "performance_schema.replication_group_members;",
     ),
     "host unknown": (
         "host unknown",
@@ -150,10 +175,12 @@ _WORDS = {
 def explain(error: BaseException, target: Target) -> Unreachable:
     """Say why a driver's error means that the database cannot be reached."""
     address = address_of(target.engine.url)
+    text = _NOISE.sub(r"\1", text_of(error, target.engine.url))
+    if found := explain_setup(error, target, address, text):
+        return found
     kind = _kind(error)
     if kind == "server down" and address.local:
         kind = "server down here"
-    text = _NOISE.sub(r"\1", text_of(error, target.engine.url))
     return worded(_WORDS, kind, address, text)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +18,18 @@ CONNECT_SECONDS = 10
 #: libpq looks here for its socket when nobody names a host; Debian's path.
 _SOCKET = "/var/run/postgresql"
 
+_HOST_AND_PORT = re.compile(r"([^/:]+):(\d+)")
+
+#: Parameters without which PostgreSQL's own programs would reach the server another way.
+_SETTINGS = {
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "channel_binding": "PGCHANNELBINDING",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+}
+
 
 def address_of(url: URL) -> Address:
     """Return the address in a URL, completed as libpq does it.
@@ -27,11 +41,24 @@ def address_of(url: URL) -> Address:
         value = url.query.get(key, "")
         return value if isinstance(value, str) else ",".join(value)
 
+    def listed(key: str, default: str) -> list[str]:
+        return (one(key) or default).split(",")
+
     user = url.username or one("user") or os.environ.get("PGUSER") or os.environ.get("USER", "")
-    host = url.host or one("host") or os.environ.get("PGHOST") or _SOCKET
-    port = str(url.port or one("port") or os.environ.get("PGPORT") or 5432)
+    hosts = url.host.split(",") if url.host else listed("host", os.environ.get("PGHOST", _SOCKET))
+    ports = [str(url.port)] if url.port else listed("port", os.environ.get("PGPORT", "5432"))
+    if len(ports) != len(hosts):
+        ports = ports[:1] * len(hosts)
+    # Each of several hosts may bring its port along.
+    # https://docs.sqlalchemy.org/en/20/dialects/postgresql.html#specifying-multiple-fallback-hosts
+    pairs = [_HOST_AND_PORT.fullmatch(host) for host in hosts]
+    ports = [pair[2] if pair else port for pair, port in zip(pairs, ports, strict=True)]
+    hosts = [pair[1] if pair else host for pair, host in zip(pairs, hosts, strict=True)]
+    host, port = ",".join(hosts), ",".join(ports)
     name = url.database or one("dbname") or os.environ.get("PGDATABASE") or user
-    return Address(host, port, name, user, f"-h {host} -p {port} -U {user}")
+    settings = "".join(f"{v}={shlex.quote(one(k))} " for k, v in _SETTINGS.items() if one(k))
+    options = f"-h {host} -p {port} -U {user}"
+    return Address(host, port, name, user, options, settings=settings)
 
 
 def connect_defaults(engine: Engine, *, lasting: bool = False) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from flask_safemigrate.backends.address import worded
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.driver_errors import sqlstate, system_error, text_of
 from flask_safemigrate.backends.postgresql.address import address_of
+from flask_safemigrate.backends.setup_errors import explain_setup
 from flask_safemigrate.errors import DatabaseUnavailable
 from flask_safemigrate.state import Unreachable
 
@@ -31,6 +32,11 @@ _CODES = {
 
 # libpq hands no SQLSTATE out while it connects, so there is only its text. The first match counts.
 _TEXTS = (
+    # PgBouncer's own words, which it gives the class of a broken connection.
+    (r"not allowed in statement pooling mode", "pooled by statement"),
+    (r"no such database", "missing database"),
+    (r"no such user", "not admitted"),
+    (r"query_wait_timeout|no more connections allowed", "too many connections"),
     (r"password authentication failed|no password supplied", "wrong password"),
     (r"no pg_hba\.conf entry|pg_hba\.conf rejects", "not in pg_hba.conf"),
     (r"role .* does not exist", "not admitted"),
@@ -58,16 +64,14 @@ _NOISE = re.compile(
 
 def _kind(error: BaseException, text: str) -> str:
     code = sqlstate(error)
-    if code == "53300":
-        # One code for three limits; only the text tells which.
-        return next((kind for pattern, kind in _TEXTS if re.search(pattern, text)), _CODES[code])
-    if code in _CODES:
-        return _CODES[code]
-    if code.startswith("08"):
-        return "server down"
+    # One code for three limits, and one class for all that a pooler says; only the text tells.
+    if code and code != "53300" and not code.startswith("08"):
+        return _CODES.get(code, "unknown")
     for pattern, kind in _TEXTS:
         if re.search(pattern, text, re.IGNORECASE):
             return kind
+    if code:
+        return _CODES.get(code, "server down")
     system = system_error(error)
     if isinstance(system, socket.gaierror):
         return "host unknown"
@@ -95,7 +99,7 @@ _WORDS = {
         "wrong password",
         'PostgreSQL at "{server}" refuses the password of user "{user}" (database "{name}").',
         "correct it in SQLALCHEMY_DATABASE_URI (percent-encode special characters); "
-        "try it with: psql {options} -W {name}",
+        "try it with: {settings}psql {options} -W {name}",
     ),
     "not admitted": (
         "wrong password",
@@ -112,7 +116,7 @@ _WORDS = {
     "missing database": (
         "missing database",
         'There is no database "{name}" on PostgreSQL at "{server}".',
-        "createdb {options} {name}",
+        "{settings}createdb {options} {name}",
     ),
     "missing privilege": (
         "missing privilege",
@@ -145,6 +149,13 @@ _WORDS = {
         'PostgreSQL at "{server}" is not ready yet (database "{name}"). {text}',
         "flask db deploy --wait 60",
     ),
+    "pooled by statement": (
+        "misconfigured",
+        'The pooler at "{server}" is in statement mode, which allows no transaction (database '
+        '"{name}"). {text}',
+        "name the address of PostgreSQL itself in SQLALCHEMY_DATABASE_URI, or set pool_mode = "
+        "transaction in pgbouncer.ini",
+    ),
     "read-only": (
         "read-only",
         'Database "{location}" takes no changes. {text}',
@@ -165,7 +176,7 @@ _WORDS = {
     "unknown": (
         "unknown",
         'Database "{location}" could not be used as "{user}": {text}',
-        "psql {options} {name}",
+        "{settings}psql {options} {name}",
     ),
 }
 
@@ -174,6 +185,8 @@ def explain(error: BaseException, target: Target) -> Unreachable:
     """Say why a driver's error means that the database cannot be reached."""
     address = address_of(target.engine.url)
     text = text_of(error, target.engine.url)
+    if found := explain_setup(error, target, address, _NOISE.sub("", text)):
+        return found
     kind = _kind(error, text)
     if kind == "server down" and address.local:
         kind = "server down here"
