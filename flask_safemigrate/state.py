@@ -260,7 +260,8 @@ class DatabaseState(NamedTuple):
     :param exists: whether there is a database at all (an SQLite file may not be there yet).
     :param size: bytes, None where unknown.
     :param server: version of the server or the SQLite library.
-    :param tables: every table but the version table and the journal.
+    :param tables: every table but version tables and the journal.
+    :param views: names of views and of tables that are elsewhere, which a model may map.
     :param version_rows: content of the version table, None where there is no such table.
     :param leftovers: tables that a failed batch migration left (``_alembic_tmp_*``).
     :param journal: lines of the journal, oldest first.
@@ -270,6 +271,10 @@ class DatabaseState(NamedTuple):
     :param refuses: why nothing should be written here, ``read-only`` or ``replica``.
     :param left_behind: ``journal`` or ``log``, which a process that died left beside an SQLite
         file, before it was read.
+    :param other_versions: version tables of other histories: those whose only column is
+        ``version_num``.
+    :param named: those of its tables that a revision file names, where the version is not
+        written down; None where nobody looked.
     :param condition: what the doctor asked besides; empty where nobody did.
     """
 
@@ -292,6 +297,9 @@ class DatabaseState(NamedTuple):
     progress: tuple[ProgressRow, ...] = ()
     refuses: Unreachable | None = None
     left_behind: str = ""
+    views: tuple[str, ...] = ()
+    other_versions: tuple[str, ...] = ()
+    named: frozenset[str] | None = None
     condition: Condition = Condition()
 
     @property

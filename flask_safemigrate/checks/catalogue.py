@@ -28,7 +28,6 @@ from flask_safemigrate.checks import (
     server,
     sqlite_file,
     storage,
-    unusable,
     version_table,
 )
 from flask_safemigrate.checks.found import ALL, CHANGING, UPWARD, Found
@@ -311,7 +310,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM538", "collations-differ", INFO, storage.collations_differ),
     Check("SM539", "sql-mode-lenient", WARNING, storage.sql_mode_lenient),
     Check("SM540", "version-table-twice", WARNING, server.version_table_twice),
-    Check("SM541", "table-unusable", ERROR, unusable.table_unusable),
+    Check("SM541", "table-unusable", ERROR, sqlite_file.table_unusable),
 )
 
 

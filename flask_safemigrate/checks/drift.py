@@ -228,14 +228,17 @@ def objects_added(state: State) -> Iterator[Found]:
         more = [d for d in drift if d.there is None]
         if more:
             harmless = all(d.kind == "index" for d in more)
-            undo = _undo(more, database.dialect)
+            undo = _undo(more, database.dialect) or "a new revision, flask db revision"
+            models = {name.lower() for name in state.project.models.get(database.bind, ())}
+            # The application uses what a model maps.
+            kept = [d for d in more if d.kind == "table" and d.table.lower() in models]
+            drop = "" if kept else f"to drop it: {undo}; to keep it: add it to the models, "
             yield Found(
                 f'Database "{database.label}" has {things(more)}, which the history up to '
                 f"{_place(state, database)} does not make.",
                 database.location,
-                f"to drop it: {undo or 'a new revision, flask db revision'}; to keep it: add it "
-                "to the models, run flask db migrate on a database that does not have it, then "
-                "flask db stamp head here",
+                f"{drop}run flask db migrate on a database that does not have "
+                f"{'it' if len(more) == 1 else 'them'}, then flask db stamp head here",
                 bind=database.bind,
                 severity=Severity.INFO if harmless else None,
                 subject=more[0].table or more[0].name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, counted, in_memory, listed, reached, tables
+from flask_safemigrate.checks.unusable import remedy, told
 from flask_safemigrate.state import State
 
 
@@ -271,4 +272,32 @@ def network_file_system(state: State) -> Iterator[Found]:
                 database.location,
                 "move it to a local disk, or use PostgreSQL where several machines write",
                 bind=database.bind,
+            )
+
+
+def table_unusable(state: State) -> Iterator[Found]:
+    """A table of SQLite cannot be read or written.
+
+    Cause
+        A DEFAULT, a CHECK, a generated column, a view or a trigger calls a function that SQLite
+        does not have, or a column has a collation that it does not know. SQLite looks for them
+        when a statement needs them, so the migration that wrote them went through.
+    Example
+        ``server_default=sa.text("now()")``: every INSERT that leaves the column out fails with
+        ``unknown function: now()``.
+    Fix
+        A new revision that writes the expression with what SQLite has, such as
+        ``CURRENT_TIMESTAMP``; or register the function for every connection of the application
+        in a listener for ``connect``, where the commands find it too.
+    Prevention
+        ``flask db safe-upgrade`` refuses to leave such a table behind.
+    """
+    for database in reached(state):
+        for fault in database.condition.unusable:
+            yield Found(
+                f'In database "{database.label}" {told(fault)}.',
+                database.location,
+                remedy(fault),
+                bind=database.bind,
+                subject=f"{fault.name}.{fault.column}" if fault.column else fault.name,
             )

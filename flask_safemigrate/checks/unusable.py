@@ -1,12 +1,8 @@
-"""SM5xx: tables and views of SQLite that cannot be read or written."""
+"""The words for tables of SQLite that cannot be read or written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from flask_safemigrate.checks.found import Found, reached
 from flask_safemigrate.condition import Unusable
-from flask_safemigrate.state import State
 
 #: What others have, and how SQLite says it.
 _INSTEAD = {
@@ -29,34 +25,6 @@ _INSTEAD = {
 }
 
 _FAILS = {"SELECT": "be read", "INSERT": "take a row", "UPDATE": "be updated"}
-
-
-def table_unusable(state: State) -> Iterator[Found]:
-    """A table of SQLite cannot be read or written.
-
-    Cause
-        A DEFAULT, a CHECK, a generated column, a view or a trigger calls a function that SQLite
-        does not have, or a column has a collation that it does not know. SQLite looks for them
-        when a statement needs them, so the migration that wrote them went through.
-    Example
-        ``server_default=sa.text("now()")``: every INSERT that leaves the column out fails with
-        ``unknown function: now()``.
-    Fix
-        A new revision that writes the expression with what SQLite has, such as
-        ``CURRENT_TIMESTAMP``; or register the function for every connection of the application
-        in a listener for ``connect``, where the commands find it too.
-    Prevention
-        ``flask db safe-upgrade`` refuses to leave such a table behind.
-    """
-    for database in reached(state):
-        for fault in database.condition.unusable:
-            yield Found(
-                f'In database "{database.label}" {told(fault)}.',
-                database.location,
-                remedy(fault),
-                bind=database.bind,
-                subject=f"{fault.name}.{fault.column}" if fault.column else fault.name,
-            )
 
 
 def told(fault: Unusable) -> str:

@@ -24,6 +24,8 @@ from flask_safemigrate.state import DatabaseState, State
 def _unversioned(state: State, database: DatabaseState) -> tuple[str, Severity | None]:
     """What tables without a version mean; the severity is None where it is an error."""
     there = tables(database)
+    if state.history.revisions and database.named == frozenset():
+        return f"no revision makes any of them: {listed(there)}", Severity.WARNING
     wanted = state.project.models.get(database.bind, ())
     known = [name for name in wanted if name in set(there)]
     if wanted and not known:
@@ -106,6 +108,11 @@ def _without_version(state: State, database: DatabaseState, lacks: str) -> Found
     )
 
 
+def _of_others(database: DatabaseState) -> bool:
+    """Whether another history has its version written down, and this one has made nothing."""
+    return bool(database.other_versions) and database.named == frozenset()
+
+
 _STAMP = (
     "if they equal the newest revision, flask db stamp head; otherwise flask db stamp REVISION, "
     "then flask db safe-upgrade"
@@ -129,7 +136,7 @@ def no_version_table(state: State) -> Iterator[Found]:
         Remove ``create_all()`` from an application that has migrations; keep it in tests at most.
     """
     for database in reached(state):
-        if database.version_rows is None and tables(database):
+        if database.version_rows is None and tables(database) and not _of_others(database):
             lacks = f"no table '{database.version_table}'"
             yield _without_version(state, database, lacks)
 
@@ -149,7 +156,7 @@ def version_table_empty(state: State) -> Iterator[Found]:
         Correct the version with ``flask db stamp``, never by deleting the row.
     """
     for database in reached(state):
-        if database.version_rows == () and tables(database):
+        if database.version_rows == () and tables(database) and not _of_others(database):
             lacks = f"'{database.version_table}' is empty"
             yield _without_version(state, database, lacks)
 

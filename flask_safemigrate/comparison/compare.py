@@ -108,7 +108,10 @@ def _table_name(fact: Fact, names: Mapping[Fact, str]) -> str:
 
 
 def _known(values: Values, replay: Replay, models: Facts | None) -> dict[Fact, str]:
-    """Without the objects that neither history nor models ever had: those belong to others."""
+    """Without the objects that neither history nor models ever had: those belong to others.
+
+    :param models: None where what only the models have may be another history's.
+    """
     seen = {fact for changes in replay.changes.values() for fact in changes}
     tables = {fact.table for fact in seen if fact.kind == "table"}
     if models is not None:
@@ -204,6 +207,7 @@ def compare(
     applied: Sequence[str] = (),
     unused: Iterable[str] = (),
     lost: Iterable[str] = (),
+    shared: bool = False,
 ) -> Evidence:
     """Compare what there is of the three schemas of one database.
 
@@ -214,6 +218,7 @@ def compare(
     :param unused: ENUM types of the database that no column uses. Those that its version does not
         have say nothing about the place of the database: a downgrade leaves them.
     :param lost: tables whose rows a failed batch migration left under another name.
+    :param shared: whether another history has made tables in the database too.
     """
     found = Evidence()
     if replay is None:
@@ -229,6 +234,13 @@ def compare(
     model_differences = None
     if models is not None and complete:
         model_differences = _models(history, replay, models, names)
+        if shared and database is not None:
+            model_differences = tuple(
+                d
+                for d in model_differences
+                # What this history has never made, and is there, the other one made.
+                if not (d.kind == "table" and d.there is None and _has(database, d.table))
+            )
     evidence = Evidence(
         models=model_differences, stopped_at=replay.stopped_at, problem=replay.problem
     )
@@ -240,7 +252,14 @@ def compare(
         unused_types=left,
         indexes={table: tuple(_indexes(history, replay, at, table)) for table in lost},
     )
-    return _place(evidence, history, replay, Facts(kept), models, at, applied, names)
+    return _place(
+        evidence, history, replay, Facts(kept), None if shared else models, at, applied, names
+    )
+
+
+def _has(database: Facts, table: str) -> bool:
+    folded = {fact.table.lower() for fact in database.values if fact.kind == "table"}
+    return table.lower() in folded
 
 
 def _indexes(history: History, replay: Replay, at: tuple[str, ...], table: str) -> Iterator[str]:

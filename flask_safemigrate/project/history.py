@@ -8,10 +8,11 @@ import hashlib
 import importlib.util
 import io
 import os
+import re
 import sys
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -207,6 +208,29 @@ def is_text_of(text: str, wanted: str) -> bool:
 def checksums(history: History) -> dict[str, str]:
     """The checksum of every revision's file, by revision id."""
     return {r.id: checksum(r.path) for r in history.by_id.values()}
+
+
+def named_in(paths: Iterable[str], tables: Iterable[str]) -> frozenset[str]:
+    """Those of these tables that a revision file has in its text, be it in SQL or by ``op``.
+
+    A file that makes whatever the models say (``create_all``), or cannot be read, may make each.
+
+    :param tables: names, with a schema in front where they have one.
+    """
+    names = {table: table.rpartition(".")[2].lower() for table in tables}
+    found: set[str] = set()
+    for path in paths:
+        text = _text(path)
+        if isinstance(text, BrokenFile) or "create_all" in text:
+            return frozenset(names)
+        text = text.lower()
+        words = set(re.findall(r"\w+", text))
+        found.update(
+            table
+            for table, name in names.items()
+            if (name in words if name.isidentifier() else name in text)
+        )
+    return frozenset(found)
 
 
 def tables_of(path: str) -> tuple[str, ...]:

@@ -25,10 +25,16 @@ def _is_hidden(name: str | None) -> bool:
     return any(fnmatch(name, each) for each in excluded)
 
 
-def hide_journal(arguments: dict[str, Any], directory: str) -> dict[str, Any]:
-    """Add a filter to Alembic's arguments that keeps our own tables out of autogenerate.
+def _is_version_table(table: Any) -> bool:
+    """Whether it is as Alembic makes a version table; a model's would have more."""
+    return [column.name for column in table.columns] == ["version_num"]
 
-    Those that the setting ``SAFEMIGRATE_EXCLUDE_TABLES`` gives to others stay out too.
+
+def hide_journal(arguments: dict[str, Any], directory: str) -> dict[str, Any]:
+    """Add filters to Alembic's arguments that keep our own tables out of autogenerate.
+
+    Those that the setting ``SAFEMIGRATE_EXCLUDE_TABLES`` gives to others stay out too, and the
+    version tables of other histories, for which it would write ``drop_table``.
 
     An ``env.py`` that passes the same filter itself would fail over the double keyword; there
     the other filter is used.
@@ -43,13 +49,13 @@ def hide_journal(arguments: dict[str, Any], directory: str) -> dict[str, Any]:
             return bool(theirs(name, kind, parents)) if theirs is not None else True
 
         arguments["include_name"] = include_name
-    elif "include_object" not in taken:
+    if "include_object" not in taken:
         their_object = arguments.get("include_object")
 
         def include_object(
             item: Any, name: str | None, kind: str, reflected: bool, other: Any
         ) -> bool:
-            if kind == "table" and _is_hidden(name):
+            if kind == "table" and (_is_hidden(name) or (reflected and _is_version_table(item))):
                 return False
             if their_object is None:
                 return True

@@ -90,6 +90,7 @@ class Gathering:
                 ],
                 unused=[each.plain for each in found.condition.unused_types],
                 lost=[table.name.removeprefix("_alembic_tmp_") for table in found.leftovers],
+                shared=bool(found.other_versions),
             )
             for bind, found in databases.items()
         }
@@ -120,7 +121,7 @@ class Gathering:
         if not found.exists:
             return None
         schema = backend_for(target.engine).read_schema(target)
-        return facts_of(schema, self._without(target))
+        return facts_of(schema, (*self._without(target), *found.other_versions))
 
     def _tools(self, bind: str, found: DatabaseState) -> tuple[str, ...]:
         names = ("flask-safemigrate", "alembic", "sqlalchemy")

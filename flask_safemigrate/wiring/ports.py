@@ -33,10 +33,11 @@ from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_half_applied
 from flask_safemigrate.project.calls import create_all_calls
 from flask_safemigrate.project.environment import read_project
-from flask_safemigrate.project.history import checksum, read_history
+from flask_safemigrate.project.history import checksum, named_in, read_history
 from flask_safemigrate.settings import Settings, read_settings
 from flask_safemigrate.state import (
     DatabaseState,
+    History,
     ProgressRow,
     ProjectState,
     State,
@@ -165,6 +166,7 @@ class Wiring:
         databases = tuple(self._ours(self.backend(t).read(t)) for t in self._targets.values())
         noted = {row.subject for d in databases for row in d.journal if row.kind == "revision"}
         sums = {r.id: checksum(r.path) for r in history.revisions if r.id in noted}
+        databases = tuple(self._with_named(d, history) for d in databases)
         state = State(project, with_pending(history, databases), databases, sums)
         state = with_names(
             state._replace(provenance=self.inquiry(project).answer(state, thorough=thorough))
@@ -199,6 +201,15 @@ class Wiring:
             t for t in database.tables if not any(fnmatch(t.name, each) for each in excluded)
         )
         return database._replace(tables=kept)
+
+    @staticmethod
+    def _with_named(database: DatabaseState, history: History) -> DatabaseState:
+        """Say whose the tables are, where no version is written down."""
+        if database.version_rows or not database.tables:
+            return database
+        paths = [revision.path for revision in history.revisions]
+        names = [table.name for table in database.tables]
+        return database._replace(named=named_in(paths, names))
 
     def _compare(self, state: State) -> Mapping[str, Evidence]:
         """Replay the history in scratch databases and compare the schemas."""

@@ -54,6 +54,20 @@ def test_tables_and_estimates(engine: Engine) -> None:
     assert state.location == f"{engine.url.host}:{engine.url.port}/{engine.url.database}"
 
 
+def test_views_and_version_tables_of_others(engine: Engine) -> None:
+    run(
+        engine,
+        "CREATE TABLE plug_version (version_num VARCHAR(32) NOT NULL)",
+        "CREATE TABLE releases (id INTEGER, version_num TEXT)",
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+        "CREATE VIEW seen AS SELECT id, version_num FROM releases",
+    )
+    state = BACKEND.read(Target("", engine))
+    assert [table.name for table in state.tables] == ["releases"]
+    assert (state.other_versions, state.views) == (("plug_version",), ("seen",))
+    assert state.version_rows == ()
+
+
 def test_versioned_tables_count_and_sequences_do_not(engine: Engine) -> None:
     if BACKEND.read(Target("", engine)).dialect != "mariadb":
         pytest.skip("MariaDB only")

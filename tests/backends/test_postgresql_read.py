@@ -59,6 +59,21 @@ def test_tables_and_estimates(engine: Engine) -> None:
     assert state.size > 1_000_000
 
 
+def test_views_and_version_tables_of_others(engine: Engine) -> None:
+    run(
+        engine,
+        "CREATE TABLE plug_version (version_num varchar(32) NOT NULL)",
+        "CREATE TABLE release (id integer, version_num text)",
+        "CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)",
+        "CREATE VIEW seen AS SELECT version_num FROM release",
+        "CREATE MATERIALIZED VIEW kept AS SELECT version_num FROM release",
+    )
+    state = BACKEND.read(Target("", engine))
+    assert [table.name for table in state.tables] == ["release"]
+    assert (state.other_versions, state.views) == (("plug_version",), ("kept", "seen"))
+    assert state.version_rows == ()
+
+
 def test_tables_of_extensions_are_left_out(engine: Engine) -> None:
     run(engine, "CREATE TABLE config (n integer)", "CREATE EXTENSION pg_trgm")
     run(engine, "ALTER EXTENSION pg_trgm ADD TABLE config")

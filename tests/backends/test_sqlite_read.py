@@ -25,6 +25,23 @@ JOURNAL = (
 )
 
 
+def test_views_and_version_tables_of_others(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE Plug_version (VERSION_NUM VARCHAR(32) NOT NULL);"
+        "CREATE TABLE empty_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);"
+        "CREATE TABLE release (id INTEGER PRIMARY KEY, version_num TEXT);"
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);"
+        "CREATE VIEW version_num AS SELECT * FROM alembic_version;"
+    )
+    connection.close()
+    state = read(target_of(path))
+    assert [table.name for table in state.tables] == ["release"]
+    assert state.other_versions == ("Plug_version", "empty_version")
+    assert (state.version_rows, state.views) == ((), ("version_num",))
+
+
 def test_facts_of_a_database(tmp_path: Path) -> None:
     path = make(tmp_path / "app.db")
     connection = sqlite3.connect(path)
@@ -80,7 +97,8 @@ def test_another_version_table(tmp_path: Path) -> None:
     connection.close()
     state = read(target_of(path, version_table="migrations"))
     assert state.version_rows == ()
-    assert [t.name for t in state.tables] == ["alembic_version", "author", "book"]
+    assert [t.name for t in state.tables] == ["author", "book"]
+    assert state.other_versions == ("alembic_version",)
 
 
 def test_what_is_not_there_is_not_created(tmp_path: Path) -> None:

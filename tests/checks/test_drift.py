@@ -10,6 +10,7 @@ from tests.checks.states import LINE, assert_finds, at, database, findings, stat
 
 COLUMN = Difference("column", "users", "phone", "VARCHAR(20)", None)
 GONE = Difference("column", "users", "phone", None, "VARCHAR(20)")
+MODELLED = Difference("table", "orders", "orders", "", None)
 TABLE_GONE = Difference("table", "orders", "orders", None, "")
 CHANGED = Difference("column", "users", "name", "TEXT", "VARCHAR(20) NOT NULL")
 INDEX = Difference("index", "users", "fast", "", None)
@@ -50,6 +51,14 @@ FINDS = [
         [
             "has column 'users.phone', which the history up to",
             'to drop it: ALTER TABLE "users" DROP COLUMN "phone"',
+        ],
+    ),
+    (
+        "SM408",
+        with_evidence(at("c3"), at_version=False, drift=(MODELLED,)),
+        [
+            "has table 'orders', which the history up to",
+            "run flask db migrate on a database that does not have it",
         ],
     ),
     (

@@ -130,7 +130,11 @@ def broken(path: str, id: str = "") -> History:
     return replace(LINE, broken=(BrokenFile(path, "syntax", "bad", 1, id),))
 
 
+OTHERS = {"other_versions": ("plug_version",), "named": frozenset()}
+
 SILENT = [
+    ("SM302", state(database("users", "orders", **OTHERS))),
+    ("SM303", state(database("users", version_rows=(), **OTHERS))),
     ("SM301", state(at("c3"))),
     ("SM301", state(at("d4", journal=(DONE,)))),
     ("SM301", state(at("d4"), found=History())),
@@ -161,6 +165,17 @@ SILENT = [
 @pytest.mark.parametrize(("code", "of"), SILENT)
 def test_silent(code: str, of: State) -> None:
     assert findings(code, of) == []
+
+
+def test_a_history_that_has_made_none_of_the_tables_is_in_nobodys_way() -> None:
+    of = database("users", "orders", named=frozenset())
+    finding = assert_finds("SM302", state(of), "no revision makes any of them: 'users' and")
+    assert (finding.severity, finding.blocks) == (Severity.WARNING, False)
+    for mine in (of._replace(named=None), of._replace(named=frozenset({"users"}))):
+        assert assert_finds("SM302", state(mine)).severity is Severity.ERROR
+    # A second history does not hide that this one's tables are there.
+    both = of._replace(named=frozenset({"users"}), other_versions=("plug_version",))
+    assert assert_finds("SM302", state(both)).severity is Severity.ERROR
 
 
 def test_databases_are_judged_one_by_one() -> None:

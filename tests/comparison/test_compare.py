@@ -151,6 +151,19 @@ def test_models_beside_the_newest_revision() -> None:
     ]
 
 
+def test_tables_of_another_history_are_its_own() -> None:
+    """One set of models, and each history makes some of its tables."""
+    theirs = {table("their"): "", column("their", "id"): "INTEGER"}
+    models = Facts({**at("e").values, **theirs, table("new"): ""})
+    database = Facts({**at("e").values, **theirs})
+    alone = compare(LINE, STEPS, database, models, at=("e",))
+    assert [d.table for d in alone.drift] == ["their"]
+    assert {d.table for d in alone.models or ()} == {"their", "new"}
+    shared = compare(LINE, STEPS, database, models, at=("e",), shared=True)
+    assert (shared.at_version, shared.drift) == (True, ())
+    assert [d.table for d in shared.models or ()] == ["new"]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_every_place_of_a_branched_history_is_found(seed: int) -> None:
     """The walk along the graph counts as a comparison with each place by itself would."""

@@ -14,6 +14,7 @@ from flask_safemigrate.project.history import (
     check_syntax,
     checksum,
     checksums,
+    named_in,
     read_history,
     tables_of,
 )
@@ -337,6 +338,18 @@ def downgrade():
     )
     expected = ("users", "posts", "tags", "votes", "old", "new", "constant")
     assert tables_of(str(path)) == expected
+
+
+def test_tables_that_revisions_name(tmp_path: Path) -> None:
+    one = write(tmp_path, "a1.py", "op.create_table('Users')\nop.execute('DROP TABLE my-tags')\n")
+    other = write(tmp_path, "b2.py", "op.execute(f'INSERT INTO app.posts VALUES (1)')\n")
+    tables = ["users", "user", "my-tags", "your-tags", "x.posts", "post"]
+    found = named_in([str(one), str(other)], tables)
+    assert found == {"users", "my-tags", "x.posts"}
+    assert named_in([], tables) == frozenset()
+    every = write(tmp_path, "c3.py", "db.metadata.create_all(op.get_bind())\n")
+    assert named_in([str(one), str(every)], tables) == frozenset(tables)
+    assert named_in([str(tmp_path / "gone.py")], tables) == frozenset(tables)
 
 
 def test_tables_of_every_bind(tmp_path: Path) -> None:

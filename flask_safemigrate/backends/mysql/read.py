@@ -32,11 +32,17 @@ _FACTS = text("""
 # MariaDB lists sequences beside tables; SYSTEM VERSIONED is its word for a table with history.
 _TABLES = text("""
     SELECT table_schema AS place, table_name AS name, table_rows AS estimate,
-        coalesce(data_length, 0) + coalesce(index_length, 0) AS size
+        coalesce(data_length, 0) + coalesce(index_length, 0) AS size, table_type AS kind
     FROM information_schema.tables
     WHERE (table_schema = database() OR table_schema = :schema)
-        AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
+        AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW')
     ORDER BY table_name
+""")
+
+# Alembic's version table has one column.
+_VERSION_TABLES = text("""
+    SELECT table_name AS name FROM information_schema.columns WHERE table_schema = database()
+    GROUP BY table_name HAVING count(*) = 1 AND max(column_name) = 'version_num'
 """)
 
 _PROGRESS = text(f"""
@@ -118,7 +124,8 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
     connection.execute(text("SET SESSION TRANSACTION READ ONLY"))
     connection.commit()
     facts = connection.execute(_FACTS).one()
-    rows = connection.execute(_TABLES, {"schema": target.version_schema}).all()
+    listed = connection.execute(_TABLES, {"schema": target.version_schema}).all()
+    rows = [row for row in listed if row.kind != "VIEW"]
     places = {(row.place, row.name) for row in rows}
     version = (target.version_schema or facts.name, target.version_table)
     journals = [p for p in ((version[0], JOURNAL), (facts.name, JOURNAL)) if p in places]
@@ -129,13 +136,18 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
     if journals:
         journal = connection.execute(plain(journal_query(".".join(map(quoted, journals[0])))))
     own = [row for row in rows if row.place == facts.name]
+    others = tuple(
+        name
+        for name in connection.execute(_VERSION_TABLES).scalars()
+        if (facts.name, name) != version
+    )
     done: tuple[ProgressRow, ...] = ()
     if (facts.name, PROGRESS_TABLE) in places:
         done = tuple(ProgressRow(*row) for row in connection.execute(_PROGRESS))
     tables = tuple(
         Table(row.name, None if row.estimate is None else int(row.estimate), exact=False)
         for row in own
-        if (row.place, row.name) != version and row.name not in OWN_TABLES
+        if (row.place, row.name) != version and row.name not in (*OWN_TABLES, *others)
     )
     dialect = "mariadb" if "mariadb" in facts.version.lower() else "mysql"
     location = f"{address_of(target.engine.url).server}/{facts.name}"
@@ -151,6 +163,8 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         tables=tables,
         version_table=target.version_table,
         version_rows=None if versions is None else tuple(versions.scalars()),
+        views=tuple(row.name for row in listed if row.kind == "VIEW" and row.place == facts.name),
+        other_versions=others,
         leftovers=tuple(t for t in tables if t.name.startswith("_alembic_tmp_")),
         journal=() if journal is None else journal_rows(journal),
         progress=done,

@@ -34,7 +34,8 @@ _FACTS = text("""
     FROM pg_settings d WHERE d.name = 'default_transaction_read_only'
 """)
 
-# A partition's rows are its parent's. Tables of an extension are not the application's.
+# A partition's rows are its parent's. Tables of an extension are not the application's. A model
+# may map a view or a foreign table. Alembic's version table has one column.
 _TABLES = text("""
     SELECT c.oid, CASE WHEN pg_table_is_visible(c.oid) THEN c.relname
             ELSE n.nspname || '.' || c.relname END AS name,
@@ -42,9 +43,13 @@ _TABLES = text("""
             SELECT CASE WHEN min(leaf.reltuples) < 0 THEN -1 ELSE sum(leaf.reltuples) END
             FROM pg_partition_tree(c.oid) t JOIN pg_class leaf ON leaf.oid = t.relid
             WHERE t.isleaf AND leaf.relkind <> 'p'
-        ) ELSE c.reltuples END AS rows
+        ) ELSE c.reltuples END AS rows,
+        c.relkind NOT IN ('r', 'p') AS is_view,
+        c.relkind = 'r' AND c.relnatts = 1 AND EXISTS (
+            SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'version_num'
+        ) AS is_version
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
         AND n.nspname = ANY (current_schemas(false))
         AND NOT EXISTS (
             SELECT FROM pg_depend d
@@ -85,7 +90,10 @@ def _tables(rows: Sequence[Row[Any]], without: set[int]) -> tuple[Table, ...]:
     return tuple(
         Table(row.name, None if row.rows is None or row.rows < 0 else int(row.rows), exact=False)
         for row in rows
-        if row.oid not in without and row.name.rpartition(".")[2] not in OWN_TABLES
+        if row.oid not in without
+        and not row.is_view
+        and not row.is_version
+        and row.name.rpartition(".")[2] not in OWN_TABLES
     )
 
 
@@ -179,6 +187,10 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         tables=found,
         version_table=target.version_table,
         version_rows=None if versions is None else tuple(versions),
+        views=tuple(row.name for row in tables if row.is_view),
+        other_versions=tuple(
+            row.name for row in tables if row.is_version and row.oid != facts.version_oid
+        ),
         leftovers=tuple(t for t in found if "_alembic_tmp_" in t.name),
         journal=() if journal is None else journal_rows(journal),
         invalid_indexes=tuple(invalid),

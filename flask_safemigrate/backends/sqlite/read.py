@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.journal import JOURNAL, journal_query, journal_rows
@@ -83,25 +83,51 @@ def _count(connection: Any, table: str) -> int:
     return int(row[0])
 
 
-def _table_names(connection: Any) -> list[str]:
+class _Names(NamedTuple):
+    """The objects of a database that have rows.
+
+    :param versions: tables whose only column is ``version_num``, as Alembic makes them.
+    """
+
+    tables: list[str]
+    views: list[str]
+    versions: list[str]
+
+
+def _names(connection: Any) -> _Names:
     rows = connection.execute(
-        "SELECT name, sql LIKE 'CREATE VIRTUAL%' FROM sqlite_master WHERE type = 'table' "
+        "SELECT name, type, sql LIKE 'CREATE VIRTUAL%', sql LIKE '%version_num%' "
+        "FROM sqlite_master WHERE type IN ('table', 'view') "
         r"AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name"
     ).fetchall()
     shadows: set[str] = set()
-    if any(virtual for _, virtual in rows):
+    if any(virtual for _, _, virtual, _ in rows):
         # Tables in which a virtual table keeps its data go and come with it. SQLite before 3.37
         # has no such list and answers with no row.
         listed = connection.execute("PRAGMA table_list").fetchall()
         shadows = {row[1] for row in listed if row[2] == "shadow"}
-    return [name for name, _ in rows if name not in shadows]
+    return _Names(
+        [name for name, kind, *_ in rows if kind == "table" and name not in shadows],
+        [name for name, kind, *_ in rows if kind == "view"],
+        [
+            name
+            for name, kind, _, spoken_of in rows
+            if kind == "table" and spoken_of and _is_version_table(connection, name)
+        ],
+    )
+
+
+def _is_version_table(connection: Any, table: str) -> bool:
+    columns = connection.execute(f"PRAGMA table_info({files.quoted(table)})").fetchall()
+    return [column[1].lower() for column in columns] == ["version_num"]
 
 
 def _read_content(connection: Any, state: DatabaseState) -> DatabaseState:
-    names = _table_names(connection)
+    names, views, versions = _names(connection)
     by_folded = {name.lower(): name for name in names}
     version_table = by_folded.get(state.version_table.lower())
-    own = {state.version_table.lower(), *OWN_TABLES}
+    others = tuple(name for name in versions if name.lower() != state.version_table.lower())
+    own = {state.version_table.lower(), *OWN_TABLES, *map(str.lower, others)}
     journal = connection.execute(journal_query(JOURNAL)) if JOURNAL in by_folded else ()
     left = [name for name in names if name.startswith(_LEFTOVER)]
     # Whether the tables that those were made for hold anything tells what they are.
@@ -110,6 +136,8 @@ def _read_content(connection: Any, state: DatabaseState) -> DatabaseState:
         counted[original] = _count(connection, original)
     state = state._replace(
         tables=tuple(Table(name, counted.get(name)) for name in names if name.lower() not in own),
+        views=tuple(views),
+        other_versions=others,
         leftovers=tuple(Table(name, counted[name]) for name in left),
         journal=journal_rows(journal),
     )

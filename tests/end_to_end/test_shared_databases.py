@@ -1,0 +1,74 @@
+"""Two migration folders that share a database: an application and a plugin of it."""
+
+from __future__ import annotations
+
+import shutil
+
+from tests.support.projects import Project, ProjectFactory
+
+MODELS = """
+    class Doc(db.Model):
+        id = sa.Column(sa.Integer, primary_key=True)
+
+
+    class Person(db.Model):
+        id = sa.Column(sa.Integer, primary_key=True)
+"""
+
+
+def table(name: str) -> str:
+    return f"op.create_table('{name}', sa.Column('id', sa.Integer(), primary_key=True))"
+
+
+def with_plugin(project: ProjectFactory, **more: str) -> Project:
+    made = project(models=MODELS, **more)  # type: ignore[arg-type]
+    shutil.copytree(made.path / "migrations", made.path / "plug")
+    env = made.path / "plug" / "env.py"
+    said = env.read_text().replace("**conf_args\n", "**conf_args, version_table='plug_version'\n")
+    assert "plug_version" in said
+    env.write_text(said)
+    made.revision("a0", table("doc"))
+    made.directory = "plug"
+    made.revision("p0", table("person"), "op.drop_table('person')", down=None)
+    made.directory = "migrations"
+    return made
+
+
+def story(made: Project) -> None:
+    assert made.db("deploy").returncode == 0
+    plug = ("-d", "plug")
+    for command in (
+        ("deploy", *plug),
+        ("safe-downgrade", "base", "--yes", *plug),
+        ("safe-upgrade", "--yes", *plug),
+    ):
+        done = made.db(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    for folder in ((), plug):
+        said = made.db("doctor", *folder)
+        assert "No problems found." in said.stdout, said.stdout
+        assert made.db("status", "--check", *folder).returncode == 0
+    # Autogenerate would drop the other one's version table.
+    assert made.db("check").returncode == 0
+    assert made.db("check", *plug).returncode == 0
+
+
+def test_neither_is_held_against_the_other(project: ProjectFactory) -> None:
+    story(with_plugin(project))
+
+
+def test_on_postgresql(project: ProjectFactory, postgresql_url: str) -> None:
+    story(with_plugin(project, url=postgresql_url))
+
+
+def test_on_mysql(project: ProjectFactory, mysql_url: str) -> None:
+    story(with_plugin(project, url=mysql_url))
+
+
+def test_a_table_of_its_own_is_still_a_sign(project: ProjectFactory) -> None:
+    made = with_plugin(project)
+    assert made.db("deploy").returncode == 0
+    made.execute("CREATE TABLE person (id INTEGER PRIMARY KEY)")
+    refused = made.db("safe-upgrade", "--yes", "-d", "plug")
+    assert refused.returncode == 3
+    assert "SM302" in refused.stdout
