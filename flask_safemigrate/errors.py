@@ -24,6 +24,13 @@ class Refused(SafeMigrateError):
     """A check forbids the work; nothing was started."""
 
 
+class NotConfined(Refused):
+    """Code that is only tried would reach outside of the databases that it is tried on.
+
+    It was stopped before that.
+    """
+
+
 class DatabaseUnavailable(SafeMigrateError):
     """The database cannot be reached, or not in the time allowed.
 

@@ -41,12 +41,15 @@ class Replay(NamedTuple):
     :param names: the names that objects were given.
     :param stopped_at: the revision that failed, "" where all ran.
     :param problem: why it failed.
+    :param unconfined: whether it did not fail, but was stopped: it reaches outside of the scratch
+        database.
     """
 
     changes: Mapping[str, Mapping[Fact, tuple[str | None, str | None]]] = {}
     names: Mapping[Fact, str] = {}
     stopped_at: str = ""
     problem: str = ""
+    unconfined: bool = False
 
 
 class Difference(NamedTuple):
@@ -98,6 +101,7 @@ class Evidence(NamedTuple):
     :param like_models: whether the database has exactly the tables of the models.
     :param stopped_at: the revision that failed on an empty database.
     :param problem: why it failed.
+    :param unconfined: whether it was stopped because it reaches outside of the scratch database.
     :param refused: why nothing could be replayed.
     :param unused_types: ENUM types that no column uses and that the version does not have: name
         -> the pending revision that makes it, "" for none.
@@ -119,6 +123,7 @@ class Evidence(NamedTuple):
     like_models: bool = False
     stopped_at: str = ""
     problem: str = ""
+    unconfined: bool = False
     refused: str = ""
     unused_types: Mapping[str, str] = {}
     strangers: tuple[str, ...] = ()

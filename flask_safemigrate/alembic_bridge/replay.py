@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,51 +14,17 @@ from typing import Any
 from alembic.config import Config
 from alembic.runtime.migration import MigrationStep
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, event
 
 from flask_safemigrate.alembic_bridge import sqlite
+from flask_safemigrate.alembic_bridge.confinement import Confinement, confined, of_our_own
 from flask_safemigrate.alembic_bridge.environment import Stage, run_environment
 from flask_safemigrate.alembic_bridge.failure import migration_failed
 from flask_safemigrate.ddl.references import statement_targets
-from flask_safemigrate.errors import Refused, SafeMigrateError
+from flask_safemigrate.errors import NotConfined, Refused, SafeMigrateError
 from flask_safemigrate.evidence import Fact, Facts, Replay
 
-# What env.py and the pool may say to the application's own database: nothing that changes it.
-_HARMLESS = ("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "SHOW")
 _UNSEEN = ("select", "pragma", "insert", "update", "delete")
-
-
-class _Strayed(SafeMigrateError):
-    """A revision does not use the connection that it was given."""
-
-
-@contextlib.contextmanager
-def _only_on(connections: Sequence[Connection]) -> Iterator[None]:
-    """Let no statement of this thread reach any other database.
-
-    A revision may bring its own session or engine, such as ``db.session``; those lead to the
-    application's real database.
-    """
-    engines = {id(connection.engine) for connection in connections}
-    thread = threading.get_ident()
-
-    def refuse(connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        word = statement.split(None, 1)[0].upper().rstrip(";") if statement.strip() else ""
-        if (
-            threading.get_ident() == thread
-            and id(connection.engine) not in engines
-            and word not in _HARMLESS
-        ):
-            raise _Strayed(
-                "it works on the application's own engine (db.session or db.engine) instead of "
-                "op.get_bind()"
-            )
-
-    event.listen(Engine, "before_cursor_execute", refuse)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "before_cursor_execute", refuse)
 
 
 @contextlib.contextmanager
@@ -89,6 +55,7 @@ class _Recorder:
         self.revision = ""
         self.stopped_at = ""
         self.problem = ""
+        self.unconfined = False
 
     def record(self, revision: str, *, look: bool) -> None:
         if not look:
@@ -106,7 +73,7 @@ class _Recorder:
 
     @property
     def replay(self) -> Replay:
-        return Replay(self.changes, self.names, self.stopped_at, self.problem)
+        return Replay(self.changes, self.names, self.stopped_at, self.problem, self.unconfined)
 
 
 def replay(
@@ -121,6 +88,8 @@ def replay(
 ) -> Mapping[str, Replay]:
     """Run revisions on an empty database for every bind; nothing real is changed or told.
 
+    A revision that reaches outside of its scratch database is stopped before it does.
+
     :param order: ids of the revisions, in an order in which they can run.
     :param scratch: makes an empty database for a bind key, which goes at the end.
     :param binds: bind keys that ``env.py`` migrates and that are to be replayed.
@@ -130,20 +99,22 @@ def replay(
     script = ScriptDirectory.from_config(config)
     directory = Path(config.get_main_option("script_location") or ".")
     done: dict[str, _Recorder] = {}
-    stops: dict[str, tuple[str, str]] = {}
+    stops: dict[str, tuple[str, str, bool]] = {}
     # One that fails takes the databases after it along; they get a run of their own.
     for _ in binds:
         done = {}
         with _silence(), contextlib.ExitStack() as stack:
             connections = {bind: stack.enter_context(scratch(bind)) for bind in binds}
-            stack.enter_context(_only_on([*connections.values()]))
             position: list[_Recorder] = []
+            running = functools.partial(_running, position)
+            confinement = Confinement([*connections.values()], directory, running)
+            stack.enter_context(confined(confinement))
             try:
                 run_environment(
                     config,
                     script,
-                    _steps(script, order, done, stops, read, position),
-                    bind_of=bind_of,
+                    _steps(script, order, done, stops, read, position, confinement),
+                    bind_of=functools.partial(of_our_own, bind_of),
                     destination="heads",
                     options=options,
                     patience=60.0,
@@ -152,19 +123,29 @@ def replay(
                     connect=connections.__getitem__,
                 )
                 break
-            except Exception as error:
+            except (Exception, SystemExit) as error:
+                # What was stopped comes first: an error may follow from it.
+                cause = confinement.strayed or error
                 if not position or not position[-1].revision:
-                    raise
+                    raise cause from error
                 failed = position[-1]
                 bind = next(b for b, recorder in done.items() if recorder is failed)
-                stops[bind] = failed.revision, _why(error, failed.revision, directory)
-                failed.stopped_at, failed.problem = stops[bind]
+                away = isinstance(cause, NotConfined)
+                why = _why(cause, failed.revision, directory)
+                stops[bind] = failed.revision, why, away
+                failed.stopped_at, failed.problem, failed.unconfined = stops[bind]
                 if len(done) == len(binds):
                     break
     return {bind: recorder.replay for bind, recorder in done.items()}
 
 
-def _why(error: Exception, revision: str, directory: Path) -> str:
+def _running(position: Sequence[_Recorder]) -> str:
+    return position[-1].revision if position else ""
+
+
+def _why(error: BaseException, revision: str, directory: Path) -> str:
+    if isinstance(error, NotConfined):
+        return error.message
     if isinstance(error, SafeMigrateError):
         return f"Revision '{revision}' failed: {error.message}"
     failed = migration_failed(error, revision=revision, directory=directory, undone="")
@@ -175,9 +156,10 @@ def _steps(
     script: ScriptDirectory,
     order: Sequence[str],
     done: dict[str, _Recorder],
-    stops: Mapping[str, tuple[str, str]],
+    stops: Mapping[str, tuple[str, str, bool]],
     read: Callable[[str, Connection], Facts],
     position: list[_Recorder],
+    confinement: Confinement,
 ) -> Callable[[Stage, tuple[str, ...]], Iterator[MigrationStep]]:
     def steps(stage: Stage, heads: tuple[str, ...]) -> Iterator[MigrationStep]:
         recorder = _Recorder(lambda: read(stage.bind, stage.connection))
@@ -200,16 +182,22 @@ def _steps(
         try:
             for id in order:
                 if stage.bind in stops and stops[stage.bind][0] == id:
-                    recorder.stopped_at, recorder.problem = stops[stage.bind]
+                    stop = stops[stage.bind]
+                    recorder.stopped_at, recorder.problem, recorder.unconfined = stop
                     break
                 recorder.revision = id
                 if engine is not None:
                     engine.revision = id
                 found = script.get_revision(id)
                 assert found is not None
-                yield MigrationStep.upgrade_from_script(script.revision_map, found)
+                step: Any = MigrationStep.upgrade_from_script(script.revision_map, found)
+                if engine is not None:
+                    step.migration_fn = functools.partial(engine.run, step.migration_fn)
+                yield step
                 if engine is not None:
                     engine.flush()
+                confinement.commit(stage.connection)
+                confinement.check()
                 recorder.record(id, look=engine is not None or bool(touched))
                 touched.clear()
             recorder.revision = ""

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, event
 
 from flask_safemigrate.alembic_bridge import journal, sqlite
 from flask_safemigrate.alembic_bridge.aftermath import described, where_it_is
+from flask_safemigrate.alembic_bridge.confinement import Confinement, confined, of_our_own
 from flask_safemigrate.alembic_bridge.environment import Autocommit, Stage, run_environment
 from flask_safemigrate.alembic_bridge.failure import migration_failed
 from flask_safemigrate.alembic_bridge.listening import listening, still_begun, watched
@@ -158,6 +159,17 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
     script = ScriptDirectory.from_config(run.config)
     position = Position()
     done: dict[str, Applied] = {}
+    # Plans that are only tried must not reach what is real.
+    confinement = (
+        None
+        if run.rehearse is None
+        else Confinement(
+            (),
+            directory_of(run),
+            lambda: (position.running and position.revision) or "",
+            "on a copy of the database",
+        )
+    )
 
     def steps(stage: Stage, heads: tuple[str, ...]) -> Iterator[Any]:
         plan = run.plans.get(stage.bind)
@@ -232,6 +244,8 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 if recorder is not None:
                     recorder.settled()
                 still_begun(stage, position)
+                if confinement is not None:
+                    confinement.check()
                 if position.cut == revision and guard.transactional_ddl:
                     # What it did outside of the transaction stays, so the row that says so must.
                     position.statements.clear()
@@ -280,8 +294,15 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         )
 
     def bind_of(connection: Connection) -> str:
-        position.bind = run.bind_of(connection)
+        position.bind = of_our_own(run.bind_of, connection)
         return position.bind
+
+    def connect(bind: str) -> Connection:
+        assert run.rehearse is not None
+        assert confinement is not None
+        connection = of_our_own(run.rehearse, bind)
+        confinement.admit(connection)
+        return connection
 
     def waiting(bind: str, seconds: float) -> None:
         where = run.plans[bind].location if bind in run.plans else ""
@@ -309,21 +330,23 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
             position.begun.end()
 
     try:
-        run_environment(
-            run.config,
-            script,
-            steps,
-            bind_of=bind_of,
-            destination=run.revision,
-            options=run.options,
-            patience=run.patience,
-            waiting=waiting,
-            applied=lambda: position.note(),
-            outside=outside,
-            ended=ended,
-            connect=run.rehearse,
-        )
-    except BaseException as error:
+        with confined(confinement) if confinement is not None else contextlib.nullcontext():
+            run_environment(
+                run.config,
+                script,
+                steps,
+                bind_of=bind_of,
+                destination=run.revision,
+                options=run.options,
+                patience=run.patience,
+                waiting=waiting,
+                applied=lambda: position.note(),
+                outside=outside,
+                ended=ended,
+                connect=connect if confinement is not None else None,
+            )
+    except BaseException as failure:
+        error = (confinement is not None and confinement.strayed) or failure
         raise described(error, position, run) from error
     missing = [p.location for b, p in run.plans.items() if not p.empty and b not in done]
     if missing:

@@ -479,7 +479,7 @@ def history_fails_on_empty(state: State) -> Iterator[Found]:
     told = set()
     for bind, evidence in state.evidence.items():
         revision = state.history.by_id.get(evidence.stopped_at)
-        if revision is None or evidence.stopped_at in told:
+        if revision is None or evidence.stopped_at in told or evidence.unconfined:
             continue
         told.add(evidence.stopped_at)
         problem = evidence.problem.rstrip(". \n")
@@ -497,25 +497,35 @@ def history_not_replayed(state: State) -> Iterator[Found]:
 
     Cause
         The history is replayed in a scratch database to prove what a database holds. On a server
-        that takes the privilege to make one, which this user lacks.
+        that takes the privilege to make one, which this user may lack. And a revision is not
+        replayed where it reaches outside of the scratch database: by a connection of its own
+        (``db.session``, ``db.engine``), a statement about another database, a role or the server,
+        a file, a program, the network. It is stopped before it does.
     Example
-        ``permission denied to create database``.
+        ``permission denied to create database``; ``CREATE ROLE reporting`` in a revision.
     Fix
         ``ALTER ROLE app CREATEDB`` on PostgreSQL, ``GRANT ALL ON `safemigrate\\_scratch\\_%`.* TO
-        app`` on MariaDB; or run the doctor on a development machine. ``--fast`` leaves the
-        comparison out.
+        app`` on MariaDB; or run the doctor on a development machine. Let revisions use
+        ``op.get_bind()``. ``--fast`` leaves the comparison out.
     Prevention
-        Give the user that migrates the privilege, and not the one that serves requests.
+        Give the user that migrates the privilege, and not the one that serves requests. Keep
+        roles and other databases out of revisions.
     """
-    reasons: dict[str, str] = {}
+    reasons: dict[str, tuple[str, str]] = {}
     for bind, evidence in state.evidence.items():
-        if evidence.refused:
-            reasons.setdefault(evidence.refused, bind)
-    for reason, bind in reasons.items():
+        if evidence.unconfined:
+            reasons.setdefault(evidence.problem, (bind, evidence.stopped_at))
+        elif evidence.refused:
+            reasons.setdefault(evidence.refused, (bind, ""))
+    for reason, (bind, stopped_at) in reasons.items():
         database = next((d for d in state.databases if d.bind == bind), None)
+        place = database.location if database is not None else state.project.directory
+        revision = state.history.by_id.get(stopped_at)
         yield Found(
-            f"The schema was not compared with the history: {reason.rstrip('.')}.",
-            database.location if database is not None else state.project.directory,
+            f"The schema was not compared with {'all of ' if revision else ''}the history: "
+            f"{reason.rstrip('.')}.",
+            revision.path if revision is not None else place,
             "let this user create databases, or flask db doctor --fast",
             bind=bind,
+            subject=stopped_at,
         )

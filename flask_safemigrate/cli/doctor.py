@@ -71,7 +71,9 @@ def doctor(
 ) -> None:
     """Find what is wrong with project, history and databases, and say what helps.
 
-    Exits with 3 where there are errors. Changes nothing without --fix.
+    Exits with 3 where there are errors. Changes nothing without --fix. To compare the schema, the
+    upgrade functions of all revisions run in a scratch database, which is dropped again; one that
+    reaches anything else is stopped before it does, and named. --fast leaves that out.
     """
     if explain:
         _explain(ctx, explain, form)

@@ -242,7 +242,10 @@ def compare(
                 if not (d.kind == "table" and d.there is None and _has(database, d.table))
             )
     evidence = Evidence(
-        models=model_differences, stopped_at=replay.stopped_at, problem=replay.problem
+        models=model_differences,
+        stopped_at=replay.stopped_at,
+        problem=replay.problem,
+        unconfined=replay.unconfined,
     )
     if database is None or not replay.changes:
         return evidence
@@ -385,6 +388,7 @@ def _place(
         like_models=like_models,
         stopped_at=evidence.stopped_at,
         problem=evidence.problem,
+        unconfined=evidence.unconfined,
         unused_types=evidence.unused_types,
         strangers=tuple(
             sorted(f.table for f in database.values if f.kind == "table" and f not in have)

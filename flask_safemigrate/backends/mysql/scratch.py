@@ -13,6 +13,7 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.mysql.address import connect_defaults
 from flask_safemigrate.backends.mysql.read import quoted
 from flask_safemigrate.backends.own_connection import own_connection
+from flask_safemigrate.backends.sharing import sharing
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import Refused
 
@@ -37,7 +38,9 @@ def _as_its_own(target: Target, connection: Connection, name: str) -> Iterator[C
     with engine.connect() as own:
         if engine.dialect.default_schema_name != name:
             raise Refused("the application's way to connect leads to one database only")
-        yield own
+        own.rollback()
+        with sharing(own) as shared:
+            yield shared
 
 
 @contextlib.contextmanager

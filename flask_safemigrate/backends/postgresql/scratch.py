@@ -13,6 +13,7 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.postgresql.address import connect_defaults
 from flask_safemigrate.backends.postgresql.read import quoted
+from flask_safemigrate.backends.sharing import sharing
 from flask_safemigrate.errors import Refused
 
 _OLD = text("SELECT datname FROM pg_database WHERE datname LIKE 'safemigrate\\_scratch\\_%'")
@@ -49,6 +50,7 @@ def scratch(target: Target) -> Iterator[Connection]:
                 for schema in schemas:
                     connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
                 connection.commit()
-                yield connection
+                with sharing(connection) as shared:
+                    yield shared
         finally:
             server.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, StaticPool, create_engine, event
 
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.sharing import sharing
 from flask_safemigrate.errors import Refused
 
 
@@ -29,6 +30,7 @@ def scratch(target: Target) -> Iterator[Connection]:
             files = [row[2] for row in driver.execute("PRAGMA database_list") if row[2]]
             if files:
                 raise Refused(f'the scratch database has a file: "{files[0]}"')
-            yield connection
+            with sharing(connection) as shared:
+                yield shared
     finally:
         engine.dispose()

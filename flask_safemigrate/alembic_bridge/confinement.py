@@ -1,0 +1,487 @@
+"""Keeping code that is only tried in the databases that it is tried on.
+
+A revision is Python: it may open connections of its own, write files, start programs. While a
+replay or a rehearsal runs, what reaches outside is stopped before it happens and remembered, also
+where the revision catches the exception. Statements are read (:mod:`ddl.reaching`), SQLite asks an
+authorizer, connections are seen by SQLAlchemy's events, and the interpreter itself tells of files,
+sockets and processes by its audit events (https://docs.python.org/3/library/audit_events.html).
+That is no jail for code that means harm: a driver in C connects without a word, unless it is
+one of those that are known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import sqlalchemy.engine.default
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import Pool
+
+from flask_safemigrate.ddl.reaching import reaches_out
+from flask_safemigrate.errors import NotConfined
+
+T = TypeVar("T")
+
+_active: ContextVar[Confinement | None] = ContextVar("confinement", default=None)
+_SHOWN = 120  # characters of a statement in a message
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+#: Audit events that change something outside of the process, or reach another one.
+_CHANGES = {
+    "os.remove": "remove",
+    "os.rename": "rename",
+    "os.rmdir": "remove",
+    "os.mkdir": "make folder",
+    "os.link": "link",
+    "os.symlink": "link",
+    "os.truncate": "cut",
+    "os.chmod": "change the mode of",
+    "os.chown": "change the owner of",
+    "os.utime": "change the times of",
+    "os.setxattr": "change",
+    "os.removexattr": "change",
+}
+_PROCESSES = {
+    "subprocess.Popen": "start a program",
+    "os.system": "start a program",
+    "os.exec": "become another program",
+    "os.fork": "start a process",
+    "os.forkpty": "start a process",
+    "os.posix_spawn": "start a program",
+    "os.spawn": "start a program",
+    "os.startfile": "start a program",
+    "pty.spawn": "start a program",
+    "os.kill": "send a signal",
+    "os.killpg": "send a signal",
+    "_thread.start_new_thread": "start a thread",
+    "_thread.start_joinable_thread": "start a thread",
+    "builtins.input": "ask a question at the terminal",
+}
+_NETWORK = frozenset(
+    [
+        "socket.connect",
+        "socket.bind",
+        "socket.sendto",
+        "socket.sendmsg",
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "socket.gethostbyaddr",
+    ]
+)
+#: Drivers that connect without an audit event: module, then its functions.
+_DRIVERS = {
+    "psycopg2": ("connect",),
+    "psycopg": ("connect",),
+    "MySQLdb": ("connect", "Connect", "Connection"),
+    "mariadb": ("connect",),
+    "asyncpg": ("connect", "create_pool"),
+}
+#: What ``env.py`` may say to the application's own database: nothing that changes it.
+_HARMLESS = frozenset(
+    [
+        "BEGIN",
+        "COMMIT",
+        "ROLLBACK",
+        "SAVEPOINT",
+        "RELEASE",
+        "SELECT",
+        "SHOW",
+        "VALUES",
+        "DESCRIBE",
+        "EXPLAIN",
+    ]
+)
+_CODE = re.compile(r"\s*(?:DO|CALL)\b", re.IGNORECASE)
+# Changes of a catalogue hold this lock until the end of the transaction. Every object has rows in
+# pg_shdepend. https://www.postgresql.org/docs/current/explicit-locking.html
+_SHARED_CATALOGUES = """
+    SELECT c.relname FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+    WHERE l.pid = pg_backend_pid() AND l.database = 0 AND l.mode = 'RowExclusiveLock'
+        AND c.relkind = 'r' AND c.relname <> 'pg_shdepend'
+"""
+_ATTACH = 24  # SQLITE_ATTACH of https://sqlite.org/c3ref/c_alter_table.html
+_FUNCTION = 31
+_SQLITE_FUNCTIONS = frozenset({"load_extension", "writefile", "edit", "fts3_tokenizer"})
+
+
+class Confinement:
+    """What the code of this thread may reach while it is tried.
+
+    :param connections: to the scratch databases.
+    :param directory: the migrations folder, whose lines are named.
+    :param running: the revision whose code runs; "" while ``env.py`` does.
+    :param place: where the code is tried, in words.
+    :ivar strayed: the first thing that was stopped; None as long as there is none.
+    """
+
+    def __init__(
+        self,
+        connections: Sequence[Connection],
+        directory: Path,
+        running: Callable[[], str],
+        place: str = "in the scratch database",
+    ) -> None:
+        self.directory = directory.resolve()
+        self.strayed: NotConfined | None = None
+        self._running = running
+        self._tried = place
+        self._engines: dict[int, Engine] = {}
+        self._others: dict[int, frozenset[str]] = {}
+        for connection in connections:
+            self.admit(connection)
+
+    @property
+    def revision(self) -> str:
+        """The revision whose code runs; "" while ``env.py`` does."""
+        return self._running()
+
+    def admit(self, connection: Connection) -> None:
+        """Let one more connection be used, with its engine."""
+        engine = connection.engine
+        if self.is_ours(engine):
+            return
+        self._engines[id(engine)] = engine
+        self._others[id(engine)] = _other_databases(connection)
+        _watch_cursors(self, connection, self._others[id(engine)])
+
+    def stop(self, what: str, *, frame: FrameType | None = None) -> NoReturn:
+        """Remember that the code reaches outside, and stop it.
+
+        :param what: what it would do, behind "it would".
+        :raises NotConfined: always.
+        """
+        raise self.remember(what, frame=frame)
+
+    def remember(self, what: str, *, frame: FrameType | None = None) -> NotConfined:
+        """Remember it, where the caller has a way of its own to stop the code."""
+        where = self._place(frame or sys._getframe(1))
+        who = f"revision '{self.revision}'" if self.revision else "env.py"
+        error = NotConfined(f"{who} was not run {self._tried}, because{where} it would {what}")
+        if self.strayed is None:
+            self.strayed = error
+        return error
+
+    def check(self) -> None:
+        """:raises NotConfined: something was stopped, and the code has caught the exception."""
+        if self.strayed is not None:
+            raise self.strayed
+
+    def _place(self, frame: FrameType | None) -> str:
+        """The line of a migration file that runs, in words."""
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if name.endswith(".py") and Path(name).resolve().is_relative_to(self.directory):
+                shown = Path(name).resolve().relative_to(self.directory.parent)
+                return f' in "{shown}", line {frame.f_lineno},'
+            frame = frame.f_back
+        return ""
+
+    def is_ours(self, engine: Any) -> bool:
+        """Whether an engine leads to a scratch database."""
+        return id(engine) in self._engines
+
+    def statement(self, connection: Connection, statement: str) -> None:
+        """:raises NotConfined: a statement reaches outside of its scratch database."""
+        others = self._others.get(id(connection.engine), frozenset())
+        says = reaches_out(connection.dialect.name, statement, others)
+        driver: Any = connection.connection.driver_connection
+        if not says and _CODE.match(statement) and getattr(driver, "autocommit", None) is True:
+            says = "is code outside of a transaction, which nothing takes back"
+        if says:
+            self.stop(f"run a statement that {says}: {_short(statement)}")
+
+    def commit(self, connection: Connection) -> None:
+        """Ask PostgreSQL whether what is to be committed is about its one database alone.
+
+        :raises NotConfined: the transaction has changed what all databases of the server share,
+            by code that could not be read.
+        """
+        if connection.dialect.name != "postgresql":
+            return
+        with contextlib.suppress(SQLAlchemyError, connection.dialect.loaded_dbapi.Error):
+            with contextlib.closing(connection.connection.cursor()) as cursor:
+                cursor.execute(_SHARED_CATALOGUES)
+                row = cursor.fetchone()
+            if row is not None:
+                self.stop(f"change {row[0]}, which all databases of the server share")
+
+    def of_others(self, statement: str) -> None:
+        """:raises NotConfined: a statement for a database that is not ours may not be run."""
+        word = statement.split(None, 1)[0].upper().rstrip(";") if statement.strip() else ""
+        plain = statement.upper().strip("; \n")
+        if self.revision:
+            self.stop(
+                "use another connection than op.get_bind(), such as db.session, db.engine or one "
+                f"of its own: {_short(statement)}"
+            )
+        harmless = word in _HARMLESS or plain == "START TRANSACTION"
+        asks = word == "PRAGMA" and not {"=", "("} & set(statement)
+        sets = word == "SET" and not _is_global(plain)
+        if not (harmless or asks or sets) or " INTO " in plain or "FOR UPDATE" in plain:
+            self.stop(f"change the application's own database: {_short(statement)}")
+
+    def audit(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Judge an audit event.
+
+        :raises NotConfined: it is something that reaches outside.
+        """
+        if name == "open":
+            self._opened(*arguments[:3])
+        elif name in _CHANGES:
+            if not self._may_write(arguments[0]):
+                self.stop(f'{_CHANGES[name]} "{os.fsdecode(arguments[0])}"')
+        elif name in _PROCESSES:
+            shown = _program(name, arguments)
+            self.stop(_PROCESSES[name] + shown)
+        elif name in _NETWORK:
+            if not self._is_env_connecting():
+                self.stop("use the network")
+        elif name == "sqlite3.connect":
+            self._sqlite(arguments[0])
+
+    def _opened(self, path: Any, mode: Any, flags: Any) -> None:
+        writes = isinstance(flags, int) and flags & _WRITES
+        if not writes or isinstance(path, int) or self._may_write(path):
+            return
+        # A log that is only added to is the application's way to speak, and nothing is said now.
+        if isinstance(mode, str) and "a" in mode and _comes_from(logging.__file__):
+            return
+        self.stop(f'write to the file "{os.fsdecode(path)}"')
+
+    def _may_write(self, path: Any) -> bool:
+        return not isinstance(path, int) and os.fsdecode(path) == os.devnull
+
+    def _sqlite(self, database: Any) -> None:
+        shown = os.fsdecode(database) if not isinstance(database, str) else database
+        memory = shown in ("", ":memory:") or "mode=memory" in shown or "::memory:" in shown
+        if memory or self._is_env_connecting():
+            return
+        self.stop(f'open the SQLite database "{shown}"')
+
+    def _is_env_connecting(self) -> bool:
+        """Whether ``env.py`` connects to the database that it migrates, as it must."""
+        return not self.revision and _comes_from(sqlalchemy.engine.default.__file__)
+
+
+def _comes_from(file: str) -> bool:
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_filename == file:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _short(statement: str) -> str:
+    line = " ".join(statement.split())
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
+
+
+def _is_global(plain: str) -> bool:
+    return any(word in plain for word in ("GLOBAL", "PERSIST", "PASSWORD", "DEFAULT ROLE"))
+
+
+def _program(name: str, arguments: tuple[Any, ...]) -> str:
+    """Which program, without what is handed to it: that may be secret."""
+    if name == "subprocess.Popen" and arguments[0]:
+        return f' ("{os.path.basename(str(arguments[0]))}")'
+    return ""
+
+
+def _other_databases(connection: Connection) -> frozenset[str]:
+    if connection.dialect.name not in ("mysql", "mariadb"):
+        return frozenset()
+    known = connection.exec_driver_sql("SELECT schema_name FROM information_schema.schemata")
+    names = {str(name) for name in known.scalars()}
+    # What is read there is about the server and is never changed by a name.
+    readable = {"information_schema", "performance_schema", "sys"}
+    own = str(connection.exec_driver_sql("SELECT DATABASE()").scalar())
+    connection.commit()
+    return frozenset(names - readable - {own})
+
+
+def _watch_cursors(
+    confinement: Confinement, connection: Connection, others: Collection[str]
+) -> None:
+    """See what is said to the driver itself, behind SQLAlchemy's back."""
+    driver: Any = connection.connection.driver_connection
+    dialect = connection.dialect.name
+    if dialect == "sqlite":
+        driver.set_authorizer(_authorizer(confinement))
+        return
+    attribute = next((a for a in ("cursor_factory", "cursorclass") if hasattr(driver, a)), "")
+    if not attribute:
+        return
+    stock = getattr(driver, attribute)
+    if stock is None:
+        stock = importlib.import_module("psycopg2.extensions").cursor
+
+    def judged(method: Any) -> Any:
+        def execute(self: Any, query: Any, *args: Any, **kw: Any) -> Any:
+            if _current() is confinement:
+                text = query.decode("utf-8", "replace") if isinstance(query, bytes) else query
+                if isinstance(text, str):
+                    says = reaches_out(dialect, text, others)
+                    if says:
+                        confinement.stop(f"run a statement that {says}: {_short(text)}")
+            return method(self, query, *args, **kw)
+
+        return execute
+
+    names = ("execute", "executemany", "copy", "copy_expert", "stream")
+    methods = {name: judged(getattr(stock, name)) for name in names if hasattr(stock, name)}
+    setattr(driver, attribute, type("ConfinedCursor", (stock,), methods))
+
+
+def _authorizer(confinement: Confinement) -> Callable[..., int]:
+    """SQLite's own question before each step (https://sqlite.org/c3ref/set_authorizer.html)."""
+
+    def authorize(action: int, first: Any, second: Any, *_: Any) -> int:
+        if action == _ATTACH and first not in ("", ":memory:", None):
+            confinement.remember(f'attach the file "{first}"')
+            return 1
+        if action == _ATTACH and first is None:
+            confinement.remember("attach a file")
+            return 1
+        if action == _FUNCTION and second in _SQLITE_FUNCTIONS:
+            confinement.remember(f"call {second}()")
+            return 1
+        return 0
+
+    return authorize
+
+
+_installed: list[bool] = []
+#: Confinements of now, with the threads that were there before.
+_running: list[tuple[Confinement, frozenset[int]]] = []
+
+
+def _current() -> Confinement | None:
+    """The confinement that holds for what runs here, threads that it began included."""
+    confinement = _active.get()
+    if confinement is None and _running:
+        newest, before = _running[-1]
+        if threading.get_ident() not in before:
+            return newest
+    return confinement
+
+
+def _hook(name: str, arguments: tuple[Any, ...]) -> None:
+    confinement = _current()
+    if confinement is not None:
+        confinement.audit(name, arguments)
+
+
+def _install() -> None:
+    """Audit hooks stay for the life of the process; without a confinement ours does nothing."""
+    if not _installed:
+        _installed.append(True)
+        sys.addaudithook(_hook)
+
+
+def of_our_own(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function of ours, which is asked from within, and let it reach what it must."""
+    token = _active.set(None)
+    try:
+        return function(*arguments)
+    finally:
+        _active.reset(token)
+
+
+@contextlib.contextmanager
+def confined(confinement: Confinement) -> Iterator[None]:
+    """Confine what this thread does for the length of the block."""
+    _install()
+    bytecode = sys.dont_write_bytecode
+
+    def on_statement(connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if _current() is not confinement:
+            return
+        if confinement.is_ours(connection.engine):
+            confinement.statement(connection, statement)
+        else:
+            confinement.of_others(statement)
+
+    def on_commit(connection: Any) -> None:
+        if _current() is confinement and confinement.is_ours(connection.engine):
+            confinement.commit(connection)
+
+    def on_checkout(_driver: Any, _record: Any, fairy: Any) -> None:
+        pool = getattr(fairy, "_pool", None)
+        ours = any(engine.pool is pool for engine in confinement._engines.values())
+        if _current() is confinement and confinement.revision and not ours:
+            confinement.stop(
+                "use another connection than op.get_bind(), such as db.session, db.engine or one "
+                "of its own"
+            )
+
+    def on_connect(*_: Any) -> None:
+        if _current() is confinement and confinement.revision:
+            confinement.stop(
+                "open another connection than op.get_bind(), by db.session, db.engine or an "
+                "engine of its own"
+            )
+
+    listeners: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+        (Engine, "before_cursor_execute", on_statement),
+        (Engine, "commit", on_commit),
+        (Engine, "do_connect", on_connect),
+        (Pool, "checkout", on_checkout),
+    )
+    with contextlib.ExitStack() as stack:
+        for target, name, listener in listeners:
+            event.listen(target, name, listener)
+            stack.callback(event.remove, target, name, listener)
+        stack.enter_context(_no_drivers(confinement))
+        sys.dont_write_bytecode = True
+        stack.callback(setattr, sys, "dont_write_bytecode", bytecode)
+        entry = (confinement, frozenset(sys._current_frames()))
+        _running.append(entry)
+        stack.callback(_running.remove, entry)
+        token = _active.set(confinement)
+        try:
+            yield
+        finally:
+            _active.reset(token)
+
+
+@contextlib.contextmanager
+def _no_drivers(confinement: Confinement) -> Iterator[None]:
+    """Stop revisions from connecting by a driver that no audit event tells of.
+
+    There is no hook for it. What SQLAlchemy and our own code open goes on as before.
+    """
+    kept: list[tuple[Any, str, Any]] = []
+
+    def stopping(stock: Any, driver: str) -> Any:
+        def connect(*args: Any, **kw: Any) -> Any:
+            if _current() is confinement and confinement.revision:
+                confinement.stop(f"connect by {driver}")
+            return stock(*args, **kw)
+
+        return connect
+
+    try:
+        for name, functions in _DRIVERS.items():
+            module = sys.modules.get(name)
+            for function in functions:
+                stock = getattr(module, function, None)
+                if stock is not None and not isinstance(stock, type):
+                    kept.append((module, function, stock))
+                    setattr(module, function, stopping(stock, name))
+        yield
+    finally:
+        for module, function, stock in kept:
+            setattr(module, function, stock)
