@@ -27,16 +27,45 @@ def _silent(progress: Progress) -> None:
     """For whoever calls from Python and does not want to be told."""
 
 
-def _heard(say: Say | None) -> Say:
-    from flask_safemigrate.report.log import waits
+class _Reader:
+    """Whoever is told what a command does, and sees no secret in it.
 
-    return waits(say or _silent)
+    :param wiring: of the command.
+    """
 
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
 
-def _recorded(outcome: Outcome) -> Outcome:
-    from flask_safemigrate.report.log import record
+    def told(self, work: Callable[[], Outcome]) -> Outcome:
+        """Do the work and return its outcome; an error that nobody foresaw has no secret, too."""
+        from flask_safemigrate.report.redaction import hide, redacted
 
-    return record(outcome)
+        try:
+            shown: Outcome = redacted(work(), self._wiring.mask)
+        except Exception as error:
+            hide(error, self._wiring.mask)
+            raise
+        return shown
+
+    def recorded(self, work: Callable[[], Outcome]) -> Outcome:
+        from flask_safemigrate.report.log import record
+
+        return record(self.told(work))
+
+    def asked(self, confirm: Confirm | None) -> Confirm | None:
+        return None if confirm is None else lambda outcome: confirm(self.told(lambda: outcome))
+
+    def hears(self, say: Say | None) -> Say:
+        from flask_safemigrate.report.redaction import redacted
+
+        if say is None:
+            return _silent
+        return lambda progress: say(redacted(progress, self._wiring.mask))
+
+    def waits(self, say: Say | None) -> Say:
+        from flask_safemigrate.report.log import waits
+
+        return self.hears(waits(say or _silent))
 
 
 class MigrationConfig:
@@ -310,7 +339,8 @@ class SafeMigrate:
         """Where each database stands; ``plans`` are empty where nothing is pending."""
         from flask_safemigrate.workflows.status import status
 
-        return status(self._wiring(directory))
+        wiring = self._wiring(directory)
+        return _Reader(wiring).told(lambda: status(wiring))
 
     def doctor(
         self,
@@ -337,16 +367,20 @@ class SafeMigrate:
         """
         from flask_safemigrate.workflows.doctor import doctor
 
-        outcome = doctor(
-            self._wiring(directory, offline=offline),
-            select=select,
-            ignore=ignore,
-            fix=fix,
-            from_journal=from_journal,
-            strict=strict,
-            fast=fast,
-            confirm=confirm,
-            say=say or _silent,
+        wiring = self._wiring(directory, offline=offline)
+        reader = _Reader(wiring)
+        outcome = reader.told(
+            lambda: doctor(
+                wiring,
+                select=select,
+                ignore=ignore,
+                fix=fix,
+                from_journal=from_journal,
+                strict=strict,
+                fast=fast,
+                confirm=reader.asked(confirm),
+                say=reader.hears(say),
+            )
         )
         if not offline and self.failure is None:
             return outcome
@@ -372,6 +406,8 @@ class SafeMigrate:
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
 
+        wiring = self._wiring(directory, x_arg)
+        reader = _Reader(wiring)
         request = Request(
             "safe-upgrade",
             revision,
@@ -380,10 +416,10 @@ class SafeMigrate:
             allow=tuple(allow),
             snapshot=snapshot,
             lock_wait=lock_wait,
-            confirm=confirm,
-            say=_heard(say),
+            confirm=reader.asked(confirm),
+            say=reader.waits(say),
         )
-        return _recorded(safe_upgrade(self._wiring(directory, x_arg), request))
+        return reader.recorded(lambda: safe_upgrade(wiring, request))
 
     def downgrade(
         self,
@@ -405,6 +441,8 @@ class SafeMigrate:
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
 
+        wiring = self._wiring(directory, x_arg)
+        reader = _Reader(wiring)
         request = Request(
             "safe-downgrade",
             revision,
@@ -413,10 +451,10 @@ class SafeMigrate:
             allow=tuple(allow),
             snapshot=snapshot,
             lock_wait=lock_wait,
-            confirm=confirm,
-            say=_heard(say),
+            confirm=reader.asked(confirm),
+            say=reader.waits(say),
         )
-        return _recorded(safe_upgrade(self._wiring(directory, x_arg), request))
+        return reader.recorded(lambda: safe_upgrade(wiring, request))
 
     def deploy(
         self,
@@ -444,6 +482,8 @@ class SafeMigrate:
         from flask_safemigrate.workflows.deploy import deploy
         from flask_safemigrate.workflows.ports import Request
 
+        wiring = self._wiring(directory, x_arg)
+        reader = _Reader(wiring)
         request = Request(
             "deploy",
             dry_run=dry_run,
@@ -452,10 +492,10 @@ class SafeMigrate:
             lock_wait=lock_wait,
             wait=wait,
             phase=phase,
-            confirm=confirm,
-            say=_heard(say),
+            confirm=reader.asked(confirm),
+            say=reader.waits(say),
         )
-        return _recorded(deploy(self._wiring(directory, x_arg), request))
+        return reader.recorded(lambda: deploy(wiring, request))
 
     def reset(
         self,
@@ -474,10 +514,16 @@ class SafeMigrate:
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.reset import reset
 
+        wiring = self._wiring(directory, x_arg)
+        reader = _Reader(wiring)
         request = Request(
-            "reset", snapshot=snapshot, lock_wait=lock_wait, confirm=confirm, say=_heard(say)
+            "reset",
+            snapshot=snapshot,
+            lock_wait=lock_wait,
+            confirm=reader.asked(confirm),
+            say=reader.waits(say),
         )
-        return _recorded(reset(self._wiring(directory, x_arg), request))
+        return reader.recorded(lambda: reset(wiring, request))
 
     def take_snapshot(
         self, *, bind: str | None = None, why: str = "by hand", say: Say | None = None
@@ -485,7 +531,9 @@ class SafeMigrate:
         """Copy one database, or all where no bind is named."""
         from flask_safemigrate.workflows.snapshots import take
 
-        return _recorded(take(self._wiring(), bind, why, _heard(say)))
+        wiring = self._wiring()
+        reader = _Reader(wiring)
+        return reader.recorded(lambda: take(wiring, bind, why, reader.waits(say)))
 
     def snapshots(
         self, *, bind: str | None = None, verify: bool = False, say: Say | None = None
@@ -496,7 +544,9 @@ class SafeMigrate:
         """
         from flask_safemigrate.workflows.snapshots import listed
 
-        return listed(self._wiring(), bind, verify, say or _silent)
+        wiring = self._wiring()
+        reader = _Reader(wiring)
+        return reader.told(lambda: listed(wiring, bind, verify, reader.hears(say)))
 
     def restore(
         self,
@@ -516,5 +566,12 @@ class SafeMigrate:
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.snapshots import restore
 
-        request = Request("restore", lock_wait=lock_wait, confirm=confirm, say=_heard(say))
-        return _recorded(restore(self._wiring(), snapshot, bind, request, into))
+        wiring = self._wiring()
+        reader = _Reader(wiring)
+        request = Request(
+            "restore",
+            lock_wait=lock_wait,
+            confirm=reader.asked(confirm),
+            say=reader.waits(say),
+        )
+        return reader.recorded(lambda: restore(wiring, snapshot, bind, request, into))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from alembic.util import CommandError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from flask_safemigrate.errors import HalfApplied, MigrationFailed, SafeMigrateError
 from flask_safemigrate.plan import Plan
@@ -40,11 +40,14 @@ def _place(error: BaseException, directory: Path) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    if isinstance(error, DBAPIError):
+    if isinstance(error, StatementError):
+        # Its own text has the values of the parameters, which may be anybody's.
         statement = " ".join((error.statement or "").split())
         if len(statement) > _STATEMENT_WIDTH:
             statement = statement[: _STATEMENT_WIDTH - 3] + "..."
         said = str(error.orig).strip() or type(error.orig).__name__
+        if not isinstance(error, DBAPIError):
+            said = f"{type(error.orig).__name__}: {said}"
         return f"{said}\nSQL: {statement}" if statement else said
     said = str(error).strip()
     if isinstance(error, SystemExit):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 
@@ -76,13 +75,16 @@ def system_error(error: BaseException) -> OSError | None:
     return next((e for e in errors_behind(error) if isinstance(e, OSError)), None)
 
 
-def text_of(error: BaseException, url: URL) -> str:
-    """Return what the driver says in one line, without the URL's password."""
+def text_of(error: BaseException) -> str:
+    """Return what the driver says in one line.
+
+    A password that is in it is taken out where it is shown: here, it would be missing from the
+    words by which an error is known.
+    """
     found = driver_error(error)
     text = str(found) or type(found).__name__
     if found.args and isinstance(found.args[0], dict):
         text = str(found.args[0].get("M", text))
     elif len(found.args) > 1 and isinstance(found.args[0], int):
         text = str(found.args[1])
-    line = " ".join(text.split())
-    return line.replace(str(url.password), "***") if url.password else line
+    return " ".join(text.split())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
@@ -61,7 +63,8 @@ def report(error: BaseException) -> click.ClickException:
     if isinstance(error, NoAppException):
         return error
     found = failure(error)
-    return AppFailure(found.message, found.hint)
+    mask = _mask()
+    return AppFailure(mask(found.message), mask(found.hint))
 
 
 def failure(error: BaseException) -> Failure:
@@ -78,6 +81,15 @@ def failure(error: BaseException) -> Failure:
     return Failure(
         f"The application could not be loaded{place}: {message}", hint, file, line or None
     )
+
+
+def _mask() -> Callable[[str], str]:
+    """What takes out the secrets of the environment; the application's own are not known."""
+    from flask_safemigrate.report.redaction import Secrets
+
+    secrets = Secrets()
+    secrets.add_named(os.environ)
+    return secrets.mask()
 
 
 def _cause(error: BaseException) -> BaseException:

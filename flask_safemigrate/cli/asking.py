@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -83,13 +84,27 @@ def names(outcome: Outcome) -> None:
 
 def command_line(ctx: click.Context, option: str) -> str:
     """Return the command that is running, with one option more."""
-    given = sys.argv[1:]
+    given = _without_values(sys.argv[1:])
     own = ctx.info_name or ""
     if own not in given:
         return f"{ctx.command_path} {option}"
     place = given.index(own) + 1
     words = [*given[:place], option, *given[place:]]
     return f"{ctx.find_root().info_name} {shlex.join(words)}"
+
+
+def _without_values(given: Sequence[str]) -> list[str]:
+    """The words of a command line without the values of ``-x``, which may be secrets."""
+    words: list[str] = []
+    for word in given:
+        after = bool(words) and words[-1] in ("-x", "--x-arg")
+        joined = re.match(r"--x-arg=|-x(?=.)", word)
+        begin = joined[0] if joined else ""
+        if after or joined:
+            name, found, _ = word[len(begin) :].partition("=")
+            word = f"{begin}{name}=..." if found else word
+        words.append(word)
+    return words
 
 
 def _ask(text: str) -> None:

@@ -12,12 +12,16 @@ import sqlalchemy as sa
 from flask_safemigrate.backends import backend_for, is_served
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import Refused
+from flask_safemigrate.report import redaction
 
 Engines = Mapping[str | None, sa.Engine]
 
 
-def problems_of(engines: Engines) -> tuple[tuple[str, str], ...]:
-    """What is wrong with the databases' addresses, as ``ProjectState`` wants it."""
+def problems_of(engines: Engines, config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What is wrong with the databases' addresses, as ``ProjectState`` wants it.
+
+    :param config: the application's.
+    """
     problems = []
     if not engines:
         problems.append(
@@ -29,12 +33,13 @@ def problems_of(engines: Engines) -> tuple[tuple[str, str], ...]:
         )
     for key, engine in engines.items():
         of = f"Bind '{key}': " if key is not None else ""
-        if _misread(engine):
+        if is_misread(engine, written_url(key, config)):
             problems.append(
                 (
                     "url",
                     f"{of}The password in the URL of the database holds an @ that is not "
-                    "escaped, so that a part of it is taken for the host.",
+                    "escaped, so that a part of it is taken for the host, the database or a "
+                    "parameter. Nothing was connected to.",
                 )
             )
             continue
@@ -53,12 +58,11 @@ def targets_of(
 
     :param config: the application's.
     """
-    binds = config.get("SQLALCHEMY_BINDS") or {}
     found = {}
     for key, engine in engines.items():
-        if engine.dialect.is_async or not is_served(engine) or _misread(engine):
+        written = written_url(key, config)
+        if engine.dialect.is_async or not is_served(engine) or is_misread(engine, written):
             continue
-        written = config.get("SQLALCHEMY_DATABASE_URI") if key is None else binds.get(key)
         found[key or ""] = Target(
             key or "",
             engine,
@@ -69,15 +73,37 @@ def targets_of(
     return found
 
 
-def _misread(engine: sa.Engine) -> bool:
-    """Whether a part of the password was taken for the host, which nothing may print then."""
-    return "@" in (engine.url.host or "")
+def written_url(key: str | None, config: Mapping[str, Any]) -> object:
+    """What the configuration says is the URL of a bind; None is the default."""
+    if key is None:
+        return config.get("SQLALCHEMY_DATABASE_URI")
+    written = (config.get("SQLALCHEMY_BINDS") or {}).get(key)
+    return written.get("url") if isinstance(written, Mapping) else written
+
+
+def is_misread(engine: sa.Engine, written: object = None) -> bool:
+    """Whether a part of the password was taken for something else, which nothing may print or
+    look up then.
+
+    :param written: the URL as the configuration has it, where it is a text.
+    """
+    url = engine.url
+    if isinstance(written, str):
+        return redaction.is_misread(written) or "@" in (url.host or "")
+    server = url.get_backend_name() != "sqlite"
+    return server and "@" in f"{url.host or ''}{url.database or ''}"
+
+
+def shown(url: sa.URL) -> str:
+    """A URL without what may be secret in it: the password, and parameters that nobody knows."""
+    if url.get_backend_name() != "sqlite" and "@" in f"{url.host or ''}{url.database or ''}":
+        return f"{url.drivername}://{redaction.BLANK}"
+    query = {k: v if redaction.is_harmless(k) else redaction.BLANK for k, v in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=True).replace("%2A", "*")
 
 
 def _relative_path(written: object) -> str:
     """The SQLite path of a configured URL, where it is a relative one."""
-    if isinstance(written, Mapping):
-        written = written.get("url")
     with contextlib.suppress(Exception):
         url = sa.make_url(written)  # type: ignore[arg-type]
         path = url.database or ""

@@ -32,7 +32,9 @@ from flask_safemigrate.project.revision_code import model_imports, own_imports, 
 from flask_safemigrate.project.shipping import left_out
 from flask_safemigrate.project.stray import shadows, sourceless, stray_files
 from flask_safemigrate.project.templates import compare
+from flask_safemigrate.report import redaction
 from flask_safemigrate.state import DatabaseState, State
+from flask_safemigrate.wiring.addresses import is_misread, shown, written_url
 
 #: Pending revisions whose names are looked up.
 _MOST = 50
@@ -84,6 +86,8 @@ def with_checkout(
         found = found._replace(variable=database_variable(sources(root)))
     if failure is None:
         found = _of_application(found, app, state, classes)
+    else:
+        found = found._replace(ini=_compared(found.ini, None))
     return state._replace(project=state.project._replace(checkout=found))
 
 
@@ -141,7 +145,7 @@ def _of_application(
         hosts=tuple(
             (key or "", e.url.host)
             for key, e in engines.items()
-            if e.url.host and "@" not in e.url.host
+            if e.url.host and not is_misread(e, written_url(key, app.config))
         ),
         other_files={
             d.bind: files for d in state.databases if (files := _other_files(d, app, engines))
@@ -166,11 +170,12 @@ def _compared(ini: IniFacts, default: sa.Engine | None) -> IniFacts:
         return ini
     try:
         url = sa.make_url(ini.url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         return ini._replace(url="?")
     if default is not None and url == default.url:
         return ini._replace(url="")
-    return ini._replace(url=url.render_as_string(hide_password=True))
+    # A password that holds an @ is taken for a part of the address here, too.
+    return ini._replace(url="?" if redaction.is_misread(ini.url) else shown(url))
 
 
 def _url_has(engine: sa.Engine | None) -> frozenset[str]:

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
     from flask_safemigrate.alembic_bridge.terms import Run
+    from flask_safemigrate.report.redaction import Mask
     from flask_safemigrate.wiring.evidence import Gathering
     from flask_safemigrate.wiring.guard import Guard
 
@@ -103,6 +104,13 @@ class Wiring:
     @cached_property
     def settings(self) -> Settings:
         return read_settings(self.app.config)
+
+    @cached_property
+    def mask(self) -> Mask:
+        """What takes secrets out of a text."""
+        from flask_safemigrate.wiring.known_secrets import mask_for
+
+        return mask_for(self.app, self.folder, self.x_arg)
 
     @cached_property
     def _project(self) -> ProjectState:
@@ -161,7 +169,9 @@ class Wiring:
         project = self._project
         if thorough:
             project = read_project(self.folder, app=self.app.name, models=self._models)
-        project = project._replace(config_problems=addresses.problems_of(self._engines))
+        project = project._replace(
+            config_problems=addresses.problems_of(self._engines, self.app.config)
+        )
         history = read_history(self.folder, compile=thorough)
         databases = tuple(self._ours(self.backend(t).read(t)) for t in self._targets.values())
         noted = {row.subject for d in databases for row in d.journal if row.kind == "revision"}
@@ -285,7 +295,7 @@ class Wiring:
             if self.backend(target) is backend and backend.read(target).location == theirs:
                 return bind
         raise UsageError(
-            f"env.py migrates {connection.engine.url.render_as_string(hide_password=True)}, which "
+            f"env.py migrates {addresses.shown(connection.engine.url)}, which "
             "is no database of the application.",
             hint='use current_app.extensions["migrate"].db.engine in env.py, as the template '
             "of Flask-Migrate does",
@@ -470,7 +480,8 @@ class Wiring:
 
     def note_hook(self, run: HookRun, started: str) -> None:
         first = next(iter(self._targets))
-        more = {"direction": run.ended, "result": run.result or None}
+        # An error or a result of the application's own may hold an address with its password.
+        more = {"direction": run.ended, "result": self.mask(run.result) or None}
         self._note(first, "hook", run.name, started, "", run.seconds, **more)
 
     def _note(

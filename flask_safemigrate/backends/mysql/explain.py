@@ -175,7 +175,7 @@ _WORDS = {
 def explain(error: BaseException, target: Target) -> Unreachable:
     """Say why a driver's error means that the database cannot be reached."""
     address = address_of(target.engine.url)
-    text = _NOISE.sub(r"\1", text_of(error, target.engine.url))
+    text = _NOISE.sub(r"\1", text_of(error))
     if found := explain_setup(error, target, address, text):
         return found
     kind = _kind(error)

@@ -161,8 +161,7 @@ def drop_everything(target: Target) -> None:
             raise refusal from error
         where = address_of(target.engine.url).location
         raise SafeMigrateError(
-            f'"{where}" could not be emptied: {text_of(error, target.engine.url)} '
-            "Nothing was dropped.",
+            f'"{where}" could not be emptied: {text_of(error)} Nothing was dropped.',
             hint="with thousands of tables, raise max_locks_per_transaction in postgresql.conf"
             if "shared memory" in str(error)
             else None,
