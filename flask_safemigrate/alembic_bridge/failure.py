@@ -85,6 +85,9 @@ def migration_failed(
     who = f"Revision '{revision}'" if revision else "The migration environment"
     place = _place(error, directory.resolve())
     hint = f"mend {'the revision' if revision else 'it'}, then run: {again}"
+    if "cannot add a STORED column" in str(error):
+        column = 'sa.Column("...", sa.Text(), sa.Computed("...", persisted=True))'
+        hint = f'op.add_column("...", {column})  # which can, instead of the statement'
     if _is_full(error):
         # Nobody's code is at fault, whichever statement met it.
         place = ""

@@ -165,6 +165,18 @@ CASES: dict[str, str] = {
     "a default that is not constant": trying(
         "op.add_column('t', sa.Column('x', sa.DateTime, server_default=sa.func.now()))"
     ),
+    "a check with a function of others": trying(
+        block("t", "b.create_check_constraint('ck', 'char_length(name) > 0')")
+    ),
+    "an index with a function of others": trying(
+        "op.create_index('ix', 't', [sa.text('char_length(name)')])"
+    ),
+    "a check that cannot be read": trying(
+        block("t", "b.create_check_constraint('ck', \"name::text <> ''\")")
+    ),
+    "a table whose check cannot be read": trying(
+        "op.create_table('new', sa.Column('id', sa.Integer), sa.CheckConstraint('id = ='))"
+    ),
     # What stock Alembic never does on SQLite.
     "a constraint outside of a block": trying(
         "op.create_unique_constraint('uq', 't', ['id'])", catches="NotImplementedError"

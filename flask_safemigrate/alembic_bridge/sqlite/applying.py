@@ -41,7 +41,7 @@ def apply(replay: Replay, change: changes.Change, origin: Origin) -> None:
     try:
         handler(replay, change, origin)
     except DDLError as error:
-        raise refused(origin, error.message, error.hint) from error
+        raise refused(origin, error.message, error.hint or _hint(error.message)) from error
     except SafeMigrateError as error:
         if error.message.startswith(("Revision ", origin.operation)):
             raise
@@ -51,6 +51,12 @@ def apply(replay: Replay, change: changes.Change, origin: Origin) -> None:
             raise
         raise refused(origin, _sentence(str(error))) from error
     replay.count += 1
+
+
+def _hint(message: str) -> str | None:
+    if 'token: "::' in message:
+        return '"::" is PostgreSQL\'s; write CAST(value AS TYPE), which every database knows'
+    return None
 
 
 def _sentence(message: str) -> str:

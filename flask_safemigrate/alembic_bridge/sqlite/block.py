@@ -15,7 +15,7 @@ from typing import Any
 from alembic.util.sqla_compat import _is_type_bound
 from sqlalchemy import CheckConstraint, Constraint
 
-from flask_safemigrate.ddl.tokens import fold, significant, tokenize, unquote
+from flask_safemigrate.ddl.tokens import DDLError, fold, significant, tokenize, unquote
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 
@@ -133,7 +133,11 @@ def _words(made: Any) -> set[str]:
     """Folded words of a CHECK, which may mean columns."""
     if not isinstance(made, CheckConstraint) or _is_type_bound(made):
         return set()
-    return {fold(unquote(token.text)) for token in significant(tokenize(str(made.sqltext)))}
+    try:
+        return {fold(unquote(token.text)) for token in significant(tokenize(str(made.sqltext)))}
+    except DDLError:
+        # It is refused when its turn comes, by its name.
+        return set()
 
 
 def _coming(calls: Sequence[Call]) -> set[str]:

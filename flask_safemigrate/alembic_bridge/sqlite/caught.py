@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import linecache
+import re
 import sys
 from collections.abc import Iterator
 from types import CodeType, FrameType
@@ -29,6 +30,8 @@ _TRANSPARENT = (
     "begin_transaction",
     "catch_warnings",
 )
+
+_DRIVER = re.compile(r"\.\s*(connection|cursor|driver_connection|dbapi_connection)\b")
 
 
 class _Region(NamedTuple):
@@ -70,13 +73,18 @@ def _is_transparent(manager: ast.expr) -> bool:
 
 def _around(frame: FrameType) -> list[_Region] | None:
     """The regions that a frame stands in, innermost first; None where it cannot be told."""
-    name = frame.f_code.co_filename
-    linecache.checkcache(name)
-    source = "".join(linecache.getlines(name, frame.f_globals))
+    source = _source(frame)
     regions = _regions(source) if source else None
     if regions is None:
         return None
     return [each for each in regions if each.first <= frame.f_lineno <= each.last]
+
+
+def _source(frame: FrameType) -> str:
+    """The text of the file that a frame's code comes from, "" where there is none."""
+    name = frame.f_code.co_filename
+    linecache.checkcache(name)
+    return "".join(linecache.getlines(name, frame.f_globals))
 
 
 def _frames(outermost: CodeType) -> Iterator[FrameType]:
@@ -94,6 +102,16 @@ def may_be_caught(outermost: CodeType) -> bool:
     :param outermost: the code of that function.
     """
     return any(_around(frame) != [] for frame in _frames(outermost))
+
+
+def uses_driver(outermost: CodeType) -> bool:
+    """Whether a revision, or what it calls, works on the driver's connection.
+
+    Nothing tells of the statements that run there, so that no change can wait for one.
+
+    :param outermost: as of :func:`may_be_caught`.
+    """
+    return any(_DRIVER.search(_source(frame)) for frame in _frames(outermost))
 
 
 def is_swallowed(error: Exception, outermost: CodeType) -> bool:

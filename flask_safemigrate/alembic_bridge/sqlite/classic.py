@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from flask_safemigrate.alembic_bridge.sqlite import cascades, rules
+from flask_safemigrate.alembic_bridge.sqlite.blame import failed
 from flask_safemigrate.alembic_bridge.sqlite.changeover import report
 from flask_safemigrate.alembic_bridge.sqlite.copying import Copying, real_shape
 from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
@@ -135,7 +136,7 @@ class ClassicChangeover:
                 if not is_database_error(error):
                     raise
                 rules.explain_native(self.database, self.mirror, step, error)
-                raise refused(step.origin, f"SQLite says: {error}") from error
+                raise failed(step.origin, error) from error
         way = "drop" if drops else "native"
         self.results.append(
             report(step.table, way, "SQLite has a statement for it", log, [step.origin])

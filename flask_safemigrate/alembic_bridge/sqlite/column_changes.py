@@ -99,6 +99,7 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
         constant,
         column.name.value if native else None,
         origin if not_null else None,
+        added_by=origin,
     )
     place = next(i for i, each in enumerate(names) if same_name(each, change.column))
     table.columns.insert(place, added)
@@ -197,6 +198,8 @@ def alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) ->
             replay.rewrite(table, edits.drop_default(read, column), origin)
         else:
             replay.rewrite(table, edits.set_default(read, column, change.default), origin)
+            if tracked is not None:
+                tracked.default_by = origin
     alias = questions.rowid_alias(replay.read(table))
     if (
         change.type is not None

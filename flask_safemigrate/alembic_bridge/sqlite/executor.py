@@ -10,6 +10,7 @@ from typing import Any
 
 from flask_safemigrate.alembic_bridge.sqlite import proofs, rules, statistics
 from flask_safemigrate.alembic_bridge.sqlite.applying import apply
+from flask_safemigrate.alembic_bridge.sqlite.blame import at_fault, failed
 from flask_safemigrate.alembic_bridge.sqlite.changeover import Changeover, report
 from flask_safemigrate.alembic_bridge.sqlite.classic import ClassicChangeover
 from flask_safemigrate.alembic_bridge.sqlite.column_changes import must_be_stored_first
@@ -211,6 +212,11 @@ class Executor:
                 {each.origin: each.name for each in replay.tables.values() if each.origin},
                 {fold(name) for name, _ in replay.dropped} | set(replay.index_origins),
             )
+        except Exception as error:
+            told = at_fault(replay, error) if is_database_error(error) else None
+            if told is None:
+                raise
+            raise told from error
         finally:
             if legacy:
                 self.database.value("PRAGMA legacy_alter_table=ON")
@@ -311,7 +317,7 @@ class Executor:
                     if not is_database_error(error):
                         raise
                     rules.explain_native(self.database, self.mirror, step, error)
-                    raise refused(step.origin, f"SQLite says: {error}") from error
+                    raise failed(step.origin, error) from error
             revision = step.origin.revision
             results.append(
                 TableWork(

@@ -25,6 +25,7 @@ from flask_safemigrate.alembic_bridge.sqlite.caught import (
     as_stock,
     is_swallowed,
     may_be_caught,
+    uses_driver,
 )
 from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read, literal, with_literals
@@ -177,6 +178,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
             if not self._caught:
                 with self._final():
                     work()
+                if uses_driver(LosslessSQLiteImpl.run.__code__):
+                    self.flush()
                 return
             self.flush()
             if beyond_stock:

@@ -9,7 +9,7 @@ from flask_safemigrate.alembic_bridge.sqlite.dependents import (
     name_inserted,
     triggers_with,
 )
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
+from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror, is_internal
 from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
 from flask_safemigrate.ddl import changes, edits, full_text, questions
@@ -36,6 +36,12 @@ def drop_table(replay: Replay, change: changes.DropTable, origin: Origin) -> Non
     entry = mirror.find("table", change.table)
     if entry is None and change.if_exists:
         return
+    if is_internal(change.table):
+        raise refused(
+            origin,
+            f"table {quote(change.table)} belongs to SQLite, which does not let it be dropped",
+            "take the line out of the revision",
+        )
     replay.must_be_plain(change.table, origin)
     tracked = replay.tables.pop(fold(change.table), None)
     mirror.execute(f"DROP TABLE {quote(change.table)}")

@@ -28,6 +28,8 @@ class TrackedColumn:
     :ivar not_null_by: what made it NOT NULL.
     :ivar not_null_as: the names of table and column then.
     :ivar typed_by: what changed its type.
+    :ivar added_by: what added it.
+    :ivar default_by: what changed its default.
     """
 
     name: str
@@ -38,6 +40,8 @@ class TrackedColumn:
     not_null_by: Origin | None = None
     typed_by: Origin | None = None
     not_null_as: tuple[str, str] | None = None
+    added_by: Origin | None = None
+    default_by: Origin | None = None
 
     @property
     def lineage(self) -> Lineage:

@@ -122,7 +122,8 @@ def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) 
         if changed:
             raise VerificationFailed(
                 f"The migration does not write to these, but: {', '.join(changed)}.",
-                hint="write the statement so that it names the table",
+                hint="run the statement by op.execute(), not on the driver's connection, and so"
+                " that it names the table",
             )
         if before:
             proven.append(
