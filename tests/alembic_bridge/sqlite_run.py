@@ -7,7 +7,9 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,14 +40,11 @@ def seed(path: Path, script: str) -> None:
         db.executescript(script)
 
 
-def run_body(body: str, names: dict[str, Any] | None = None) -> None:
-    """Run a revision body that tracebacks, and whoever looks at frames, find the source of.
-
-    :param names: what it finds besides ``op`` and ``sa``.
-    """
+def compiled(body: str) -> CodeType:
+    """A revision body that tracebacks, and whoever looks at frames, find the source of."""
     file = f"<revision {hash(body)}>"
     linecache.cache[file] = len(body), None, body.splitlines(keepends=True), file
-    exec(compile(body, file, "exec"), {"sa": sa, "op": op, **(names or {})})
+    return compile(body, file, "exec")
 
 
 def upgrade(
@@ -57,7 +56,10 @@ def upgrade(
     defensive: bool = False,
     names: dict[str, Any] | None = None,
 ) -> Done:
-    """Run revision bodies, "r1" first, in one transaction; commit, or undo and raise."""
+    """Run revision bodies, "r1" first, in one transaction; commit, or undo and raise.
+
+    :param names: what the bodies find besides ``op`` and ``sa``.
+    """
     engine = sa.create_engine(f"sqlite:///{path}")
 
     @event.listens_for(engine, "connect")
@@ -80,7 +82,7 @@ def upgrade(
     try:
         for number, body in enumerate(bodies, 1):
             impl.revision = f"r{number}"
-            impl.run(run_body, body=body, names=names)
+            impl.run(partial(exec, compiled(body), {"sa": sa, "op": op, **(names or {})}))
         impl.flush()
         proven = impl.prove()
         done = Done(impl.work, impl.script, proven, frozenset(impl.named))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flask_safemigrate.alembic_bridge import sqlite
+from flask_safemigrate.errors import OperationRefused
 from tests.alembic_bridge.sqlite_plain import contents, upgrade_plain
 from tests.alembic_bridge.sqlite_run import probe, seed, upgrade
 
@@ -17,7 +18,7 @@ CREATE TABLE t (id INTEGER NOT NULL, name VARCHAR(20), num INTEGER, PRIMARY KEY 
   CONSTRAINT uq_name UNIQUE (name), CONSTRAINT ck_num CHECK (num < 100));
 INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', NULL);
 CREATE TABLE link (a INTEGER NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b));
-INSERT INTO link VALUES (1, 2);
+INSERT INTO link VALUES (1, 2), (2, 2);
 CREATE TABLE word (id VARCHAR(9) NOT NULL, PRIMARY KEY (id));
 CREATE TABLE bare (x INTEGER);
 CREATE TABLE child (id INTEGER NOT NULL, PRIMARY KEY (id), FOREIGN KEY (id) REFERENCES t (id));
@@ -114,6 +115,18 @@ SAME: dict[str, tuple[str, ...]] = {
         block("link", "b.create_foreign_key('fk', 't', ['b'], ['id'], ondelete='CASCADE')"),
     ),
     "another primary key": (block("link", "b.create_primary_key('pk', ['a'])"),),
+    "foreign key to columns that are not unique": (
+        block(
+            "t",
+            "b.add_column(sa.Column('word', sa.String))",
+            "b.create_foreign_key('fk', 'link', ['num'], ['a'])",
+        ),
+    ),
+    "foreign key to a table that is not there": (
+        block(
+            "t", "b.add_column(sa.Column('n', sa.Integer, sa.ForeignKey('none.id', name='fk')))"
+        ),
+    ),
     # What a keyword means, and to what.
     "autoincrement of a pair": (
         block("link", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),
@@ -207,3 +220,72 @@ def test_a_naming_convention_names_nothing_where_nothing_is_copied(tmp_path: Pat
     seed(path, UNNAMED)
     upgrade(path, block("t", "b.add_column(sa.Column('x', sa.Integer))", args=CONVENTION))
     assert "CONSTRAINT" not in ask(path, "SELECT sql FROM sqlite_master WHERE name = 't'")[0][0]
+
+
+CATEGORIES = """
+op.create_table('category', sa.Column('id', sa.Integer, primary_key=True),
+                sa.Column('uuid', sa.Text))
+op.create_table('plan', sa.Column('id', sa.Integer, primary_key=True))
+"""
+TO_UUID = block(
+    "plan",
+    "b.add_column(sa.Column('uuid', sa.Text))",
+    "b.create_foreign_key('fk', 'category', ['uuid'], ['uuid'])",
+)
+TO_NONE = block(
+    "plan",
+    "b.add_column(sa.Column('uuid', sa.Text))",
+    "b.create_foreign_key('fk', 'none', ['uuid'], ['uuid'])",
+)
+STARTS = {
+    "filled": (CATEGORIES + "op.execute('INSERT INTO plan VALUES (1)')",),
+    "empty": (CATEGORIES,),
+    "fresh": (),
+}
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("body", [TO_UUID, TO_NONE])
+def test_a_key_that_leads_nowhere_is_taken_where_nothing_enforces_it(
+    tmp_path: Path, start: str, body: str, schema_edits: bool
+) -> None:
+    ours, plain = tmp_path / "ours.db", tmp_path / "plain.db"
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    bodies = (*(STARTS[start] or (CATEGORIES,)), body)
+    upgrade_plain(plain, *bodies)
+    if STARTS[start]:
+        upgrade(ours, *STARTS[start])
+        upgrade(ours, body, options=options)
+    else:
+        upgrade(ours, *bodies, options=options)
+    assert contents(ours) == contents(plain)
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (TO_UUID, "not the primary key of their table"),
+        (TO_NONE, r'(no such table: main\.none|no table "none")'),
+    ],
+)
+def test_a_key_that_leads_nowhere_is_refused_where_it_is_enforced(
+    tmp_path: Path, start: str, body: str, says: str, schema_edits: bool
+) -> None:
+    path = tmp_path / "app.db"
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    bodies = (body,) if STARTS[start] else (CATEGORIES, body)
+    if STARTS[start]:
+        upgrade(path, *STARTS[start])
+    match = f"add foreignkey constraint 'fk' to 'plan': .*{says}"
+    with pytest.raises(OperationRefused, match=match):
+        upgrade(path, *bodies, options=options, foreign_keys=True)
+
+
+def test_rows_without_parent_are_found_without_a_key_too(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    seed(path, SEED + "UPDATE t SET num = 7 WHERE id = 3;")
+    with pytest.raises(OperationRefused, match=r"1 of 3 rows .* in \"link\" for \"num\", .* 3$"):
+        upgrade(path, block("t", "b.create_foreign_key('fk', 'link', ['num'], ['a'])"))

@@ -77,7 +77,7 @@ def _around(frame: FrameType) -> list[_Region] | None:
     regions = _regions(source) if source else None
     if regions is None:
         return None
-    return [each for each in regions if each.first <= frame.f_lineno <= each.last]
+    return [each for each in regions if each.first <= (frame.f_lineno or 0) <= each.last]
 
 
 def _source(frame: FrameType) -> str:

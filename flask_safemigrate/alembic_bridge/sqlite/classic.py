@@ -20,6 +20,7 @@ from flask_safemigrate.alembic_bridge.sqlite.replay import (
     Native,
     Replay,
     is_database_error,
+    no_key,
     refused,
 )
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
@@ -203,11 +204,16 @@ class ClassicChangeover:
             try:
                 self._copying.copy(table, new, relatives, log)
             except Exception as error:
-                if not is_database_error(error) or "no such table" not in str(error):
+                if not is_database_error(error):
+                    raise
+                by = next((by for by in table.rules.get("FOREIGN KEY", []) if by), origin)
+                if "foreign key mismatch" in str(error):
+                    raise no_key(by, table.name, error) from error
+                if "no such table" not in str(error):
                     raise
                 # SQLite looks for the table that a foreign key leads to at every row.
                 raise refused(
-                    origin,
+                    by,
                     f"table {quote(table.name)} must be copied, which its foreign keys prevent:"
                     f" {error}",
                     cascades.HINT,

@@ -66,6 +66,8 @@ class Executor:
         self._editable: bool | None = None
         self.keys = proofs.ForeignKeys(self.database)
         self._before: dict[str, int] = {}
+        #: What made a foreign key, by the folded names of child and parent.
+        self._keys: dict[tuple[str, str], Origin] = {}
         if options.secure_delete is not None:
             self._set("secure_delete", int(options.secure_delete))
         if _kibibytes(self.database) < _CACHE:
@@ -110,6 +112,11 @@ class Executor:
             self.flush()
             self.sync()
         apply(self.replay, change, origin)
+        if isinstance(change, changes.AddConstraint) and change.kind == "foreignkey":
+            made = read_create_table(f"CREATE TABLE x (x, {change.sql})")
+            for each in made.constraints:
+                if each.references is not None:
+                    self._keys[fold(change.table), fold(each.references.table.value)] = origin
         if never and (tracked := self.replay.tables.get(fold(getattr(change, "table", "") or ""))):
             tracked.forbidden = origin
         back = bool(self.replay.waited and not self.replay.waiting)
@@ -127,7 +134,8 @@ class Executor:
         assert self._baseline is not None
         counters = dict(self._baseline.sequences)
         mine = {
-            name: copy.copy(getattr(self, name)) for name in ("_work", "_rewritten", "_touched")
+            name: copy.copy(getattr(self, name))
+            for name in ("_work", "_rewritten", "_touched", "_keys")
         }
         keys = {name: copy.copy(value) for name, value in vars(self.keys).items()}
         try:
@@ -285,6 +293,11 @@ class Executor:
         rewritten = {renamed[old] for old in renamed if old in self._rewritten}
         self._rewritten = self._rewritten.difference(renamed) | rewritten
         self.keys.renamed(renamed)
+        names = {fold(old): fold(new) for old, new in renamed.items()}
+        self._keys = {
+            (names.get(child, child), names.get(parent, parent)): origin
+            for (child, parent), origin in self._keys.items()
+        }
 
     def _natives_will_do(self) -> bool:
         assert self.replay.natives is not None
@@ -399,7 +412,7 @@ class Executor:
             proven.append("the schema is as planned")
         self._stale = True
         self.sync()
-        proofs.nothing_broke(self.database, self.mirror, self._baseline)
+        proofs.nothing_broke(self.database, self.mirror, self._baseline, self._keys)
         proven.append("views, triggers and foreign keys work as before")
         for table in self._rewritten:
             if self.database.has_table(table):

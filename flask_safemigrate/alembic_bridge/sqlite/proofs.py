@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from flask_safemigrate.alembic_bridge.sqlite.database import Database
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror, is_virtual
+from flask_safemigrate.alembic_bridge.sqlite.replay import no_key, refused
+from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.references import read_trigger, statement_targets
 from flask_safemigrate.ddl.tokens import (
@@ -187,11 +189,21 @@ def _bare(sql: str | None) -> str | None:
     return " ".join(words)
 
 
-def nothing_broke(database: Database, mirror: Mirror, baseline: Baseline) -> None:
+def nothing_broke(
+    database: Database,
+    mirror: Mirror,
+    baseline: Baseline,
+    keys: Mapping[tuple[str, str], Origin],
+) -> None:
     """Views and triggers that worked still do; no foreign key leads nowhere that led somewhere.
 
+    Nor does one that the migration makes, where foreign keys are enforced; where they are not,
+    SQLite takes such a key, and so does stock Alembic.
+
     :param mirror: freshly loaded.
+    :param keys: what made foreign keys, by the folded names of child and parent.
     :raises VerificationFailed: naming what broke.
+    :raises OperationRefused: naming the operation.
     """
     for (kind, name), reason in mirror.loaded.aside.items():
         if name not in baseline.broken:
@@ -215,8 +227,20 @@ def nothing_broke(database: Database, mirror: Mirror, baseline: Baseline) -> Non
                 f"{kind} {quote(name)} cannot be read any more: {error}",
                 hint="change or drop it in the same migration",
             ) from error
+    enforced = bool(keys) and database.foreign_keys()
     for child, parent in sorted(set(_dangling(mirror)) - baseline.dangling):
-        if child in baseline.tables:
+        made = keys.get((child, parent))
+        if made is not None and enforced:
+            names = {fold(each.name): each.name for each in mirror.entries()}
+            said = f'foreign key mismatch - "{names.get(child, child)}" referencing "{parent}"'
+            if parent in names:
+                raise no_key(made, names.get(child, child), said)
+            raise refused(
+                made,
+                f"there is no table {quote(parent)} to refer to",
+                "create it in the same migration",
+            )
+        if made is None and child in baseline.tables:
             raise VerificationFailed(
                 f"the foreign key of table {quote(child)} leads to {quote(parent)}, which is"
                 " gone or has no such unique key any more",

@@ -29,6 +29,16 @@ def refused(origin: Origin, message: str, hint: str | None = None) -> OperationR
     return OperationRefused(said, hint=without_spares(hint) if hint is not None else None)
 
 
+def no_key(origin: Origin, table: str, error: Exception | str) -> OperationRefused:
+    """A foreign key leads to columns that are no key."""
+    return refused(
+        origin,
+        f"the columns that the foreign key of table {quote(table)} refers to are not the"
+        f" primary key of their table and not unique ({error})",
+        "give the parent columns a UNIQUE constraint first",
+    )
+
+
 class Rule(NamedTuple):
     """What no row must do, and how to say that some do.
 

@@ -12,6 +12,7 @@ from flask_safemigrate.alembic_bridge.sqlite.replay import (
     Native,
     Rule,
     check_rule,
+    no_key,
     null_rule,
     refused,
 )
@@ -40,9 +41,21 @@ def prove(
     :param broken: what :func:`broken_before` said before any value was stored anew.
     :raises OperationRefused: rows break one; it says how many and which.
     """
-    if not filled:
-        return
     read = read_create_table(shape.sql)
+    if filled:
+        _prove_rows(database, table, shape, read, transition, broken)
+    # Without a row too: whether a foreign key leads to a key must not depend on that.
+    _prove_foreign_keys(database, table, shape, read)
+
+
+def _prove_rows(
+    database: Database,
+    table: TrackedTable,
+    shape: TableShape,
+    read: CreateTable,
+    transition: Transition,
+    broken: Mapping[str, int],
+) -> None:
     new: list[tuple[Rule, Origin, int]] = []
     for column in table.columns:
         now = shape.column(column.name)
@@ -61,7 +74,6 @@ def prove(
         for count, (rule, origin, before) in zip(counts, new, strict=True):
             if (count or 0) > before:
                 refuse_rows(database, shape, rule.condition, origin, rule.what, rule.hint)
-    _prove_foreign_keys(database, table, shape, read)
 
 
 def _new(
@@ -138,20 +150,9 @@ def _prove_foreign_keys(
     }
     if not new:
         return
-    first_origin = next(iter(new.values()))[1]
-    try:
-        broken = database.read(f"PRAGMA foreign_key_check({quote_string(shape.name)})")
-    except Exception as error:
-        if "mismatch" not in str(error):
-            raise
-        raise refused(
-            first_origin,
-            f"the columns that the foreign key of table {quote(shape.name)} refers to are not the"
-            f" primary key of their table and not unique ({error})",
-            "give the parent columns a UNIQUE constraint first",
-        ) from error
+    broken = _broken_keys(database, shape, new)
     for number, (constraint, origin) in new.items():
-        rowids = [row[1] for row in broken if row[3] == number]
+        rowids = broken.get(number)
         if not rowids:
             continue
         target = constraint.references
@@ -173,6 +174,49 @@ def _prove_foreign_keys(
             f" for {names}{examples}",
             "delete these rows or set their columns to NULL before it",
         )
+
+
+def _broken_keys(
+    database: Database, shape: TableShape, keys: Mapping[int, tuple[Constraint, Origin]]
+) -> dict[int, list[int | None]]:
+    """The rowids of the rows without parent, by the number of the foreign key.
+
+    :raises OperationRefused: a key leads to columns that are not unique, and keys are enforced.
+    """
+    found: dict[int, list[int | None]] = {}
+    try:
+        for row in database.read(f"PRAGMA foreign_key_check({quote_string(shape.name)})"):
+            found.setdefault(row[3], []).append(row[1])
+        return found
+    except Exception as error:
+        if "mismatch" not in str(error):
+            raise
+        if database.foreign_keys():
+            raise no_key(next(iter(keys.values()))[1], shape.name, error) from error
+    # Where nothing enforces it, SQLite keeps such a key (SM529), but does not look for orphans.
+    return {number: _orphans(database, shape, key) for number, (key, _) in keys.items()}
+
+
+def _orphans(database: Database, shape: TableShape, key: Constraint) -> list[int | None]:
+    target = key.references
+    assert target is not None
+    pairs = list(zip(target.columns, key.column_names, strict=False))
+    name = rowid_name(column.name for column in shape.columns)
+    rowid = f"c.{name}" if name is not None and not shape.without_rowid else "NULL"
+    filled = " AND ".join(f"c.{quote(mine)} IS NOT NULL" for _, mine in pairs)
+    equal = " AND ".join(f"p.{quote(theirs.value)} = c.{quote(mine)}" for theirs, mine in pairs)
+    if not pairs:
+        return []
+    # Where the parent has no such columns, there is nothing to compare.
+    with contextlib.suppress(Exception):
+        return [
+            row[0]
+            for row in database.read(
+                f"SELECT {rowid} FROM {quote(shape.name)} AS c WHERE {filled} AND NOT EXISTS"
+                f" (SELECT 1 FROM {quote(target.table.value)} AS p WHERE {equal})"
+            )
+        ]
+    return []
 
 
 def explain_native(database: Database, mirror: Mirror, step: Native, error: Exception) -> None:
