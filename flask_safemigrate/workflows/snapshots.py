@@ -21,6 +21,11 @@ from flask_safemigrate.workflows.safe_upgrade import told
 
 
 def _chosen(state: State, bind: str | None) -> tuple[DatabaseState, ...]:
+    unusable = [m for kind, m in state.project.config_problems if kind == "url"]
+    if not state.databases:
+        unusable += [message for _, message in state.project.config_problems]
+    if unusable:
+        raise UsageError(unusable[0], hint="flask db doctor")
     if bind is None:
         return state.databases
     found = tuple(d for d in state.databases if d.bind == bind)
