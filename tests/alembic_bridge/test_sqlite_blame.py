@@ -86,6 +86,47 @@ FAULTS: dict[str, tuple[str, str, str]] = {
 }
 
 
+UNNAMED = """
+CREATE TABLE p (id INTEGER PRIMARY KEY);
+CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT, UNIQUE (a),
+  FOREIGN KEY (a) REFERENCES p (id), FOREIGN KEY (b) REFERENCES p (id));
+"""
+NOT_FOUND = {
+    "op.drop_constraint(None, 't', type_='foreignkey')": (
+        "drop_constraint(None, 't'): table \"t\" has 2 FOREIGN KEY constraints without a name, and"
+        " which one is meant is not said: FOREIGN KEY (a) REFERENCES p (id); FOREIGN KEY (b)",
+        "naming_convention={'fk': ",
+    ),
+    "op.drop_constraint('nope', 't', type_='unique')": (
+        "drop_constraint('nope', 't'): table \"t\" has no UNIQUE constraint \"nope\"; it has:"
+        " unnamed UNIQUE (a)",
+        "b.drop_constraint('uq_t_a', type_='unique')",
+    ),
+    "op.drop_constraint('nope', 'p', type_='check')": (
+        "drop_constraint('nope', 'p'): table \"p\" has no CHECK constraint \"nope\"; it has none"
+        " of this kind",
+        "take the line out",
+    ),
+    "with op.batch_alter_table('t', naming_convention={'uq': 'u_%(column_0_name)s'}) as b:\n"
+    "    b.drop_constraint('nope', type_='unique')": (
+        'drop_constraint(\'nope\', \'t\'): table "t" has no UNIQUE constraint "nope"; it has: "u_a"'
+        " UNIQUE (a)",
+        "name it as the database does",
+    ),
+}
+
+
+@pytest.mark.parametrize("body", NOT_FOUND)
+def test_a_constraint_that_is_not_found(tmp_path: Path, body: str) -> None:
+    path = tmp_path / "app.db"
+    seed(path, UNNAMED)
+    says, hint = NOT_FOUND[body]
+    with pytest.raises(OperationRefused) as raised:
+        upgrade(path, body)
+    assert raised.value.message.startswith(f'Revision "r1", {says}')
+    assert hint in (raised.value.hint or "")
+
+
 @pytest.mark.parametrize("schema_edits", [True, False])
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_operation_is_named(tmp_path: Path, name: str, schema_edits: bool) -> None:

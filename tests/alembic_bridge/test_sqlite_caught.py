@@ -204,6 +204,16 @@ CASES: dict[str, str] = {
         "from contextlib import suppress\n"
         "with suppress(sa.exc.OperationalError):\n    op.drop_table('none')\n"
     ),
+    "suppress of what only stock Alembic raises": (
+        "import contextlib\n"
+        "with contextlib.suppress(NotImplementedError, ValueError):\n"
+        "    op.drop_constraint('uq_name', 't', type_='unique')\n"
+    ),
+    "suppress behind a block": (
+        "import contextlib\n"
+        "with op.batch_alter_table('t') as b, contextlib.suppress(ValueError):\n"
+        "    b.add_column(sa.Column('x', sa.Integer))\n"
+    ),
     "suppress beside a block": (
         "import contextlib\n"
         "with contextlib.suppress(ValueError), op.batch_alter_table('t') as b:\n"

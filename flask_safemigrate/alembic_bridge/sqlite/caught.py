@@ -31,23 +31,33 @@ _TRANSPARENT = (
     "catch_warnings",
 )
 
+#: A line that begins a ``try`` or a ``with``, but for the plainest one.
+_CATCHES = re.compile(
+    r"^[ \t]*(?:try\b|(?:async[ \t]+)?with\b"
+    r"(?![ \t]+op\.batch_alter_table\((?:(?! as )[^\n])*\)[ \t]+as[ \t]+\w+[ \t]*:[ \t]*$))",
+    re.MULTILINE,
+)
 _DRIVER = re.compile(r"\.\s*(connection|cursor|driver_connection|dbapi_connection)\b")
 
 
 class _Region(NamedTuple):
     """Lines of a source file whose errors may not get out of it.
 
-    :ivar handlers: those of a ``try``; None where a context manager decides.
+    :ivar handlers: those of a ``try``.
+    :ivar suppressed: the classes that ``contextlib.suppress`` names.
     """
 
     first: int
     last: int
-    handlers: tuple[ast.ExceptHandler, ...] | None
+    handlers: tuple[ast.ExceptHandler, ...] = ()
+    suppressed: tuple[ast.expr, ...] = ()
 
 
 @functools.lru_cache(maxsize=256)
 def _regions(source: str) -> tuple[_Region, ...] | None:
     """The regions of a source text, innermost first; None where it cannot be read."""
+    if _CATCHES.search(source) is None:
+        return ()
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -56,7 +66,15 @@ def _regions(source: str) -> tuple[_Region, ...] | None:
     for node in ast.walk(tree):
         if isinstance(node, (ast.With, ast.AsyncWith)):
             if not all(_is_transparent(item.context_expr) for item in node.items):
-                found.append(_Region(node.lineno, node.end_lineno or node.lineno, None))
+                named = [
+                    kind
+                    for item in node.items
+                    if isinstance(item.context_expr, ast.Call)
+                    and _called(item.context_expr) == "suppress"
+                    for kind in item.context_expr.args
+                ]
+                last = node.end_lineno or node.lineno
+                found.append(_Region(node.lineno, last, suppressed=tuple(named)))
         elif isinstance(node, ast.Try) or type(node).__name__ == "TryStar":
             tried: Any = node
             if tried.handlers:
@@ -66,9 +84,13 @@ def _regions(source: str) -> tuple[_Region, ...] | None:
 
 
 def _is_transparent(manager: ast.expr) -> bool:
-    called = manager.func if isinstance(manager, ast.Call) else None
-    name = getattr(called, "attr", None) or getattr(called, "id", None)
-    return name in _TRANSPARENT
+    return _called(manager) in _TRANSPARENT
+
+
+def _called(expression: ast.expr) -> str | None:
+    """The name of a function that is called, without what stands before its dot."""
+    function = expression.func if isinstance(expression, ast.Call) else None
+    return getattr(function, "attr", None) or getattr(function, "id", None)
 
 
 def _around(frame: FrameType) -> list[_Region] | None:
@@ -117,13 +139,16 @@ def uses_driver(outermost: CodeType) -> bool:
 def is_swallowed(error: Exception, outermost: CodeType) -> bool:
     """Whether an error raised now ends in a handler that does not raise it again.
 
-    What a context manager will do is not known; it is not taken for one that swallows.
+    What a context manager of the project's own does is not known; it is not taken for one that
+    swallows.
 
     :param outermost: as of :func:`may_be_caught`.
     """
     for frame in _frames(outermost):
         for region in _around(frame) or ():
-            for handler in region.handlers or ():
+            if any(_is(error, kind, frame) for kind in region.suppressed):
+                return True
+            for handler in region.handlers:
                 if _takes(handler, frame, error):
                     return not isinstance(handler.body[-1], ast.Raise)
     return False
@@ -133,7 +158,12 @@ def _takes(handler: ast.ExceptHandler, frame: FrameType, error: Exception) -> bo
     if handler.type is None:
         return True
     wanted = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(isinstance(error, kinds) for each in wanted if (kinds := _classes(each, frame)))
+    return any(_is(error, each, frame) for each in wanted)
+
+
+def _is(error: Exception, name: ast.expr, frame: FrameType) -> bool:
+    kinds = _classes(name, frame)
+    return isinstance(kinds, (type, tuple)) and isinstance(error, kinds)
 
 
 def _classes(name: ast.expr, frame: FrameType) -> Any:

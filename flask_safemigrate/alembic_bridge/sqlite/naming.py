@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import sqlalchemy as sa
@@ -151,26 +151,62 @@ def conventional(
         return None
 
 
-def _listed(table: CreateTable, change: DropConstraint) -> Iterator[str]:
-    for each in table.all_constraints:
-        if each.kind not in (KINDS.values() if change.kind is None else (KINDS[change.kind],)):
-            continue
-        text = " ".join(each.body.of(table.sql).split())
-        if each.column is not None and not each.parts and each.kind != "CHECK":
-            text = f"{quote(each.column)} {text}"
-        yield f"{quote(each.name.value)} {text}" if each.name is not None else f"unnamed {text}"
+def _of_kind(table: CreateTable, change: DropConstraint) -> list[Written]:
+    kinds = KINDS.values() if change.kind is None else (KINDS[change.kind],)
+    return [each for each in table.all_constraints if each.kind in kinds]
+
+
+def _text(table: CreateTable, constraint: Written) -> str:
+    text = " ".join(constraint.body.of(table.sql).split())
+    if constraint.column is not None and not constraint.parts and constraint.kind != "CHECK":
+        return f"{quote(constraint.column)} {text}"
+    return text
 
 
 def not_found(
     table: CreateTable, change: DropConstraint, origin: Origin
 ) -> tuple[Origin, str, str]:
-    """What to say when there is none: arguments of an error."""
+    """What to say when there is none, or none that is surely meant: arguments of an error."""
     what = "constraint" if change.kind is None else f"{KINDS[change.kind]} constraint"
+    there = _of_kind(table, change)
+    unnamed = [each for each in there if each.name is None]
+    name = quote(table.name.value)
+    if not change.names and len(unnamed) > 1:
+        texts = "; ".join(_text(table, each) for each in unnamed)
+        return (
+            origin,
+            f"table {name} has {len(unnamed)} {what}s without a name, and which one is meant is"
+            f" not said: {texts}",
+            _by_convention(table, unnamed[-1]),
+        )
     called = f" {quote(change.names[0])}" if change.names else " without a name"
-    there = list(_listed(table, change))
-    has = f"it has: {'; '.join(there)}" if there else "it has none of this kind"
+    listed = [
+        f"{quote(each.name.value) if each.name is not None else 'unnamed'} {_text(table, each)}"
+        for each in there
+    ]
+    has = f"it has: {'; '.join(listed)}" if there else "it has none of this kind"
+    said = [
+        found
+        for each in unnamed
+        if change.conventions and (found := conventional(table, each, change.conventions[0]))
+    ]
+    hint = "name it as the database does" if there else "take the line out of the revision"
+    if said:
+        hint += f"; the naming convention calls those without a name {', '.join(map(repr, said))}"
+    elif unnamed:
+        hint = _by_convention(table, unnamed[-1])
+    return origin, f"table {name} has no {what}{called}; {has}", hint
+
+
+def _by_convention(table: CreateTable, constraint: Written) -> str:
+    """How to drop a constraint that has no name."""
+    keys = {kind: key for key, kind in KINDS.items()}
+    short = {"UNIQUE": "uq", "FOREIGN KEY": "fk", "PRIMARY KEY": "pk"}.get(constraint.kind)
+    name = conventional(table, constraint, WELL_KNOWN[0]) if short is not None else None
+    if short is None or name is None:
+        return "name it as the database does, or give it a name first"
+    convention = {short: WELL_KNOWN[0][short]}
     return (
-        origin,
-        f"table {quote(table.name.value)} has no {what}{called}; {has}",
-        "name it as the database does, or pass naming_convention={...} to batch_alter_table",
+        f"with op.batch_alter_table({table.name.value!r}, naming_convention={convention!r}) as b:"
+        f" b.drop_constraint({name!r}, type_={keys[constraint.kind]!r})"
     )
