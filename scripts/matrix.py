@@ -54,13 +54,15 @@ SQLITE_TESTS = (
     "tests/backends/test_sqlite_snapshot.py",
     "--ignore=tests/alembic_bridge/test_replay.py",
 )
-# The drivers that no other cell has: the dialect that they serve, and the package to install.
+# The drivers that no other cell has: the server that they are for, how a URL begins that names
+# them, and the package to install. Of mysql:// Flask-SQLAlchemy hands over a charset, which
+# MariaDB's own driver does not know.
 DRIVERS = {
-    "psycopg2": ("postgresql", "psycopg2-binary"),
-    "pg8000": ("postgresql", "pg8000"),
-    "mysqldb": ("mysql", "mysqlclient"),
-    "mysqlconnector": ("mysql", "mysql-connector-python"),
-    "mariadbconnector": ("mysql", "mariadb"),
+    "psycopg2": ("postgresql", "postgresql+psycopg2", "psycopg2-binary"),
+    "pg8000": ("postgresql", "postgresql+pg8000", "pg8000"),
+    "mysqldb": ("mysql", "mysql+mysqldb", "mysqlclient"),
+    "mysqlconnector": ("mysql", "mysql+mysqlconnector", "mysql-connector-python"),
+    "mariadbconnector": ("mysql", "mariadb+mariadbconnector", "mariadb"),
 }
 SERVER_URLS = {
     "postgresql": (
@@ -113,17 +115,17 @@ def requirements(end: str, pyproject: str) -> list[str]:
     if end in SQLITES:
         return [SQLITES[end]]
     if end in DRIVERS:
-        return [DRIVERS[end][1]]
+        return [DRIVERS[end][2]]
     return ["sqlalchemy<2.1"] if end == "sqlalchemy-2.0" else []
 
 
 def environment(end: str) -> dict[str, str]:
     """Variables that lead the tests to the cell's driver or server."""
     if end in DRIVERS:
-        dialect, _ = DRIVERS[end]
+        dialect, scheme, _ = DRIVERS[end]
         variable, default = SERVER_URLS[dialect]
         _, _, address = os.environ.get(variable, default).partition("://")
-        return {variable: f"{dialect}+{end}://{address}"}
+        return {variable: f"{scheme}://{address}"}
     if end in SERVERS:
         _run([sys.executable, str(ROOT / "scripts" / "servers.py"), end])
         return variables(SERVERS_FOLDER, end)

@@ -206,6 +206,9 @@ def _own_word(target: Target, name: str) -> str:
             if word
             else ""
         )
+    if (driver, plain) == ("mariadbconnector", "charset"):
+        # Flask-SQLAlchemy hands it over with every mysql:// URL.
+        return f"write mariadb+mariadbconnector://... in {place}"
     word = _ENCRYPT.get(driver, "") if encrypts else _OWN_WORDS.get((driver, plain), "")
     if not word or word.partition("=")[0] == name:
         return ""

@@ -81,6 +81,7 @@ def test_a_parameter_that_the_driver_cannot_use(url: str, names: str, hint: str)
         ("mysqldb", TypeError("'ssl-mode' is an invalid keyword argument for connect()"), "ssl_m"),
         ("mysqlconnector", AttributeError("Unsupported argument 'sslmode'"), "write ssl_ca="),
         ("mariadbconnector", TypeError("'ssl-mode' is an invalid keyword argument"), "ssl=true"),
+        ("mariadbconnector", TypeError("'charset' is an invalid keyword argument"), "mariadb+m"),
     ],
 )
 def test_the_word_of_every_driver(driver: str, error: Exception, hint: str) -> None:
