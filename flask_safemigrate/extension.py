@@ -219,11 +219,10 @@ class SafeMigrate:
         name = self.command
 
         def load() -> click.Group:
-            from flask_safemigrate.settings import read_settings
-            from flask_safemigrate.wiring.commands import command_group
+            from flask_safemigrate.wiring.commands import command_group, is_guarded
 
             # A test runner of the application comes here before it pushes a context.
-            return command_group(name, lambda: read_settings(app.config).guard_upgrade)
+            return command_group(name, is_guarded(app.config))
 
         app.cli.add_command(CommandGroup(name, load), name=name)
 

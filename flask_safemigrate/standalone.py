@@ -20,8 +20,13 @@ _KEY = "flask_safemigrate.failure"
 
 
 def _attach(app: Flask) -> None:
-    """Give the application our extension beside its plain Flask-Migrate."""
-    from flask_safemigrate.extension import SafeMigrate
+    """Give the application our extension beside its plain Flask-Migrate.
+
+    What its ``env.py`` hands to Alembic gets the filter that keeps our own tables out of
+    ``flask db migrate``, as where ``SafeMigrate`` stands. A group by another name is not run by
+    us, so that there our tables would be seen, and are not made.
+    """
+    from flask_safemigrate.extension import MigrationConfig, SafeMigrate
 
     if "safemigrate" in app.extensions or "migrate" not in app.extensions:
         return
@@ -29,6 +34,25 @@ def _attach(app: Flask) -> None:
     extension = SafeMigrate(migrate=getattr(stock, "migrate", None))
     extension.db = stock.db
     app.extensions["safemigrate"] = extension
+    if db.name in app.cli.commands:
+        app.extensions["migrate"] = MigrationConfig(
+            stock.migrate, stock.db, stock.directory, dict(stock.configure_args)
+        )
+
+
+def _guarded(own: click.Command, app: Flask) -> click.Command:
+    """Return the application's group, with ours where a setting asks to guard ``upgrade``."""
+    from flask_safemigrate.settings import PREFIX
+
+    if not any(key.startswith(PREFIX) for key in app.config):
+        return own
+    from flask_migrate.cli import db as stock
+
+    from flask_safemigrate.wiring.commands import command_group, is_guarded
+
+    if own is not stock or not is_guarded(app.config):
+        return own
+    return command_group(db.name or "", guarded=True)
 
 
 def _for_doctor(app: Flask, error: Exception | None) -> None:
@@ -136,7 +160,8 @@ class ApplicationGroup(click.Group):
             parent.with_resource(app.app_context())
         own = app.cli.get_command(parent, self.name or "")
         if own is not None:
-            return own.make_context(info_name, args, parent=parent, **extra)
+            _attach(app)
+            return _guarded(own, app).make_context(info_name, args, parent=parent, **extra)
         if first != _DOCTOR:
             parent.fail(f"No such command '{info_name}'.")
         return safemigrate.make_context(info_name, args, parent=parent, **extra)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,19 @@ def hide_journal(arguments: dict[str, Any], directory: str) -> dict[str, Any]:
     return arguments
 
 
-def command_group(name: str, guarded: Callable[[], bool]) -> click.Group:
+def is_guarded(config: Mapping[str, object]) -> bool:
+    """Whether ``flask db upgrade`` is to do what ``safe-upgrade`` does.
+
+    :param config: the application's.
+    """
+    try:
+        return read_settings(config).guard_upgrade
+    except UsageError:
+        # The setting itself may be the one that is misspelt; the guarded command says so.
+        return True
+
+
+def command_group(name: str, guarded: bool) -> click.Group:
     """Copy Flask-Migrate's group and add our commands to the copy.
 
     The original is one object for every application of the process, so it stays as it is.
@@ -80,11 +92,6 @@ def command_group(name: str, guarded: Callable[[], bool]) -> click.Group:
     for command in cli.commands():
         assert command.name is not None
         group.commands[command.name] = command
-    try:
-        wanted = guarded()
-    except UsageError:
-        # The setting itself may be the one that is misspelt; the guarded command says so.
-        wanted = True
-    if wanted:
+    if guarded:
         group.commands["upgrade"] = cli.guarded_upgrade(stock.commands["upgrade"])
     return group

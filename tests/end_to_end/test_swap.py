@@ -95,15 +95,6 @@ def test_the_commands_work_without_the_swap(project: ProjectFactory, command: st
     assert "app.db" in done.stdout
 
 
-def test_safe_upgrade_without_the_swap_leaves_no_journal(project: ProjectFactory) -> None:
-    p = tell(project(safe=False))
-    done = p.flask("safemigrate", "safe-upgrade", "--yes")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert p.heads() == {HEAD}
-    # Plain `flask db migrate` would write a revision that drops it.
-    assert p.rows("SELECT name FROM sqlite_master WHERE name LIKE 'safemigrate%'") == []
-
-
 def test_without_flask_migrate_the_line_to_add_is_told(project: ProjectFactory) -> None:
     p = project(safe=False)
     app = (p.path / "app.py").read_text()
