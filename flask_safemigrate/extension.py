@@ -392,6 +392,7 @@ class SafeMigrate:
         directory: str | None = None,
         x_arg: Sequence[str] = (),
         dry_run: bool = False,
+        sql: bool = False,
         allow: Sequence[str] = (),
         snapshot: bool | None = None,
         lock_wait: float | None = None,
@@ -400,6 +401,7 @@ class SafeMigrate:
     ) -> Outcome:
         """Do what ``flask db safe-upgrade`` does.
 
+        :param sql: of a dry run: ``script`` is the SQL where nothing can be tried on a copy.
         :param lock_wait: seconds.
         """
         from flask_safemigrate.workflows.ports import Request
@@ -412,6 +414,7 @@ class SafeMigrate:
             revision,
             "upgrade",
             dry_run=dry_run,
+            sql=sql,
             allow=tuple(allow),
             snapshot=snapshot,
             lock_wait=lock_wait,
@@ -427,6 +430,7 @@ class SafeMigrate:
         directory: str | None = None,
         x_arg: Sequence[str] = (),
         dry_run: bool = False,
+        sql: bool = False,
         allow: Sequence[str] = (),
         snapshot: bool | None = None,
         lock_wait: float | None = None,
@@ -435,6 +439,7 @@ class SafeMigrate:
     ) -> Outcome:
         """Do what ``flask db safe-downgrade`` does.
 
+        :param sql: of a dry run: ``script`` is the SQL where nothing can be tried on a copy.
         :param lock_wait: seconds.
         """
         from flask_safemigrate.workflows.ports import Request
@@ -447,6 +452,7 @@ class SafeMigrate:
             revision,
             "downgrade",
             dry_run=dry_run,
+            sql=sql,
             allow=tuple(allow),
             snapshot=snapshot,
             lock_wait=lock_wait,

@@ -213,6 +213,8 @@ class Outcome(NamedTuple):
     :param notes: sentences for the reader that belong to no other field.
     :param dry_run: it was only rehearsed; what was applied, was applied to a copy.
     :param planned_hooks: the deploy hooks, of a dry run.
+    :param script: the SQL of the plans as Alembic prints it, where that was asked for and no copy
+        of the database can be made to try them on.
     """
 
     command: str
@@ -232,3 +234,4 @@ class Outcome(NamedTuple):
     notes: tuple[str, ...] = ()
     dry_run: bool = False
     planned_hooks: tuple[HookPlan, ...] = ()
+    script: str = ""

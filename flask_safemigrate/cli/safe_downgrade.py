@@ -45,6 +45,7 @@ def safe_downgrade(
             directory=call.directory,
             x_arg=call.x_arg,
             dry_run=rehearsal,
+            sql=sql,
             allow=allow,
             snapshot=snapshot,
             lock_wait=lock_wait,

@@ -90,7 +90,7 @@ def error(outcome: Outcome, width: int) -> Blocks:
 
 def statements(outcome: Outcome) -> str:
     """Return the SQL of a rehearsal as a script, with comments that say why."""
-    parts: list[str] = []
+    parts: list[str] = [outcome.script.rstrip("\n")] if outcome.script else []
     for work in outcome.applied:
         parts.append(
             _comment(

@@ -423,6 +423,17 @@ class Wiring:
         ):
             return run_plans(self._run(plans, request, rehearse=connect))
 
+    def script(self, plans: Sequence[Plan]) -> str:
+        from flask_safemigrate.alembic_bridge.offline import script_of
+
+        work = [plan for plan in plans if not plan.empty]
+        if len(self._targets) > 1 and work:
+            raise UsageError(
+                "The SQL of several databases, of which some are on servers, is not printed here.",
+                hint="flask db upgrade --sql, which writes a file for each",
+            )
+        return "".join(script_of(self.config(), plan) for plan in work)
+
     @cached_property
     def copies(self) -> Snapshots:
         """The snapshots of the databases."""

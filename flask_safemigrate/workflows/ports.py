@@ -43,6 +43,7 @@ class Request(NamedTuple):
     """What was asked for, the same for every workflow that changes something.
 
     :param dry_run: change nothing; try it on a copy where there can be one.
+    :param sql: of a dry run: the SQL is wanted.
     :param locked: the caller holds the lock already.
     :param allow: codes of findings that may stand.
     :param phase: ``before`` or ``after`` the new code is live, or ``all``.
@@ -55,6 +56,7 @@ class Request(NamedTuple):
     revision: str = "heads"
     direction: Direction = "upgrade"
     dry_run: bool = False
+    sql: bool = False
     locked: bool = False
     allow: Sequence[str] = ()
     phase: str = "all"
@@ -90,6 +92,12 @@ class Ports(Protocol):
 
     def rehearse(self, plans: Sequence[Plan], request: Request) -> tuple[Applied, ...]:
         """Run the plans on copies of the databases that are thrown away."""
+
+    def script(self, plans: Sequence[Plan]) -> str:
+        """The SQL of the plans, by Alembic's offline mode; no database is asked.
+
+        :raises SafeMigrateError: it cannot be told without a database.
+        """
 
     def take_snapshot(self, bind: str, why: str, say: Say) -> Snapshot:
         """Copy a database."""

@@ -201,6 +201,8 @@ def _left(state: State, plans: Sequence[Plan], request: Request) -> tuple[str, .
 
 def _rehearse(ports: Ports, request: Request, looked: Outcome) -> Outcome:
     servers = sorted({d.dialect for d in looked.databases if d.dialect != "sqlite"})
+    if servers and request.sql:
+        return looked._replace(script=ports.script(looked.plans))
     if servers:
         note = (
             f"A rehearsal on a copy is for SQLite; on {', '.join(servers)} only the plan is shown."
