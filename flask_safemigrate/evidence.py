@@ -43,6 +43,8 @@ class Replay(NamedTuple):
     :param problem: why it failed.
     :param unconfined: whether it did not fail, but was stopped: it reaches outside of the scratch
         database.
+    :param stands: statements that make what the tables stand on: schemas and extensions.
+    :param types: the same for its types.
     """
 
     changes: Mapping[str, Mapping[Fact, tuple[str | None, str | None]]] = {}
@@ -50,6 +52,8 @@ class Replay(NamedTuple):
     stopped_at: str = ""
     problem: str = ""
     unconfined: bool = False
+    stands: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
 
 
 class Difference(NamedTuple):
@@ -103,6 +107,9 @@ class Evidence(NamedTuple):
     :param problem: why it failed.
     :param unconfined: whether it was stopped because it reaches outside of the scratch database.
     :param refused: why nothing could be replayed.
+    :param unmodelled: why models could not be compared, all or some of them.
+    :param direct: how models and database differ, where the history could not be replayed up to
+        its version; None where not compared.
     :param unused_types: ENUM types that no column uses and that the version does not have: name
         -> the pending revision that makes it, "" for none.
     :param strangers: tables of the database that neither history nor models ever had; they count
@@ -125,6 +132,8 @@ class Evidence(NamedTuple):
     problem: str = ""
     unconfined: bool = False
     refused: str = ""
+    unmodelled: tuple[str, ...] = ()
+    direct: tuple[Difference, ...] | None = None
     unused_types: Mapping[str, str] = {}
     strangers: tuple[str, ...] = ()
     indexes: Mapping[str, tuple[str, ...]] = {}

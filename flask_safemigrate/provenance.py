@@ -91,7 +91,8 @@ class Edit(NamedTuple):
     """How a revision file differs from what ran.
 
     :param lines: the difference as ``diff -u`` shows it, without its head.
-    :param harmless: whether nothing but comments, docstrings or blanks differ.
+    :param harmless: whether nothing but comments, docstrings, blanks or the order of imports
+        differ.
     :param commit: the commit that changed it last, None where the change is not committed.
     :param before: what ``git checkout`` takes to bring the text back that ran, "" where git does
         not have it.

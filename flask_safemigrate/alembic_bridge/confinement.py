@@ -121,7 +121,7 @@ class Confinement:
 
     :param connections: to the scratch databases.
     :param directory: the migrations folder, whose lines are named.
-    :param running: the revision whose code runs; "" while ``env.py`` does.
+    :param running: the revision or function() whose code runs; "" while ``env.py`` does.
     :param place: where the code is tried, in words.
     :ivar strayed: the first thing that was stopped; None as long as there is none.
     """
@@ -167,7 +167,8 @@ class Confinement:
     def remember(self, what: str, *, frame: FrameType | None = None) -> NotConfined:
         """Remember it, where the caller has a way of its own to stop the code."""
         where = self._place(frame or sys._getframe(1))
-        who = f"revision '{self.revision}'" if self.revision else "env.py"
+        name = self.revision
+        who = (name if name.endswith(")") else f"revision '{name}'") if name else "env.py"
         error = NotConfined(f"{who} was not run {self._tried}, because{where} it would {what}")
         if self.strayed is None:
             self.strayed = error

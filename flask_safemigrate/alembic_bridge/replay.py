@@ -24,6 +24,7 @@ from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import NotConfined, Refused, SafeMigrateError
 from flask_safemigrate.evidence import Fact, Facts, Replay
 
+Prelude = Callable[[str, Connection], tuple[tuple[str, ...], tuple[str, ...]]]
 _UNSEEN = ("select", "pragma", "insert", "update", "delete")
 
 
@@ -56,6 +57,8 @@ class _Recorder:
         self.stopped_at = ""
         self.problem = ""
         self.unconfined = False
+        self.stands: tuple[str, ...] = ()
+        self.types: tuple[str, ...] = ()
 
     def record(self, revision: str, *, look: bool) -> None:
         if not look:
@@ -73,7 +76,15 @@ class _Recorder:
 
     @property
     def replay(self) -> Replay:
-        return Replay(self.changes, self.names, self.stopped_at, self.problem, self.unconfined)
+        return Replay(
+            self.changes,
+            self.names,
+            self.stopped_at,
+            self.problem,
+            self.unconfined,
+            self.stands,
+            self.types,
+        )
 
 
 def replay(
@@ -84,6 +95,7 @@ def replay(
     scratch: Callable[[str], contextlib.AbstractContextManager[Connection]],
     binds: Sequence[str],
     read: Callable[[str, Connection], Facts],
+    prelude: Prelude,
     options: sqlite.EngineOptions,
 ) -> Mapping[str, Replay]:
     """Run revisions on an empty database for every bind; nothing real is changed or told.
@@ -94,6 +106,7 @@ def replay(
     :param scratch: makes an empty database for a bind key, which goes at the end.
     :param binds: bind keys that ``env.py`` migrates and that are to be replayed.
     :param read: reads the schema of a scratch database.
+    :param prelude: reads what its tables stand on, for the models.
     :return: by bind key. Where a revision fails, what was found until then.
     """
     script = ScriptDirectory.from_config(config)
@@ -113,7 +126,7 @@ def replay(
                 run_environment(
                     config,
                     script,
-                    _steps(script, order, done, stops, read, position, confinement),
+                    _steps(script, order, done, stops, read, prelude, position, confinement),
                     bind_of=functools.partial(of_our_own, bind_of),
                     destination="heads",
                     options=options,
@@ -158,6 +171,7 @@ def _steps(
     done: dict[str, _Recorder],
     stops: Mapping[str, tuple[str, str, bool]],
     read: Callable[[str, Connection], Facts],
+    prelude: Prelude,
     position: list[_Recorder],
     confinement: Confinement,
 ) -> Callable[[Stage, tuple[str, ...]], Iterator[MigrationStep]]:
@@ -201,6 +215,7 @@ def _steps(
                 recorder.record(id, look=engine is not None or bool(touched))
                 touched.clear()
             recorder.revision = ""
+            recorder.stands, recorder.types = prelude(stage.bind, stage.connection)
         finally:
             event.remove(stage.connection, "before_cursor_execute", listen)
 

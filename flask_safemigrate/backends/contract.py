@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -146,12 +146,14 @@ class Backend(NamedTuple):
     :param transactional_ddl: whether a failed upgrade leaves nothing behind.
     :param catalogue: what it takes to go on with a revision that was stopped half-way, where
         that can happen; functions of these names: ``alembic_bridge.resume.Catalogue``.
-    :param read_schema: the whole schema, by a connection of its own that changes nothing; raises
-        what the driver raises.
+    :param read_schema: the whole schema, with further schemas of these names, by a connection of
+        its own that changes nothing; raises what the driver raises.
     :param schema_on: the whole schema as an open connection sees it; the second argument, an
         empty dictionary at first, keeps what need not be read again.
     :param scratch: an empty database of our own for the length of the block.
         :raises Refused: there can be none.
+    :param prelude: statements that make what the tables of a scratch database stand on: its
+        schemas and extensions; its types.
     """
 
     dialects: tuple[str, ...]
@@ -173,8 +175,12 @@ class Backend(NamedTuple):
     busy: Callable[[BaseException], bool]
     blockers: Callable[[Connection, int], str]
     transactional_ddl: bool
-    read_schema: Callable[[Target], Schema]
+    read_schema: Callable[[Target, Collection[str]], Schema]
     schema_on: Callable[[Connection, dict[Any, Any]], Schema]
     scratch: Callable[[Target], AbstractContextManager[Connection]]
+    prelude: Callable[[Connection], tuple[tuple[str, ...], tuple[str, ...]]] = lambda connection: (
+        (),
+        (),
+    )
     whole: Callable[[Connection], tuple[str, ...]] = lambda connection: ()
     catalogue: Any = None

@@ -268,6 +268,13 @@ CATALOGUE: tuple[Check, ...] = (
         drift.history_not_replayed,
         unless=("SM122", "SM509", "SM525"),
     ),
+    Check(
+        "SM415",
+        "database-unlike-models",
+        WARNING,
+        drift.database_unlike_models,
+        unless=("SM405", *_LOST, *_OTHERS),
+    ),
     Check("SM501", "server-down", ERROR, database.server_down, ALL),
     Check("SM502", "host-unknown", ERROR, database.host_unknown, ALL),
     Check("SM503", "wrong-password", ERROR, database.wrong_password, ALL),

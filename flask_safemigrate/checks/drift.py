@@ -200,10 +200,12 @@ def _again(gone: Sequence[Difference], dialect: str) -> str:
     for d in gone:
         if d.kind == "index" and _PLAIN.fullmatch(d.key):
             columns = ", ".join(map(quoted, d.key.split(", ")))
-            statements.append(f"CREATE INDEX {quoted(d.name)} ON {quoted(d.table)} ({columns})")
+            table = _table(dialect, d.table)
+            statements.append(f"CREATE INDEX {quoted(d.name)} ON {table} ({columns})")
         elif d.kind == "column" and d.there and "NOT NULL" not in d.there:
             name = quoted(d.name)
-            statements.append(f"ALTER TABLE {quoted(d.table)} ADD COLUMN {name} {d.there}")
+            table = _table(dialect, d.table)
+            statements.append(f"ALTER TABLE {table} ADD COLUMN {name} {d.there}")
         else:
             return ""
     return "; ".join(statements) if len(statements) <= 3 else ""
@@ -373,6 +375,12 @@ def _quoting(dialect: str) -> Callable[[str], str]:
     return lambda name: mark + name.replace(mark, mark * 2) + mark
 
 
+def _table(dialect: str, name: str) -> str:
+    """A table in quotes; PostgreSQL names those outside of the search path with their schema."""
+    parts = name.split(".", 1) if dialect == "postgresql" else [name]
+    return ".".join(map(_quoting(dialect), parts))
+
+
 def _undo(done: Sequence[Difference], dialect: str) -> str:
     """The statements that take back what was added; "" where something else was done."""
     quoted = _quoting(dialect)
@@ -381,11 +389,12 @@ def _undo(done: Sequence[Difference], dialect: str) -> str:
         if d.here is None or d.there is not None:
             return ""
         if d.kind == "table":
-            statements.append(f"DROP TABLE {quoted(d.table)}")
+            statements.append(f"DROP TABLE {_table(dialect, d.table)}")
         elif d.kind == "column":
-            statements.append(f"ALTER TABLE {quoted(d.table)} DROP COLUMN {quoted(d.name)}")
+            table = _table(dialect, d.table)
+            statements.append(f"ALTER TABLE {table} DROP COLUMN {quoted(d.name)}")
         elif d.kind == "index":
-            of = f" ON {quoted(d.table)}" if dialect in ("mysql", "mariadb") else ""
+            of = f" ON {_table(dialect, d.table)}" if dialect in ("mysql", "mariadb") else ""
             statements.append(f"DROP INDEX {quoted(d.name)}{of}")
         else:
             return ""
@@ -511,6 +520,7 @@ def history_not_replayed(state: State) -> Iterator[Found]:
         Give the user that migrates the privilege, and not the one that serves requests. Keep
         roles and other databases out of revisions.
     """
+    yield from _not_compared(state)
     reasons: dict[str, tuple[str, str]] = {}
     for bind, evidence in state.evidence.items():
         if evidence.unconfined:
@@ -528,4 +538,64 @@ def history_not_replayed(state: State) -> Iterator[Found]:
             "let this user create databases, or flask db doctor --fast",
             bind=bind,
             subject=stopped_at,
+        )
+
+
+def _not_compared(state: State) -> Iterator[Found]:
+    for database in reached(state):
+        evidence = state.evidence.get(database.bind)
+        if evidence is not None and evidence.unmodelled:
+            yield Found(
+                f'Not compared in database "{database.label}": '
+                f"{'; '.join(each.rstrip('.') for each in evidence.unmodelled)}.",
+                database.location,
+                "flask db check, which compares the models with the database itself",
+                bind=database.bind,
+            )
+
+
+def database_unlike_models(state: State) -> Iterator[Found]:
+    """The database is at head and not as the models say.
+
+    Cause
+        Something was changed by hand, or a revision is missing. The history cannot be replayed
+        (see SM413 and SM414), so which of the two it is cannot be told.
+    Example
+        ``ALTER TABLE users DROP COLUMN phone`` in a console, in a project whose first tables were
+        made by ``db.create_all()``.
+    Fix
+        Bring back what is missing, or write the revision: ``flask db migrate``.
+    Prevention
+        Let the history build a database from nothing; then the doctor can tell more.
+    """
+    for database in reached(state):
+        evidence = state.evidence.get(database.bind)
+        if evidence is None:
+            continue
+        seen = [d for d in evidence.direct or () if _is_seen(d, database.dialect)]
+        # Tables that an include_object filter keeps out of the history are meant to differ.
+        if {"include_object", "include_name"} & state.project.configure_keywords:
+            seen = [d for d in seen if d.kind != "table"]
+        if not seen:
+            continue
+        missing = [d for d in seen if d.there is None]
+        more = [d for d in seen if d.here is None]
+        changed = [d for d in seen if d.here is not None and d.there is not None]
+        parts = []
+        if missing:
+            parts.append(f"{things(missing)} {_is(missing)} missing in the database")
+        if more:
+            parts.append(f"no model has {things(more)}")
+        parts += [
+            f"{things([d])} is {d.there} in the database, {d.here} in the models"
+            for d in changed[:3]
+        ]
+        yield Found(
+            f'Database "{database.label}" is at head, but not as its models say: '
+            f"{'; '.join(parts)}.",
+            database.location,
+            "flask db migrate, where the models are right; else bring back what was changed by "
+            "hand",
+            bind=database.bind,
+            subject=seen[0].table or seen[0].name,
         )

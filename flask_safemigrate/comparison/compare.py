@@ -246,6 +246,7 @@ def compare(
         stopped_at=replay.stopped_at,
         problem=replay.problem,
         unconfined=replay.unconfined,
+        direct=_direct(history, replay, database, models, at, names),
     )
     if database is None or not replay.changes:
         return evidence
@@ -329,6 +330,33 @@ def _models(
     )
 
 
+#: What ``flask db check`` would see; the rest is spelt in too many ways.
+_DIRECT = ("table", "column", "unique", "foreign key", "index")
+
+
+def _direct(
+    history: History,
+    replay: Replay,
+    database: Facts | None,
+    models: Facts | None,
+    at: tuple[str, ...],
+    names: Mapping[Fact, str],
+) -> tuple[Difference, ...] | None:
+    """How models and a database at head differ, where the history could not be replayed to it."""
+    if database is None or models is None or not replay.stopped_at:
+        return None
+    if history_facts(replay, history, at) is not None:
+        return None
+    if set(at) != set(history.tips(history.by_id)):
+        return None
+    tables = {fact.table for fact in models.values if fact.kind == "table"}
+    return differences(
+        {f: v for f, v in models.values.items() if f.kind in _DIRECT},
+        {f: v for f, v in database.values.items() if f.kind in _DIRECT and f.table in tables},
+        names,
+    )
+
+
 def _place(
     evidence: Evidence,
     history: History,
@@ -389,6 +417,7 @@ def _place(
         stopped_at=evidence.stopped_at,
         problem=evidence.problem,
         unconfined=evidence.unconfined,
+        direct=evidence.direct,
         unused_types=evidence.unused_types,
         strangers=tuple(
             sorted(f.table for f in database.values if f.kind == "table" and f not in have)

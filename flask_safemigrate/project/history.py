@@ -120,7 +120,8 @@ def read_text(path: str) -> str:
 
 
 def same_code(one: str, other: str) -> bool:
-    """Whether two texts do the same: comments, blanks and docstrings do not count."""
+    """Whether two texts do the same: comments, blanks, docstrings and the order of the imports at
+    the top do not count."""
     try:
         trees = [parse(text, "x.py") for text in (one, other)]
     except SyntaxError:
@@ -129,7 +130,18 @@ def same_code(one: str, other: str) -> bool:
         for node in ast.walk(tree):
             if isinstance(node, (ast.Module, ast.FunctionDef)) and ast.get_docstring(node):
                 node.body = node.body[1:]
+        first = next(
+            (at for at, node in enumerate(tree.body) if not _is_import(node)), len(tree.body)
+        )
+        tree.body[:first] = sorted(tree.body[:first], key=ast.dump)
     return ast.dump(trees[0]) == ast.dump(trees[1])
+
+
+def _is_import(node: ast.stmt) -> bool:
+    # What comes from __future__ must stand first, and what a star brings depends on the order.
+    return isinstance(node, ast.Import) or (
+        isinstance(node, ast.ImportFrom) and node.names[0].name != "*"
+    )
 
 
 @lru_cache(maxsize=8)

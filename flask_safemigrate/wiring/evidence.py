@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from alembic.config import Config
 from sqlalchemy import Connection
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from flask_safemigrate.alembic_bridge.confinement import Confinement, confined
 from flask_safemigrate.alembic_bridge.replay import replay
 from flask_safemigrate.alembic_bridge.sqlite import EngineOptions
 from flask_safemigrate.backends import backend_for, private
@@ -77,23 +78,30 @@ class Gathering:
             why = error.message if isinstance(error, SafeMigrateError) else _first_line(error)
             return {bind: Evidence(refused=why) for bind in databases}
         return {
-            bind: compare(
-                state.history,
-                replays.get(bind),
-                self._database(bind, found),
-                self._models(bind, found),
-                at=found.version_rows or (),
-                applied=[
-                    row.subject
-                    for row in found.journal
-                    if row.kind == "revision" and row.direction == "upgrade" and row.finished
-                ],
-                unused=[each.plain for each in found.condition.unused_types],
-                lost=[table.name.removeprefix("_alembic_tmp_") for table in found.leftovers],
-                shared=bool(found.other_versions),
-            )
+            bind: self._compared(state, bind, found, replays.get(bind))
             for bind, found in databases.items()
         }
+
+    def _compared(
+        self, state: State, bind: str, found: DatabaseState, replay: Replay | None
+    ) -> Evidence:
+        models, why = self._models(bind, found, replay)
+        evidence = compare(
+            state.history,
+            replay,
+            self._database(bind, found, replay),
+            models,
+            at=found.version_rows or (),
+            applied=[
+                row.subject
+                for row in found.journal
+                if row.kind == "revision" and row.direction == "upgrade" and row.finished
+            ],
+            unused=[each.plain for each in found.condition.unused_types],
+            lost=[table.name.removeprefix("_alembic_tmp_") for table in found.leftovers],
+            shared=bool(found.other_versions),
+        )
+        return evidence._replace(unmodelled=why)
 
     def replays(self, state: State) -> Mapping[str, Replay]:
         """What each revision does to the schema of every database; empty where it cannot be told.
@@ -109,19 +117,32 @@ class Gathering:
     def _without(self, target: Target) -> tuple[str, ...]:
         # What failed batch migrations left is reported by itself.
         own = sorted(OWN_TABLES)
-        return (target.version_table, *own, "_alembic_tmp_*", *self.exclude)
+        version = target.version_table
+        if target.version_schema:
+            own.append(f"{target.version_schema}.{version}")
+        return (version, *own, "_alembic_tmp_*", *self.exclude)
 
     def _facts_on(self, bind: str, connection: Connection, known: _Known) -> Facts:
         target = self.targets[bind]
         schema = backend_for(target.engine).schema_on(connection, known.schema)
         return facts_of(schema, self._without(target), known.facts)
 
-    def _database(self, bind: str, found: DatabaseState) -> Facts | None:
+    def _database(self, bind: str, found: DatabaseState, replay: Replay | None) -> Facts | None:
         target = self.targets[bind]
         if not found.exists:
             return None
-        schema = backend_for(target.engine).read_schema(target)
+        schemas = self._schemas(bind)
+        for changes in () if replay is None else replay.changes.values():
+            tables = (fact.table for fact in changes if fact.kind == "table")
+            schemas.update(name.partition(".")[0] for name in tables if "." in name)
+        schema = backend_for(target.engine).read_schema(target, sorted(schemas))
         return facts_of(schema, (*self._without(target), *found.other_versions))
+
+    def _schemas(self, bind: str) -> set[str]:
+        """The schemas that the models name."""
+        metadata = self.metadatas.get(bind)
+        tables = metadata.tables.values() if metadata is not None else ()
+        return {table.schema for table in tables if table.schema}
 
     def _tools(self, bind: str, found: DatabaseState) -> tuple[str, ...]:
         names = ("flask-safemigrate", "alembic", "sqlalchemy")
@@ -167,6 +188,9 @@ class Gathering:
             ),
             binds=list(keys),
             read=lambda bind, connection: self._facts_on(bind, connection, known[bind]),
+            prelude=lambda bind, connection: backend_for(self.targets[bind].engine).prelude(
+                connection
+            ),
             options=self.options,
         )
         for bind, found in fresh.items():
@@ -175,34 +199,77 @@ class Gathering:
                 self.cache.save_replay(keys[bind], found)
         return fresh
 
-    def _models(self, bind: str, found: DatabaseState) -> Facts | None:
+    def _models(
+        self, bind: str, found: DatabaseState, replay: Replay | None
+    ) -> tuple[Facts | None, tuple[str, ...]]:
+        """The schema that the models build, and what of them is not in it, and why."""
         metadata = self.metadatas.get(bind)
         if metadata is None or not metadata.tables:
-            return None
+            return None, ()
+        dialect = self.targets[bind].engine.dialect
+        # Elsewhere a schema is another database, or another file.
+        apart = dialect.name != "postgresql"
+        tables = [t for t in metadata.tables.values() if not (apart and t.schema)]
+        why = tuple(_left_out(metadata, self._schemas(bind))) if apart else ()
+        if not tables:
+            return None, why
+        stands, types = (replay.stands, replay.types) if replay is not None else ((), ())
+        schemas = () if apart else sorted(self._schemas(bind))
+        stands = (*(_made(dialect, schema) for schema in schemas), *stands)
+        problem = ""
+        with warnings.catch_warnings():
+            # SQLAlchemy warns of tables that refer to each other, which can be made.
+            warnings.simplefilter("ignore")
+            try:
+                key = key_of((*self._tools(bind, found), *_script(tables, dialect), *stands))
+                facts = self.cache.facts(key) if found.dialect != "sqlite" else None
+                if facts is not None:
+                    return facts, why
+            except Exception as error:
+                return None, (*why, f"the models: they cannot be built: {_first_line(error)}")
+            # The history's types are needed, or are the models' own to make.
+            for before in dict.fromkeys((stands, (*stands, *types))):
+                try:
+                    facts = self._built(bind, tables, before)
+                except Exception as error:
+                    problem = problem or _first_line(error)
+                else:
+                    if found.dialect != "sqlite":
+                        self.cache.save_facts(key, facts)
+                    return facts, why
+        return None, (*why, f"the models: they cannot be built in a scratch database: {problem}")
+
+    def _built(self, bind: str, tables: list[sa.Table], before: Iterable[str]) -> Facts:
         target = self.targets[bind]
-        backend = backend_for(target.engine)
-        dialect = target.engine.dialect
-        try:
-            script = [
-                text
-                for table in metadata.sorted_tables
-                for text in (
-                    str(CreateTable(table).compile(dialect=dialect)),
-                    *(str(CreateIndex(i).compile(dialect=dialect)) for i in _by_name(table)),
-                )
-            ]
-        except Exception:
-            return None
-        key = key_of((*self._tools(bind, found), *script))
-        facts = self.cache.facts(key) if found.dialect != "sqlite" else None
-        if facts is None:
-            # Models that their own dialect refuses are for autogenerate to tell.
-            with contextlib.suppress(Exception), backend.scratch(target) as connection:
-                metadata.create_all(connection)
-                facts = self._facts_on(bind, connection, _Known())
-            if facts is not None and found.dialect != "sqlite":
-                self.cache.save_facts(key, facts)
-        return facts
+        with backend_for(target.engine).scratch(target) as connection:
+            confinement = Confinement([connection], self.folder, lambda: "create_all()")
+            with confined(confinement):
+                for statement in before:
+                    connection.exec_driver_sql(statement)
+                tables[0].metadata.create_all(connection, tables=tables)
+                confinement.check()
+            return self._facts_on(bind, connection, _Known())
+
+
+def _script(tables: Iterable[sa.Table], dialect: sa.Dialect) -> list[str]:
+    return [
+        text
+        for table in sorted(tables, key=lambda table: table.fullname)
+        for text in (
+            str(CreateTable(table).compile(dialect=dialect)),
+            *(str(CreateIndex(i).compile(dialect=dialect)) for i in _by_name(table)),
+        )
+    ]
+
+
+def _left_out(metadata: sa.MetaData, schemas: Iterable[str]) -> Iterator[str]:
+    for schema in sorted(schemas):
+        number = sum(table.schema == schema for table in metadata.tables.values())
+        yield f"schema '{schema}' ({number} {'table' if number == 1 else 'tables'} of the models)"
+
+
+def _made(dialect: sa.Dialect, schema: str) -> str:
+    return f"CREATE SCHEMA IF NOT EXISTS {dialect.identifier_preparer.quote(schema)}"
 
 
 def _by_name(table: sa.Table) -> list[sa.Index]:

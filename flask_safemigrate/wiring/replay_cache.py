@@ -14,7 +14,7 @@ from flask_safemigrate.evidence import Fact, Facts, Replay
 
 #: Files of the cache that are kept; the oldest go.
 KEEP = 12
-_FORMAT = 1
+_FORMAT = 2
 
 
 def key_of(parts: Iterable[str]) -> str:
@@ -64,6 +64,8 @@ class ReplayCache:
                     for id, rows in content["changes"]
                 },
                 _facts(content["names"]),
+                stands=tuple(content["stands"]),
+                types=tuple(content["types"]),
             )
         except (KeyError, TypeError, ValueError):
             return None
@@ -74,7 +76,8 @@ class ReplayCache:
             [id, [[*fact, *values] for fact, values in facts.items()]]
             for id, facts in replay.changes.items()
         ]
-        self._save(key, {"changes": changes, "names": _rows(replay.names)})
+        content = {"changes": changes, "names": _rows(replay.names)}
+        self._save(key, {**content, "stands": replay.stands, "types": replay.types})
 
     def facts(self, key: str) -> Facts | None:
         """The schema of that key, None where there is none."""

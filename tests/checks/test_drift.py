@@ -109,6 +109,26 @@ FINDS = [
         ["cannot build a database from nothing. Revision 'b2' failed: no such table."],
     ),
     ("SM414", with_evidence(at("c3"), refused="permission denied"), ["permission denied."]),
+    (
+        "SM414",
+        with_evidence(
+            at("c3"),
+            stopped_at="b2",
+            problem="revision 'b2' was not run in the scratch database, because it would dance",
+            unconfined=True,
+        ),
+        ["was not compared with all of the history: revision 'b2' was not run"],
+    ),
+    (
+        "SM414",
+        with_evidence(at("c3"), at_version=True, unmodelled=("schema 'x' (1 table)",)),
+        ["Not compared", "schema 'x' (1 table).", "flask db check"],
+    ),
+    (
+        "SM415",
+        with_evidence(at("c3"), direct=(MODEL_COLUMN, TABLE_GONE)),
+        ["at head, but not as its models say: column 'users.nick' is missing", "flask db migrate"],
+    ),
 ]
 
 
@@ -124,6 +144,7 @@ SILENT = [
     with_evidence(at("c3"), at_version=True, equals=(("c3",),)),
     with_evidence(at("c3"), at_version=True, equals=(("c3",),), models=()),
     with_evidence(at("c3")),
+    with_evidence(at("c3"), direct=()),
     with_evidence(at("zz"), equals=(("c3",),), at_version=None),
     with_evidence(database(version_rows=None), equals=((),)),
 ]
@@ -131,7 +152,7 @@ SILENT = [
 
 @pytest.mark.parametrize("of", SILENT)
 def test_silent(of: State) -> None:
-    codes = {f"SM4{number:02}" for number in range(6, 15)}
+    codes = {f"SM4{number:02}" for number in range(6, 16)}
     assert not codes & {f.code for f in run_checks(of)}
 
 

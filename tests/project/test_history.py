@@ -16,6 +16,7 @@ from flask_safemigrate.project.history import (
     checksums,
     named_in,
     read_history,
+    same_code,
     tables_of,
 )
 from flask_safemigrate.state import Revision
@@ -366,3 +367,16 @@ def test_tables_of_every_bind(tmp_path: Path) -> None:
 def test_tables_of_a_broken_file(tmp_path: Path) -> None:
     assert tables_of(str(write(tmp_path, "a1.py", "def (\n"))) == ()
     assert tables_of(str(tmp_path / "gone.py")) == ()
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("import sqlalchemy as sa\nfrom alembic import op\n\nx = 1\n", True),
+        ('"""Said."""\nfrom alembic import op  # why\nimport sqlalchemy as sa\nx = 1\n', True),
+        ("from alembic import op\nimport sqlalchemy as sb\nx = 1\n", False),
+        ("from alembic import op\nx = 1\nimport sqlalchemy as sa\n", False),
+    ],
+)
+def test_the_order_of_imports_is_no_change(other: str, same: bool) -> None:
+    assert same_code("from alembic import op\nimport sqlalchemy as sa\nx = 1\n", other) is same

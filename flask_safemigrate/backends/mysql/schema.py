@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -70,9 +71,10 @@ _TRIGGERS = """
 """
 
 
-def read_schema(target: Target) -> Schema:
+def read_schema(target: Target, schemas: Collection[str] = ()) -> Schema:
     """Read the schema of a database by a connection of its own.
 
+    :param schemas: not read: they are other databases.
     :raises SQLAlchemyError: it cannot be read.
     """
     defaults = connect_defaults(target.engine, answer_seconds=ANSWER_SECONDS)

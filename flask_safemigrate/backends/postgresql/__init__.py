@@ -8,7 +8,7 @@ from flask_safemigrate.backends.postgresql.explain import explain
 from flask_safemigrate.backends.postgresql.lock import lock
 from flask_safemigrate.backends.postgresql.read import read
 from flask_safemigrate.backends.postgresql.restore import put_back
-from flask_safemigrate.backends.postgresql.schema import read_schema, schema_on
+from flask_safemigrate.backends.postgresql.schema import prelude, read_schema, schema_on
 from flask_safemigrate.backends.postgresql.scratch import scratch
 from flask_safemigrate.backends.postgresql.session import (
     blockers,
@@ -43,5 +43,6 @@ BACKEND = Backend(
     transactional_ddl=True,
     read_schema=read_schema,
     schema_on=schema_on,
+    prelude=prelude,
     scratch=scratch,
 )

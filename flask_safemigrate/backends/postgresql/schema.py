@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, text
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.postgresql.address import connect_defaults
+from flask_safemigrate.backends.postgresql.read import quoted
 from flask_safemigrate.schema import (
     Check,
     Column,
@@ -22,10 +24,14 @@ from flask_safemigrate.schema import (
     View,
 )
 
-# Tables of the search path and none of an extension's, named as they are seen from it.
-_OURS = """
-    c.relnamespace = ANY (
-        SELECT oid FROM pg_namespace WHERE nspname = ANY (current_schemas(false)))
+# Tables of the search path and of the schemas that are asked for besides, none of an extension's,
+# named as they are seen from the search path.
+_SCHEMAS = """
+    SELECT oid FROM pg_namespace
+    WHERE nspname = ANY (current_schemas(false) || CAST(:schemas AS name[]))
+"""
+_OURS = f"""
+    c.relnamespace = ANY ({_SCHEMAS})
     AND NOT c.relispartition
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
         AND d.objid = c.oid AND d.deptype = 'e')
@@ -90,33 +96,50 @@ _TRIGGERS = text(f"""
     WHERE NOT t.tgisinternal AND {_OURS} ORDER BY t.tgname
 """)
 
-_ENUMERATIONS = text("""
-    SELECT t.typname AS name, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) AS labels
+_ENUMERATIONS = text(f"""
+    SELECT CASE WHEN pg_type_is_visible(t.oid) THEN t.typname::text
+            ELSE t.typnamespace::regnamespace::text || '.' || t.typname END AS name,
+        array_agg(e.enumlabel::text ORDER BY e.enumsortorder) AS labels
     FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid
-    WHERE t.typnamespace = ANY (
-        SELECT oid FROM pg_namespace WHERE nspname = ANY (current_schemas(false)))
-    GROUP BY t.typname ORDER BY t.typname
+    WHERE t.typnamespace = ANY ({_SCHEMAS})
+    GROUP BY t.oid ORDER BY t.typname
 """)
 
+# Those that somebody made: of the rest the names are the server's.
+_MADE_SCHEMAS = """
+    SELECT nspname::text FROM pg_namespace n
+    WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+        AND nspname <> ALL (current_schemas(false))
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass
+            AND d.objid = n.oid AND d.deptype = 'e')
+    ORDER BY nspname
+"""
 
-def read_schema(target: Target) -> Schema:
+
+def read_schema(target: Target, schemas: Collection[str] = ()) -> Schema:
     """Read the schema of a database in one read-only transaction of its own connection.
 
+    :param schemas: schemas outside of the search path that are read too.
     :raises SQLAlchemyError: it cannot be read.
     """
     with own_connection(target.engine, connect_defaults(target.engine)) as connection:
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         connection.execute(text("SET LOCAL lock_timeout = '5s'"))
         connection.execute(text("SET LOCAL statement_timeout = '60s'"))
-        return schema_on(connection, {})
+        return _schema(connection, schemas)
 
 
 def schema_on(connection: Connection, known: object) -> Schema:
-    """Read the schema that an open connection sees, in six statements."""
+    """Read the schema of a scratch database, all of its schemas included, in seven statements."""
+    return _schema(connection, list(connection.execute(text(_MADE_SCHEMAS)).scalars()))
+
+
+def _schema(connection: Connection, schemas: Collection[str]) -> Schema:
+    asked = {"schemas": list(schemas)}
 
     def grouped(query: Any) -> dict[str, list[Any]]:
         found: dict[str, list[Any]] = defaultdict(list)
-        for row in connection.execute(query):
+        for row in connection.execute(query, asked):
             found[_unquoted(row.table)].append(row)
         return found
 
@@ -127,12 +150,52 @@ def schema_on(connection: Connection, known: object) -> Schema:
         tuple(
             _table(name, rows, constraints[name], indexes[name]) for name, rows in columns.items()
         ),
-        tuple(View(_unquoted(r.name), r.definition) for r in connection.execute(_VIEWS)),
+        tuple(View(_unquoted(r.name), r.definition) for r in connection.execute(_VIEWS, asked)),
         tuple(
             Trigger(r.name, name, r.definition) for name, rows in triggers.items() for r in rows
         ),
-        tuple(Enumeration(r.name, tuple(r.labels)) for r in connection.execute(_ENUMERATIONS)),
+        tuple(
+            Enumeration(r.name, tuple(r.labels)) for r in connection.execute(_ENUMERATIONS, asked)
+        ),
     )
+
+
+_EXTENSIONS = """
+    SELECT e.extname::text AS name, n.nspname::text AS schema FROM pg_extension e
+    JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY e.oid
+"""
+_DOMAINS = """
+    SELECT t.oid::regtype::text AS name, format_type(t.typbasetype, t.typtypmod) AS base
+    FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+    WHERE t.typtype = 'd' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass
+            AND d.objid = t.oid AND d.deptype = 'e')
+    ORDER BY t.oid
+"""
+
+
+def prelude(connection: Connection) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return statements that make what tables of a scratch database stand on.
+
+    :return: its schemas and extensions; its types.
+    """
+    schemas = connection.execute(text(_MADE_SCHEMAS)).scalars()
+    stands = [f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in schemas]
+    stands += [
+        f"CREATE EXTENSION IF NOT EXISTS {quoted(row.name)} SCHEMA {quoted(row.schema)} CASCADE"
+        for row in connection.execute(text(_EXTENSIONS))
+    ]
+    types = [
+        "CREATE TYPE {} AS ENUM ({})".format(
+            ".".join(map(quoted, each.name.split("."))),
+            ", ".join("'" + label.replace("'", "''") + "'" for label in each.labels),
+        )
+        for each in schema_on(connection, {}).enumerations
+    ]
+    types += [
+        f"CREATE DOMAIN {row.name} AS {row.base}" for row in connection.execute(text(_DOMAINS))
+    ]
+    return tuple(stands), tuple(types)
 
 
 def _unquoted(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,9 +21,10 @@ Known = MutableMapping[Any, Any]
 _AT_ONCE = 500
 
 
-def read_schema(target: Target) -> Schema:
+def read_schema(target: Target, schemas: Collection[str] = ()) -> Schema:
     """Read the schema of a database by a connection of its own that changes nothing.
 
+    :param schemas: not read: they are other files.
     :raises sqlite3.Error: the driver's own.
     """
     file = files.find(target)
