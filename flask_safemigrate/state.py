@@ -355,6 +355,7 @@ class ProjectState(NamedTuple):
     :param configure_keywords: keywords that ``env.py`` itself passes to ``context.configure``,
         ``**`` where it passes a mapping too.
     :param version_table: the version table that ``env.py`` names, None where it names none.
+    :param per_revision: whether ``transaction_per_migration`` is asked for, as far as is known.
     :param create_all: where the application calls ``create_all()``, as ``app.py:12``; empty if
         nobody looked.
     :param references: foreign keys of the models, per bind key; empty if that was not read.
@@ -377,6 +378,7 @@ class ProjectState(NamedTuple):
     locations: tuple[str, ...] = ()
     configure_keywords: frozenset[str] = frozenset()
     version_table: str | None = None
+    per_revision: bool = False
     create_all: tuple[str, ...] = ()
     checkout: Checkout = Checkout()
     references: Mapping[str, tuple[Reference, ...]] = {}

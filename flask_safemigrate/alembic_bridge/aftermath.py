@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 from alembic.util import CommandError
 
-from flask_safemigrate.alembic_bridge.failure import half_applied, migration_failed
+from flask_safemigrate.alembic_bridge.failure import half_applied, migration_failed, short
 from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of
 from flask_safemigrate.errors import (
     Blocked,
     DatabaseUnavailable,
     HalfApplied,
     Interrupted,
-    LockLost,
     LockTimeout,
     Refused,
     SafeMigrateError,
@@ -50,7 +51,9 @@ def _aftermath(run: Run, position: Position) -> str:
 
 def _partly_outside(what: str, position: Position, run: Run) -> HalfApplied:
     """A revision failed, and what it did before and inside its ``autocommit_block`` stays."""
-    listed = "\n".join(f"  {' '.join(statement.split())[:200]}" for statement in position.stays)
+    # One that was run by itself was heard twice.
+    said = [statement for statement, _ in itertools.groupby(position.stays)]
+    listed = "\n".join(f"  {short(statement)}" for statement in said)
     plan = run.plans[position.bind]
     return HalfApplied(
         f"{what}\n{where_it_is(plan, run.heads_now(position.bind))}. Revision "
@@ -60,6 +63,12 @@ def _partly_outside(what: str, position: Position, run: Run) -> HalfApplied:
         "if_not_exists=True); then run the command again. One block a revision, and nothing "
         "else in it, avoids this",
     )
+
+
+def _again(run: Run) -> str:
+    if run.direction == "downgrade":
+        return f"flask db safe-downgrade {run.revision}"
+    return "flask db safe-upgrade"
 
 
 def _in_part(run: Run, position: Position, told: SafeMigrateError) -> HalfApplied | None:
@@ -74,8 +83,17 @@ def _in_part(run: Run, position: Position, told: SafeMigrateError) -> HalfApplie
     if not moved and not any(left.values()):
         return None
     places = {plan.bind: where_it_is(plan, now[plan.bind]) for plan in plans}
+    away = [bind for bind, at in now.items() if at is None]
+    if away:
+        running = f"revision '{position.revision}'" if position.revision else "a revision"
+        places |= {
+            bind: f"{places[bind]}; it commits every DDL statement, so {running} may be half "
+            "applied there, which the next run finds out and goes on from"
+            for bind in away
+        }
+        told.hint = f"once the server answers, run: {_again(run)}"
     ways_back = {plan.bind: run.way_back(plan.bind) for plan in plans}
-    return half_applied(told, plans, places, left, ways_back)
+    return half_applied(told, plans, places, left, ways_back, away)
 
 
 def described(error: BaseException, position: Position, run: Run) -> SafeMigrateError:
@@ -89,7 +107,7 @@ def described(error: BaseException, position: Position, run: Run) -> SafeMigrate
         told = _of_failure(error, position, run)
     clean = isinstance(told, Blocked) and not position.statements
     early = position.revision is None and isinstance(told, (Refused, LockTimeout))
-    if not clean and not early and not isinstance(told, LockLost):
+    if not clean and not early:
         in_part = _in_part(run, position, told)
         if in_part is not None:
             return in_part
@@ -114,10 +132,9 @@ def _of_failure(error: BaseException, position: Position, run: Run) -> SafeMigra
             return known
         if isinstance(error, CommandError):
             return UsageError(str(error), hint="flask db doctor")
-    down = f"flask db safe-downgrade {run.revision}"
     return migration_failed(
         error,
         revision=position.revision,
         directory=directory_of(run),
-        again=down if run.direction == "downgrade" else "flask db safe-upgrade",
+        again=_again(run),
     )

@@ -24,12 +24,16 @@ class Stage(NamedTuple):
     """One ``context.run_migrations()`` of an ``env.py``: a database whose transaction is open.
 
     :param bind: bind key, "" for the default database.
+    :param apart: whether ``env.py`` asks for a transaction of its own for each revision.
+    :param autocommit: whether its connection committed every statement by itself.
     """
 
     bind: str
     connection: Connection
     context: MigrationContext
     script: ScriptDirectory
+    apart: bool = False
+    autocommit: bool = False
 
 
 #: What PostgreSQL begins transactions with unless told otherwise.
@@ -143,12 +147,40 @@ def _own_transaction(
     return restore
 
 
-def _no_autocommit(connection: Connection) -> None:
-    """Take an engine with ``isolation_level="AUTOCOMMIT"`` back to transactions, for this run."""
-    # psycopg and psycopg2 have it as an attribute; MySQL's drivers, where DDL commits anyway, as
-    # a method.
-    if getattr(connection.connection.driver_connection, "autocommit", None) is True:
+def _no_autocommit(connection: Connection) -> Callable[[], None] | None:
+    """Take a connection with ``isolation_level="AUTOCOMMIT"`` back to transactions.
+
+    :return: undoes it; None where it was none.
+    """
+    # PostgreSQL's drivers have it as an attribute; MySQL's, where DDL commits anyway, as a method.
+    driver: Any = connection.connection.driver_connection
+    if getattr(driver, "autocommit", None) is not True:
+        return None
+    if not connection.in_transaction():
         connection.execution_options(isolation_level=_LEVEL)
+        return lambda: None
+    # env.py has said something before, which began a transaction for SQLAlchemy, but none for the
+    # server. SQLAlchemy lets nobody change the level in it.
+    driver.autocommit = False
+
+    def restore() -> None:
+        with contextlib.suppress(Exception):
+            driver.rollback()
+            driver.autocommit = True
+
+    return restore
+
+
+@contextlib.contextmanager
+def _driver_block(connection: Connection) -> Iterator[None]:
+    """Leave the server's transaction for a while, where SQLAlchemy's is not ours to end."""
+    driver: Any = connection.connection.driver_connection
+    driver.commit()
+    driver.autocommit = True
+    try:
+        yield
+    finally:
+        driver.autocommit = False
 
 
 @contextlib.contextmanager
@@ -195,13 +227,15 @@ def run_environment(
     """
     undo: list[Callable[[], None]] = []
     stages: dict[int, str] = {}
+    manners: dict[int, tuple[bool, bool]] = {}
 
     def decide(heads: tuple[str, ...], context: MigrationContext) -> Iterable[Any]:
         connection = context.connection
         assert connection is not None
         if isinstance(context.impl, sqlite.LosslessSQLiteImpl):
             context.impl.version_rows.begin(heads)
-        return steps(Stage(stages[id(context)], connection, context, script), heads)
+        bind = stages[id(context)]
+        return steps(Stage(bind, connection, context, script, *manners[id(context)]), heads)
 
     environment = EnvironmentContext(
         config, script, fn=decide, as_sql=False, destination_rev=destination
@@ -224,12 +258,14 @@ def run_environment(
         theirs = kw.get("on_version_apply") or ()
         theirs = theirs if isinstance(theirs, Iterable) else (theirs,)
         kw["on_version_apply"] = (moved, *theirs, lambda **news: applied())
-        # A commit after each revision would leave half of the upgrade behind when one fails.
-        kw["transaction_per_migration"] = False
-        if target.dialect.name != "sqlite" and not target.in_transaction():
-            _no_autocommit(target)
+        # Between revisions there is more to do than Alembic's commit.
+        apart = bool(kw.pop("transaction_per_migration", False))
+        back = _no_autocommit(target) if target.dialect.name != "sqlite" else None
+        if back is not None:
+            undo.append(back)
         stock_configure(target, *args, **kw)
         context = environment.get_context()
+        manners[id(context)] = apart, back is not None
         stages[id(context)] = bind
         if target.dialect.name == "sqlite":
             sqlite.install(context, options)
@@ -237,7 +273,10 @@ def run_environment(
             # that a revision may want to do there needs one.
             setattr(context, "autocommit_block", contextlib.nullcontext)  # noqa: B010
         else:
-            block = functools.partial(outside, context.autocommit_block)
+            own: Autocommit = context.autocommit_block
+            if back is not None and context._in_external_transaction:
+                own = functools.partial(_driver_block, target)
+            block = functools.partial(outside, own)
             setattr(context, "autocommit_block", block)  # noqa: B010
 
     def run_migrations(**kw: Any) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from flask_safemigrate.errors import HalfApplied, MigrationFailed, SafeMigrateError
+from flask_safemigrate.errors import HalfApplied, LockLost, MigrationFailed, SafeMigrateError
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.state import ProgressRow
 
@@ -104,12 +104,14 @@ def half_applied(
     places: Mapping[str, str],
     left: Mapping[str, Sequence[ProgressRow]],
     ways_back: Mapping[str, str],
+    away: Collection[str] = (),
 ) -> HalfApplied:
     """Say what is in and what is not, where a failure leaves something behind.
 
     :param plans: those that are not empty.
     :param places: where each database is by its version table, in words, by bind key.
     :param left: the statements of a half applied revision that are in, by bind key.
+    :param away: bind keys of databases that cannot be looked at now.
     :param ways_back: snapshot from before that revision, "" where there is none, by bind key.
     """
     way = plans[0].direction
@@ -119,6 +121,9 @@ def half_applied(
     way_back = ""
     for plan in plans:
         rows = left.get(plan.bind, ())
+        if plan.bind in away:
+            lines.append(f"{places[plan.bind]}.")
+            continue
         if not rows:
             lines.append(f"{places[plan.bind]}; no revision is half applied there.")
             continue
@@ -133,7 +138,7 @@ def half_applied(
             for row in rows
         ]
         lines.append(f"Not in: every statement of '{last.revision}' after these.")
-    if isinstance(told, HalfApplied):
+    if isinstance(told, (HalfApplied, LockLost)) or (last is None and away):
         return HalfApplied("\n".join(lines), hint=told.hint)
     if last is None:
         return HalfApplied("\n".join(lines), hint=f"mend what failed, then run {again} again")

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from flask_safemigrate.alembic_bridge import journal, sqlite
 from flask_safemigrate.alembic_bridge.environment import Stage
+from flask_safemigrate.alembic_bridge.statementwise import each_by_itself
 from flask_safemigrate.alembic_bridge.terms import Position
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import MigrationFailed
@@ -71,8 +72,13 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
     )
     for name, listener in listeners:
         event.listen(connection, name, listener)
+    alone = contextlib.ExitStack()
+    if stage.autocommit and dialect == "postgresql":
+        block = stage.context.autocommit_block
+        alone.enter_context(each_by_itself(connection, lambda: position.running, block))
     try:
-        yield
+        with alone:
+            yield
     finally:
         position.running = False
         for name, listener in listeners:

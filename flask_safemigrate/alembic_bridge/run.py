@@ -21,7 +21,7 @@ from flask_safemigrate.alembic_bridge.confinement import Confinement, confined, 
 from flask_safemigrate.alembic_bridge.environment import Autocommit, Stage, run_environment
 from flask_safemigrate.alembic_bridge.failure import migration_failed
 from flask_safemigrate.alembic_bridge.listening import listening, still_begun, watched
-from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of
+from flask_safemigrate.alembic_bridge.terms import Guard, Position, Run, directory_of
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import (
     Refused,
@@ -138,6 +138,21 @@ def _recording(run: Run, stage: Stage) -> Iterator[Recorder | None]:
         yield recorder
 
 
+def _end_transaction(
+    stage: Stage, position: Position, guard: Guard, written: set[str]
+) -> tuple[str, ...]:
+    """Prove and commit a revision that ``env.py`` wants to have a transaction of its own."""
+    proven = guard.finish(frozenset(written))
+    position.statements.clear()
+    if stage.context._transaction is None:
+        stage.connection.commit()
+    else:
+        with stage.context.autocommit_block():
+            pass
+    guard.again()
+    return proven
+
+
 def _steps_of(run: Run, script: ScriptDirectory, steps: Iterable[Revision]) -> Iterator[Any]:
     make = (
         MigrationStep.upgrade_from_script
@@ -189,9 +204,13 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         position.guard = guard
         impl = stage.context.impl
         engine = impl if isinstance(impl, sqlite.LosslessSQLiteImpl) else None
+        # A transaction that env.py began itself is not Alembic's to end, in either way.
+        apart = stage.apart and guard.transactional_ddl and engine is None
+        apart = apart and not stage.context._in_external_transaction
         written: set[str] = set()
         revisions: list[AppliedRevision] = []
         rows: list[dict[str, object]] = []
+        proven: list[str] = []
 
         def note(step: Any, started: str, clock: float) -> None:
             seconds = time.perf_counter() - clock
@@ -251,11 +270,12 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                     position.statements.clear()
                     with stage.context.autocommit_block():
                         pass
+                if apart and len(revisions) < len(plan.steps):
+                    proven.extend(_end_transaction(stage, position, guard, written))
                 seconds = revisions[-1].seconds
                 run.say(news._replace(stage="applied", seconds=seconds, done=len(revisions)))
                 position.committed_revisions += 1
             tables: tuple[TableWork, ...] = ()
-            proven: list[str] = []
             if engine is not None:
                 engine.flush()
                 tables = engine.work
@@ -277,6 +297,9 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 proven.extend(recorder.end(keep=run.keep_journal))
             if rows:
                 journal.write(stage.connection, rows)
+            if (stage.autocommit or apart) and stage.context._transaction is None:
+                # env.py leaves it to the connection, or to Alembic, to commit.
+                stage.connection.connection.commit()
         seen = functools.partial(_note_commit, position, stage.bind)
         event.listen(stage.connection, "commit", seen)
         done[stage.bind] = Applied(
@@ -286,7 +309,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
             target=plan.target,
             revisions=tuple(revisions),
             seconds=time.perf_counter() - begun,
-            verified=tuple(proven),
+            verified=tuple(dict.fromkeys(proven)),
             tables=tables,
             snapshot=snapshot,
             direction=run.direction,

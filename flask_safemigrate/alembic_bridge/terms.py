@@ -42,6 +42,9 @@ class Guard(Protocol):
     def blocked(self, error: BaseException, revision: str) -> Blocked | None:
         """Who had a lock for too long, None where the error means something else."""
 
+    def again(self) -> None:
+        """After a transaction was proven and committed: note what is there for the next."""
+
     def end(self) -> None:
         """Leave the connection as it was; safe to call again."""
 

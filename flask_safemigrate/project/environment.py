@@ -27,6 +27,7 @@ class EnvFile(NamedTuple):
     :param keywords: keywords that it passes by name to ``context.configure``; ``**`` where it
         passes a mapping too, as Flask-Migrate's template does with the extension's arguments.
     :param version_table: the table that it names as ``version_table``, None where it names none.
+    :param per_revision: whether it says ``transaction_per_migration=True``.
     """
 
     exists: bool = True
@@ -36,6 +37,7 @@ class EnvFile(NamedTuple):
     multidb: bool = False
     keywords: frozenset[str] = frozenset()
     version_table: str | None = None
+    per_revision: bool = False
 
 
 def read_env(path: Path) -> EnvFile:
@@ -76,6 +78,7 @@ def read_env(path: Path) -> EnvFile:
     mapped = {"**" for call in configures for k in call.keywords if k.arg is None}
     table = keywords.get("version_table")
     constants = module_constants(tree)
+    each = keywords.get("transaction_per_migration")
     value = constants.get(table.id) if isinstance(table, ast.Name) else None
     if isinstance(table, ast.Constant):
         value = table.value
@@ -84,6 +87,7 @@ def read_env(path: Path) -> EnvFile:
         multidb="upgrade_token" in keywords or "bind_names" in names,
         keywords=frozenset(keywords) | mapped,
         version_table=value if isinstance(value, str) else None,
+        per_revision=isinstance(each, ast.Constant) and each.value is True,
     )
 
 
@@ -143,4 +147,5 @@ def read_project(
         locations=tuple(str(folder) for folder in locations.folders),
         configure_keywords=env.keywords,
         version_table=env.version_table,
+        per_revision=env.per_revision,
     )

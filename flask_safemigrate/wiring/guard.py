@@ -70,6 +70,10 @@ class Guard:
             self.held.prove(self.connection)
         return proven
 
+    def again(self) -> None:
+        """After a transaction was proven and committed: note what is there for the next."""
+        self.baseline = self.backend.begin_watch(self.connection)
+
     def end(self) -> None:
         """Leave the connection as it was; safe to call again."""
         if self.watcher is not None:

@@ -169,8 +169,10 @@ class Wiring:
         project = self._project
         if thorough:
             project = read_project(self.folder, app=self.app.name, models=self._models)
+        asked = self.app.extensions["migrate"].configure_args.get("transaction_per_migration")
         project = project._replace(
-            config_problems=addresses.problems_of(self._engines, self.app.config)
+            config_problems=addresses.problems_of(self._engines, self.app.config),
+            per_revision=project.per_revision or bool(asked),
         )
         history = read_history(self.folder, compile=thorough)
         databases = tuple(self._ours(self.backend(t).read(t)) for t in self._targets.values())

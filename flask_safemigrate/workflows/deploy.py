@@ -18,6 +18,7 @@ from flask_safemigrate.workflows.safe_upgrade import (
     may_be_passing,
     safe_upgrade,
     told,
+    under_lock,
 )
 
 #: What a database that is on its way up answers; everything else does not change by waiting.
@@ -180,7 +181,8 @@ def deploy(ports: Ports, request: Request) -> Outcome:
             return _noted(ports, looked, started)
         if looked.status is Status.DONE and not agreed(request, looked):
             return looked._replace(status=Status.FAILED, error="Nothing was changed.")
-        with locked(ports, request, looked._replace(plans=())):
+
+        def both() -> Outcome:
             outcome = safe_upgrade(ports, request._replace(locked=True, confirm=None))
             outcome = _noted(ports, outcome, started)
             if outcome.status not in (Status.DONE, Status.NOTHING_TO_DO):
@@ -192,7 +194,9 @@ def deploy(ports: Ports, request: Request) -> Outcome:
                 return outcome._replace(
                     status=Status.FAILED, error=error.message, hint=error.hint or ""
                 )
-        done = Status.DONE if ran else outcome.status
-        return outcome._replace(status=done, hooks=ran)
+            done = Status.DONE if ran else outcome.status
+            return outcome._replace(status=done, hooks=ran)
+
+        return under_lock(locked(ports, request, looked._replace(plans=())), both)
 
     return told("deploy", work)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.errors import Blocked, SafeMigrateError
+from flask_safemigrate.errors import Blocked, LockLost, SafeMigrateError
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Outcome, Progress, Status, status_away, status_of
 from flask_safemigrate.plan import Plan
@@ -87,7 +87,8 @@ def _line(ports: Ports, request: Request) -> Outcome:
         return first
     if first.status is Status.DONE and not agreed(request, first):
         return first._replace(status=Status.FAILED, error="Nothing was changed.")
-    with nullcontext() if request.locked else locked(ports, request, first):
+
+    def work() -> Outcome:
         second = look(ports, request)
         if second.status is not Status.DONE:
             return second
@@ -97,6 +98,8 @@ def _line(ports: Ports, request: Request) -> Outcome:
             return _apply(ports, request, second)
         finally:
             ports.prune_snapshots()
+
+    return under_lock(nullcontext() if request.locked else locked(ports, request, first), work)
 
 
 def _apply(ports: Ports, request: Request, looked: Outcome) -> Outcome:
@@ -160,6 +163,25 @@ def locked(ports: Ports, request: Request, looked: Outcome) -> AbstractContextMa
     return ports.lock(binds, wait, request.say)
 
 
+def under_lock(lock: AbstractContextManager[None], work: Callable[[], Outcome]) -> Outcome:
+    """Do the work while the lock is held.
+
+    A server that goes away takes the work and the lock; what happened to the work is told then,
+    for it names the revision and what is in.
+
+    :raises LockLost: the lock was not held to the end of work that succeeded.
+    """
+    outcome: Outcome | None = None
+    try:
+        with lock:
+            outcome = work()
+    except LockLost as lost:
+        if outcome is None or outcome.status in (Status.DONE, Status.NOTHING_TO_DO):
+            raise
+        return outcome._replace(notes=(*outcome.notes, lost.message))
+    return outcome
+
+
 def may_be_passing(looked: Outcome) -> bool:
     """Whether what stopped the run may be the middle of another process's run.
 
@@ -196,7 +218,24 @@ def look(ports: Ports, request: Request) -> Outcome:
 
 def _left(state: State, plans: Sequence[Plan], request: Request) -> tuple[str, ...]:
     told = (left_over(state.history, p.location, p.left, request.phase) for p in plans)
-    return tuple(filter(None, told))
+    return (*filter(None, told), *_commits(state, plans))
+
+
+#: What ``transaction_per_migration`` means, by dialect.
+_PER_REVISION = {
+    "postgresql": "Each revision is committed by itself, as transaction_per_migration asks for: a "
+    "failure undoes the revision that fails, and not those before it.",
+    "sqlite": "transaction_per_migration has no part in it: on SQLite all revisions share one "
+    "transaction, and a failure undoes all of them.",
+}
+
+
+def _commits(state: State, plans: Sequence[Plan]) -> list[str]:
+    if not state.project.per_revision:
+        return []
+    several = {plan.bind for plan in plans if len(plan.steps) > 1}
+    dialects = sorted({d.dialect for d in state.databases if d.bind in several})
+    return [_PER_REVISION[each] for each in dialects if each in _PER_REVISION]
 
 
 def _rehearse(ports: Ports, request: Request, looked: Outcome) -> Outcome:
