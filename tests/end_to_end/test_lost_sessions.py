@@ -1,4 +1,4 @@
-"""The server ends every session of ours in the middle of a revision, as one that is stopped does."""
+"""The server ends every session of ours in the middle of a revision, as when it is stopped."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ def cut_off(p: Project) -> tuple[int, str]:
         "r2",
         "import pathlib, time\n"
         "op.create_table('u', sa.Column('x', sa.Integer))\n"
-        f"pathlib.Path({str(begun)!r}).touch()\n"
-        f"while pathlib.Path({str(begun)!r}).exists():\n    time.sleep(0.05)\n"
+        f"begun, once = pathlib.Path({str(begun)!r}), pathlib.Path({str(p.path / 'once')!r})\n"
+        "if not once.exists():\n    once.touch()\n    begun.touch()\n"
+        "while begun.exists():\n    time.sleep(0.05)\n"
         "op.create_table('v', sa.Column('x', sa.Integer))",
     )
     process = p.start("db", "deploy")

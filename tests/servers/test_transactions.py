@@ -1,0 +1,145 @@
+"""PostgreSQL: whose transactions a run uses, where ``env.py`` asks for unusual ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.projects import Project, ProjectFactory
+
+ENV = """
+from alembic import context
+from flask import current_app
+import sqlalchemy as sa
+
+engine = sa.create_engine(
+    current_app.config["SQLALCHEMY_DATABASE_URI"],
+    isolation_level="AUTOCOMMIT",
+    poolclass=sa.pool.NullPool,
+)
+with engine.connect() as connection:
+    {before}
+    context.configure(connection=connection, target_metadata=None)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+def said_by(p: Project, *arguments: str) -> tuple[int, str]:
+    result = p.invoke("db", *arguments)
+    return result.exit_code, " ".join(result.output.split())
+
+
+def subjects(p: Project) -> list[str]:
+    rows = p.rows("SELECT subject FROM safemigrate_journal WHERE kind = 'revision' ORDER BY id")
+    return [subject for (subject,) in rows]
+
+
+@pytest.fixture
+def party(project: ProjectFactory, postgresql_url: str) -> Project:
+    p = project(url=postgresql_url, arguments="transaction_per_migration=True")
+    p.revision(
+        "r1",
+        "op.execute(\"CREATE TYPE kind AS ENUM ('person')\")\n"
+        "op.execute('CREATE TABLE party (id INTEGER, kind kind)')\n"
+        "op.execute(\"INSERT INTO party VALUES (1, 'person')\")",
+    )
+    p.revision("r2", "op.execute(\"ALTER TYPE kind ADD VALUE 'machine'\")")
+    p.revision("r3", "op.execute(\"UPDATE party SET kind = 'machine'\")")
+    return p
+
+
+def test_each_revision_has_a_transaction_where_that_is_asked_for(party: Project) -> None:
+    """A new value of an ENUM cannot be used in the transaction that adds it."""
+    code, said = said_by(party, "deploy")
+    assert code == 0, said
+    assert "Each revision is committed by itself" in said
+    assert party.rows("SELECT kind::text FROM party") == [("machine",)]
+    assert subjects(party) == ["r1", "r2", "r3"]
+
+
+def test_a_failure_undoes_its_own_revision_alone(party: Project) -> None:
+    p = party
+    p.revision("r4", "op.execute('DELETE FROM party')\nop.execute('SELECT 1 / 0')")
+    code, said = said_by(p, "deploy")
+    assert code == 1, said
+    assert "is at r3" in said
+    assert "Everything was undone" not in said
+    assert p.heads() == {"r3"}
+    assert p.rows("SELECT count(*) FROM party") == [(1,)]
+    assert subjects(p) == ["r1", "r2", "r3"]
+
+
+def test_each_revision_is_proven_before_it_is_committed(
+    project: ProjectFactory, postgresql_url: str
+) -> None:
+    p = project(url=postgresql_url, arguments="transaction_per_migration=True")
+    p.revision("r1", "op.execute('CREATE TABLE a AS SELECT 1 AS x')")
+    assert said_by(p, "deploy")[0] == 0
+    # A statement whose table cannot be read from its text.
+    p.revision(
+        "r2",
+        "op.create_table('b', sa.Column('x', sa.Integer))\n"
+        "op.execute(\"DO $$ BEGIN EXECUTE 'DELETE FROM ' || chr(97); END $$\")",
+    )
+    p.revision("r3", "op.create_table('c', sa.Column('x', sa.Integer))")
+    code, said = said_by(p, "deploy")
+    assert code == 1, said
+    assert "lost 1 and gained 0 rows" in said
+    assert p.heads() == {"r1"}
+    assert p.rows("SELECT x FROM a") == [(1,)]
+
+
+def test_on_sqlite_all_revisions_share_a_transaction_and_that_is_said(
+    project: ProjectFactory,
+) -> None:
+    p = project(arguments="transaction_per_migration=True")
+    p.revision("r1", "op.create_table('t', sa.Column('x', sa.Integer))")
+    p.revision("r2", "op.execute('SELECT nosuch')")
+    code, said = said_by(p, "deploy")
+    assert code == 1, said
+    assert "transaction_per_migration has no part in it" in said
+    assert p.rows("SELECT name FROM sqlite_master") == []
+
+
+# The second begins a transaction for SQLAlchemy, though none for the server.
+@pytest.mark.parametrize("before", ["pass", "connection.execute(sa.text('SELECT 1'))"])
+def test_what_autocommit_allows_in_env_is_allowed(
+    project: ProjectFactory, postgresql_url: str, before: str
+) -> None:
+    p = project(url=postgresql_url)
+    (p.path / "migrations" / "env.py").write_text(ENV.format(before=before))
+    p.revision("r1", "op.create_table('t', sa.Column('x', sa.Integer))")
+    p.revision(
+        "r2",
+        "try:\n    op.add_column('t', sa.Column('x', sa.Integer))\n"
+        "except sa.exc.ProgrammingError as error:\n    assert 'DuplicateColumn' in str(error)\n"
+        "op.add_column('t', sa.Column('y', sa.Integer))",
+    )
+    code, said = said_by(p, "deploy")
+    assert code == 0, said
+    p.revision(
+        "r3",
+        "op.create_index('ix', 't', ['y'], postgresql_concurrently=True)\n"
+        "op.execute('INSERT INTO t VALUES (1, 1)')",
+    )
+    p.revision("r4", "op.execute('DELETE FROM t')\nop.execute('SELECT 1 / 0')")
+    code, said = said_by(p, "deploy")
+    assert code == 1, said
+    # What needed no block went before; the revision that failed left nothing.
+    assert "is at r3" in said
+    assert p.heads() == {"r3"}
+    assert p.rows("SELECT x, y FROM t") == [(1, 1)]
+    assert p.rows("SELECT indexname FROM pg_indexes WHERE tablename = 't'") == [("ix",)]
+
+
+def test_a_failure_undoes_all_statements_under_autocommit_too(
+    project: ProjectFactory, postgresql_url: str
+) -> None:
+    options = {"isolation_level": "AUTOCOMMIT"}
+    p = project(url=postgresql_url, config={"SQLALCHEMY_ENGINE_OPTIONS": options})
+    p.revision("r1", "op.create_table('t', sa.Column('x', sa.Integer))")
+    p.revision("r2", "op.execute('INSERT INTO t VALUES (1)')\nop.execute('SELECT 1 / 0')")
+    code, said = said_by(p, "deploy")
+    assert code == 1, said
+    assert "Everything was undone" in said
+    assert p.rows("SELECT to_regclass('t')") == [(None,)]
