@@ -56,6 +56,8 @@ def status_away(*kinds: str) -> Status:
 
     What is wrong in the application's own configuration, no waiting and no server cures.
     """
+    if "own table" in kinds:
+        return Status.REFUSED
     return Status.USAGE if "misconfigured" in kinds else Status.UNAVAILABLE
 
 

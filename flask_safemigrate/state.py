@@ -29,6 +29,7 @@ UNREACHABLE_KINDS = (
     "damaged",
     "replica",
     "too old",
+    "own table",
     "misconfigured",
     "missing package",
     "tls",

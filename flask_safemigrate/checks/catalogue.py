@@ -318,6 +318,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM539", "sql-mode-lenient", WARNING, storage.sql_mode_lenient),
     Check("SM540", "version-table-twice", WARNING, server.version_table_twice),
     Check("SM541", "table-unusable", ERROR, sqlite_file.table_unusable),
+    Check("SM542", "own-table-strange", ERROR, database.own_table_strange, ALL),
 )
 
 

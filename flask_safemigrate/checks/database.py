@@ -332,6 +332,25 @@ def database_unreachable(state: State) -> Iterator[Found]:
     yield from _unreachable(state, "unknown")
 
 
+def own_table_strange(state: State) -> Iterator[Found]:
+    """What has the name of a table of ours is not as we made it.
+
+    Cause
+        Somebody who may create tables made ``safemigrate_journal``, ``safemigrate_lock`` or
+        ``safemigrate_progress`` before us, as a view or as another role's table, or gave it a
+        trigger, a rule or row security. What is written into it, or read from it, would run their
+        code with the rights of whoever migrates.
+    Example
+        On PostgreSQL 13 and 14 every role may create tables in ``public``.
+    Fix
+        Look at it with ``\\d+``. Drop it, or the trigger that the message names; or, where it is
+        known to be right, ``ALTER TABLE ... OWNER TO`` the role that migrates.
+    Prevention
+        ``REVOKE CREATE ON SCHEMA public FROM PUBLIC``, and one role that migrates.
+    """
+    yield from _unreachable(state, "own table")
+
+
 def database_shared_by_binds(state: State) -> Iterator[Found]:
     """Two binds are the same database.
 

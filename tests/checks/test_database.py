@@ -28,6 +28,7 @@ KINDS = [
     ("SM103", "missing package"),
     ("SM525", "replica"),
     ("SM526", "too old"),
+    ("SM542", "own table"),
 ]
 
 READ_ONLY = Unreachable("read-only", '"app.db" can be read, but not written.', "chown")

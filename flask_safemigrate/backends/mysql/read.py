@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Target, TooOld
@@ -15,7 +16,12 @@ from flask_safemigrate.backends.mysql.address import address_of, connect_default
 from flask_safemigrate.backends.mysql.explain import explain
 from flask_safemigrate.backends.mysql.lock import in_cluster
 from flask_safemigrate.backends.own_connection import own_connection
-from flask_safemigrate.backends.own_tables import OWN_TABLES, PROGRESS_TABLE
+from flask_safemigrate.backends.own_tables import (
+    OWN_TABLES,
+    PROGRESS_TABLE,
+    NotOurs,
+    prove_own,
+)
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.state import DatabaseState, ProgressRow, Table, Unreachable
 
@@ -49,6 +55,40 @@ _PROGRESS = text(f"""
     SELECT revision, direction, position, kind, state, statement, started, host
     FROM {PROGRESS_TABLE} ORDER BY revision, direction, position
 """)
+
+
+_TRIGGERS = text("""
+    SELECT event_object_table AS name, min(trigger_name) AS trigger_name
+    FROM information_schema.triggers
+    WHERE event_object_schema = :place AND event_object_table IN :names
+    GROUP BY event_object_table ORDER BY event_object_table
+""").bindparams(bindparam("names", expanding=True))
+
+
+def _prove_own(connection: Connection, location: str, listed: Sequence[Row[Any]]) -> None:
+    """See that the tables of ours are tables, and that nobody gave them a trigger.
+
+    :param listed: tables and views.
+    :raises NotOurs: one is not.
+    """
+    own = [row for row in listed if row.name.lower() in OWN_TABLES]
+    strange = [(r.name, "is no plain table", "VIEW") for r in own if r.kind == "VIEW"]
+    for place in sorted({row.place for row in own}):
+        names = sorted({row.name for row in own if row.place == place})
+        strange += [
+            (row.name, f'has the trigger "{row.trigger_name}"', f"TRIGGER {row.trigger_name}")
+            for row in connection.execute(_TRIGGERS, {"place": place, "names": names})
+        ]
+    prove_own(
+        location,
+        [(name, what) for name, what, _ in strange],
+        f"look at it, then DROP {_dropped(*strange[0])};" if strange else "",
+    )
+
+
+def _dropped(name: str, what: str, dropped: str) -> str:
+    kind, _, trigger = dropped.partition(" ")
+    return f"{kind} {quoted(trigger or name)}"
 
 
 def quoted(name: str) -> str:
@@ -126,6 +166,8 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
     facts = connection.execute(_FACTS).one()
     listed = connection.execute(_TABLES, {"schema": target.version_schema}).all()
     rows = [row for row in listed if row.kind != "VIEW"]
+    location = f"{address_of(target.engine.url).server}/{facts.name}"
+    _prove_own(connection, location, listed)
     places = {(row.place, row.name) for row in rows}
     version = (target.version_schema or facts.name, target.version_table)
     journals = [p for p in ((version[0], JOURNAL), (facts.name, JOURNAL)) if p in places]
@@ -150,7 +192,6 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         if (row.place, row.name) != version and row.name not in (*OWN_TABLES, *others)
     )
     dialect = "mariadb" if "mariadb" in facts.version.lower() else "mysql"
-    location = f"{address_of(target.engine.url).server}/{facts.name}"
     return DatabaseState(
         bind=target.bind,
         dialect=dialect,
@@ -185,7 +226,7 @@ def read(target: Target) -> DatabaseState:
         defaults = connect_defaults(target.engine, answer_seconds=ANSWER_SECONDS)
         with own_connection(target.engine, defaults) as connection:
             return _read(connection, target)
-    except TooOld as stop:
+    except (TooOld, NotOurs) as stop:
         unreachable = stop.reason
     except (SQLAlchemyError, OSError) as error:  # some drivers let the socket's error through
         unreachable = explain(error, target)

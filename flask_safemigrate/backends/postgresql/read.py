@@ -12,7 +12,7 @@ from flask_safemigrate.backends.address import Address
 from flask_safemigrate.backends.contract import Target, TooOld
 from flask_safemigrate.backends.journal import journal_query, journal_rows
 from flask_safemigrate.backends.own_connection import own_connection
-from flask_safemigrate.backends.own_tables import OWN_TABLES
+from flask_safemigrate.backends.own_tables import OWN_TABLES, NotOurs, prove_own
 from flask_safemigrate.backends.postgresql.address import address_of, connect_defaults
 from flask_safemigrate.backends.postgresql.explain import explain
 from flask_safemigrate.backends.statements import plain
@@ -72,6 +72,55 @@ _INVALID_INDEXES = text("""
                 AND l.mode = 'ShareUpdateExclusiveLock'
         )
     ORDER BY name
+""")
+
+
+# Who could have made a table of ours is this user, a superuser, or who the database or the schema
+# belongs to. A trigger may also be there by a superuser's will, as for replication. What pg_depend
+# names are functions that are no part of the server.
+_STRANGE = text("""
+    WITH mine AS (
+        SELECT c.oid, c.oid::regclass::text AS name, c.relkind, c.relrowsecurity, c.relhassubclass,
+            o.rolname AS owner, o.rolname = current_user OR o.rolsuper OR c.relowner = n.nspowner
+            OR EXISTS (SELECT FROM pg_database d
+                WHERE d.datname = current_database() AND d.datdba = c.relowner)
+            OR (NOT me.rolsuper AND pg_has_role(c.relowner, 'MEMBER')) AS trusted
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_roles o ON o.oid = c.relowner
+            JOIN pg_roles me ON me.rolname = current_user
+        WHERE c.relname = ANY (:names) AND c.relkind NOT IN ('i', 'I', 'c', 't')
+            AND n.nspname = ANY (current_schemas(false) || CAST(:schemas AS name[]))
+    ), told AS (
+        SELECT name, owner, CASE
+            WHEN NOT trusted THEN format('belongs to role "%s"', owner)
+            WHEN relkind <> 'r' OR relhassubclass THEN 'is no plain table'
+            WHEN relrowsecurity THEN 'has row security'
+            WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = mine.oid)
+                THEN (SELECT format('has the rule "%s"', min(r.rulename::text))
+                    FROM pg_rewrite r WHERE r.ev_class = mine.oid)
+            WHEN EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                    WHERE a.attrelid = mine.oid AND a.attnum > 0 AND t.oid >= 16384)
+                THEN 'has a column of a type that is no part of the server'
+            WHEN EXISTS (SELECT FROM pg_depend d
+                    WHERE d.refclassid = 'pg_proc'::regclass AND (
+                        d.classid = 'pg_attrdef'::regclass
+                        AND d.objid IN (SELECT oid FROM pg_attrdef WHERE adrelid = mine.oid)
+                        OR d.classid = 'pg_constraint'::regclass
+                        AND d.objid IN (SELECT oid FROM pg_constraint WHERE conrelid = mine.oid)
+                        OR d.classid = 'pg_class'::regclass
+                        AND d.objid IN (SELECT indexrelid FROM pg_index WHERE indrelid = mine.oid)
+                    ))
+                THEN 'calls a function that is no part of the server'
+            ELSE (
+                SELECT format('has the trigger "%s"', min(t.tgname::text)) FROM pg_trigger t
+                    JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_roles f ON f.oid = p.proowner
+                WHERE t.tgrelid = mine.oid AND NOT t.tgisinternal AND NOT f.rolsuper
+                    AND f.rolname <> current_user
+                HAVING count(*) > 0
+            ) END AS what
+        FROM mine
+    )
+    SELECT name, owner, what FROM told WHERE what IS NOT NULL ORDER BY name
 """)
 
 
@@ -162,6 +211,19 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         {"version_table": version_name(target), "beside": f"{beside}safemigrate_journal"},
     ).one()
     tables = connection.execute(_TABLES).all()
+    address = address_of(target.engine.url)
+    schemas = [target.version_schema] if target.version_schema else []
+    if schemas or any(row.name.rpartition(".")[2] in OWN_TABLES for row in tables):
+        strange = connection.execute(
+            _STRANGE, {"names": sorted(OWN_TABLES), "schemas": schemas}
+        ).all()
+        first = strange[0].name if strange else ""
+        prove_own(
+            f"{address.server}/{facts.name}",
+            [(row.name, row.what) for row in strange],
+            f"look at it with \\d+ {first}, then drop it or what is wrong with it; or, if it is "
+            f"right, ALTER TABLE {first} OWNER TO {quoted(facts.username)};",
+        )
     invalid = [
         InvalidIndex(row.name, row.table, row.definition)
         for row in connection.execute(_INVALID_INDEXES)
@@ -173,7 +235,6 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         ).scalars()
     if facts.journal_oid is not None:
         journal = connection.execute(plain(journal_query(facts.journal_name)))
-    address = address_of(target.engine.url)
     found = _tables(tables, {facts.version_oid, facts.journal_oid})
     return DatabaseState(
         bind=target.bind,
@@ -208,7 +269,7 @@ def read(target: Target) -> DatabaseState:
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
             return _read(connection, target)
-    except TooOld as stop:
+    except (TooOld, NotOurs) as stop:
         unreachable = stop.reason
     except (SQLAlchemyError, OSError) as error:  # some drivers let the socket's error through
         unreachable = explain(error, target)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.journal import JOURNAL, journal_query, journal_rows
-from flask_safemigrate.backends.own_tables import OWN_TABLES
+from flask_safemigrate.backends.own_tables import OWN_TABLES, NotOurs, prove_own
 from flask_safemigrate.backends.sqlite import errors, files
 from flask_safemigrate.state import DatabaseState, Table, Unreachable
 
@@ -122,7 +122,42 @@ def _is_version_table(connection: Any, table: str) -> bool:
     return [column[1].lower() for column in columns] == ["version_num"]
 
 
+def _prove_own(connection: Any, location: str) -> None:
+    """See that the tables of ours are tables, and that nobody gave them a trigger.
+
+    :raises NotOurs: one is not.
+    """
+    marks = ", ".join("?" * len(OWN_TABLES))
+    rows = connection.execute(
+        "SELECT name, type, tbl_name, sql LIKE 'CREATE VIRTUAL%' FROM sqlite_master "
+        f"WHERE type IN ('view', 'trigger', 'table') AND lower(tbl_name) IN ({marks}) "
+        "ORDER BY type, name",
+        tuple(OWN_TABLES),
+    ).fetchall()
+    strange = [
+        (
+            table,
+            f'has the trigger "{name}"' if kind == "trigger" else "is no plain table",
+            kind,
+            name,
+        )
+        for name, kind, table, virtual in rows
+        if kind != "table" or virtual
+    ]
+    prove_own(
+        location,
+        [(table, what) for table, what, _, _ in strange],
+        f"look at it, then DROP {strange[0][2].upper()} {files.quoted(strange[0][3])};"
+        if strange
+        else "",
+    )
+
+
 def _read_content(connection: Any, state: DatabaseState) -> DatabaseState:
+    try:
+        _prove_own(connection, state.location)
+    except NotOurs as stop:
+        return state._replace(unreachable=stop.reason)
     names, views, versions = _names(connection)
     by_folded = {name.lower(): name for name in names}
     version_table = by_folded.get(state.version_table.lower())
