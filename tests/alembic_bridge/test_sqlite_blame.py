@@ -109,8 +109,8 @@ NOT_FOUND = {
     ),
     "with op.batch_alter_table('t', naming_convention={'uq': 'u_%(column_0_name)s'}) as b:\n"
     "    b.drop_constraint('nope', type_='unique')": (
-        'drop_constraint(\'nope\', \'t\'): table "t" has no UNIQUE constraint "nope"; it has: "u_a"'
-        " UNIQUE (a)",
+        "drop_constraint('nope', 't'): table \"t\" has no UNIQUE constraint \"nope\"; it has: "
+        '"u_a" UNIQUE (a)',
         "name it as the database does",
     ),
 }
