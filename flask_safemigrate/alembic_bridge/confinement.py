@@ -29,6 +29,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
+from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.ddl.reaching import reaches_out
 from flask_safemigrate.errors import NotConfined
 
@@ -412,7 +413,7 @@ def confined(confinement: Confinement) -> Iterator[None]:
             return
         if confinement.is_ours(connection.engine):
             confinement.statement(connection, statement)
-        else:
+        elif not sqlite.is_second(connection):
             confinement.of_others(statement)
 
     def on_commit(connection: Any) -> None:
@@ -422,13 +423,16 @@ def confined(confinement: Confinement) -> Iterator[None]:
     def on_checkout(_driver: Any, _record: Any, fairy: Any) -> None:
         pool = getattr(fairy, "_pool", None)
         ours = any(engine.pool is pool for engine in confinement._engines.values())
+        ours = ours or sqlite.speaks_for_another(fairy)
         if _current() is confinement and confinement.revision and not ours:
             confinement.stop(
                 "use another connection than op.get_bind(), such as db.session, db.engine or one "
                 "of its own"
             )
 
-    def on_connect(*_: Any) -> None:
+    def on_connect(dialect: Any, _record: Any, places: Any, _arguments: Any) -> None:
+        if sqlite.is_stood_for(dialect, places):
+            return
         if _current() is confinement and confinement.revision:
             confinement.stop(
                 "open another connection than op.get_bind(), by db.session, db.engine or an "

@@ -7,13 +7,14 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 
 from flask_safemigrate.alembic_bridge import sqlite
@@ -226,16 +227,25 @@ def run_environment(
         bind key, and not on that of ``env.py``.
     """
     undo: list[Callable[[], None]] = []
-    stages: dict[int, str] = {}
+    stages: dict[int, tuple[str, Connection]] = {}
     manners: dict[int, tuple[bool, bool]] = {}
+    sharing = sqlite.Sharing(Path(script.dir))
 
     def decide(heads: tuple[str, ...], context: MigrationContext) -> Iterable[Any]:
         connection = context.connection
         assert connection is not None
         if isinstance(context.impl, sqlite.LosslessSQLiteImpl):
             context.impl.version_rows.begin(heads)
-        bind = stages[id(context)]
-        return steps(Stage(bind, connection, context, script, *manners[id(context)]), heads)
+        bind, _ = stages[id(context)]
+        stage = Stage(bind, connection, context, script, *manners[id(context)])
+        for step in steps(stage, heads):
+            if isinstance(context.impl, sqlite.LosslessSQLiteImpl):
+                step.migration_fn = functools.partial(within, step.revision, step.migration_fn)
+            yield step
+
+    def within(revision: Script, migrate: Callable[..., None], **arguments: Any) -> None:
+        with sharing.revision(revision.revision, revision.path):
+            migrate(**arguments)
 
     environment = EnvironmentContext(
         config, script, fn=decide, as_sql=False, destination_rev=destination
@@ -266,7 +276,7 @@ def run_environment(
         stock_configure(target, *args, **kw)
         context = environment.get_context()
         manners[id(context)] = apart, back is not None
-        stages[id(context)] = bind
+        stages[id(context)] = bind, connection
         if target.dialect.name == "sqlite":
             sqlite.install(context, options)
             # A block without transaction would commit half of the upgrade; on SQLite nothing
@@ -289,9 +299,13 @@ def run_environment(
             if is_sqlite and not connection.in_transaction():
                 stack.enter_context(connection.begin())
             if is_sqlite:
-                bind = stages[id(context)]
+                bind, given = stages[id(context)]
                 news = functools.partial(waiting, bind)
+                driver: Any = connection.connection.driver_connection
+                level = driver.isolation_level
                 undo.append(_own_transaction(connection, patience, news))
+                shared = sharing.begin(connection, given, level)
+                setattr(context.impl, "must_be_free", shared.must_be_free)  # noqa: B010
                 stack.enter_context(_operations_installed(sqlite.operations(context)))
                 stack.callback(getattr(context.impl, "detach"))  # noqa: B009
             else:
@@ -306,5 +320,6 @@ def run_environment(
             with environment:
                 script.run_env()
         finally:
+            sharing.end()
             for restore in undo:
                 restore()

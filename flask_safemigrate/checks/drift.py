@@ -475,7 +475,7 @@ def history_fails_on_empty(state: State) -> Iterator[Found]:
     Cause
         A revision fails on an empty database: it changes a table that no revision makes (the first
         ones came from ``db.create_all()``), needs rows that are not there, or uses ``db.session``
-        or ``db.engine`` instead of ``op.get_bind()``.
+        or ``db.engine`` of a server instead of ``op.get_bind()``.
     Example
         ``no such table: users`` in the first revision.
     Fix

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Say, Target
-from flask_safemigrate.backends.sharing import sharing
 from flask_safemigrate.errors import SnapshotFailed
 
 
@@ -43,7 +42,6 @@ def copied_databases(
                 url = target.engine.url.set(database=str(copied), query={})
                 engines[bind] = sa.create_engine(url, poolclass=sa.NullPool)
                 stack.callback(engines[bind].dispose)
-            connection = stack.enter_context(engines[bind].connect())
-            return stack.enter_context(sharing(connection))
+            return stack.enter_context(engines[bind].connect())
 
         yield connect

@@ -385,7 +385,7 @@ def test_the_replay_never_touches_the_real_database(project: ProjectFactory) -> 
     )
     before = p.database.read_bytes()
     found = findings(p)
-    assert "by db.session, db.engine" in found["SM414"]["message"]
+    assert "SM414" not in found
     assert "SM413" not in found
     assert p.rows("SELECT count(*) FROM pet") == [(400,)]
     assert p.database.read_bytes() == before

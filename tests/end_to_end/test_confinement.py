@@ -59,7 +59,6 @@ PYTHON = {
     "shell": ('import os\nos.system("touch leak")', "start a program"),
     "network": ('import socket\nsocket.create_connection(("127.0.0.1", 9))', "use the network"),
     "terminal": ('input("Sure?")', "ask a question"),
-    "session": (SESSION, "db.session"),
     "driver": ('import sqlite3\nsqlite3.connect("leak.db")', 'open the SQLite database "leak.db"'),
     "caught": ('try:\n    open("leak", "w")\nexcept Exception:\n    pass', 'the file "leak"'),
     "thread": (

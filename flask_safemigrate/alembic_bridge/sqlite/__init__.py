@@ -8,5 +8,20 @@ from __future__ import annotations
 from flask_safemigrate.alembic_bridge.sqlite.batch import operations
 from flask_safemigrate.alembic_bridge.sqlite.implementation import LosslessSQLiteImpl, install
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+from flask_safemigrate.alembic_bridge.sqlite.sharing import (
+    Sharing,
+    is_second,
+    is_stood_for,
+    speaks_for_another,
+)
 
-__all__ = ["EngineOptions", "LosslessSQLiteImpl", "install", "operations"]
+__all__ = [
+    "EngineOptions",
+    "LosslessSQLiteImpl",
+    "Sharing",
+    "install",
+    "is_second",
+    "is_stood_for",
+    "operations",
+    "speaks_for_another",
+]

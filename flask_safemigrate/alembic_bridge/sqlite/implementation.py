@@ -76,6 +76,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
     :ivar named: the tables that operations name, by the names they had then.
     :ivar version_rows: what the version table says, and is to say.
     :ivar bookkeeping: whether the statement that runs is about the version table.
+    :ivar must_be_free: raises while another connection writes, which an operation would wait for.
     """
 
     transactional_ddl = True
@@ -108,6 +109,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._never: Origin | None = None
         self._retyped: tuple[str, str] | None = None
         self.bookkeeping = False
+        self.must_be_free: Callable[[str], None] = lambda what: None
         self.version_rows = VersionRows()
         self._watched: bool | None = None
         self._script: list[str] = []
@@ -377,6 +379,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         return Origin(self.revision, operation)
 
     def _queue(self, change: changes.Change, operation: str) -> None:
+        self.must_be_free(operation)
         engine = self._engine()
         self.named |= {name for name in (getattr(change, "table", None),) if name}
         engine.apply(change, self._origin(operation), never=self._never is not None)

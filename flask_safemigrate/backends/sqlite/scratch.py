@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import URL, Connection, StaticPool, create_engine, event
 
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.backends.sharing import sharing
 from flask_safemigrate.errors import Refused
 
 
@@ -20,7 +19,8 @@ def scratch(target: Target) -> Iterator[Connection]:
     :raises Refused: the application's listeners attach a file to it.
     """
     url = URL.create(target.engine.url.drivername, password=target.engine.url.password)
-    engine = create_engine(url, poolclass=StaticPool)
+    # Revisions may start threads.
+    engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     # A schema may need the functions and collations that the application adds to a connection.
     for listener in target.engine.pool.dispatch.connect:
         event.listen(engine, "connect", listener)
@@ -30,7 +30,6 @@ def scratch(target: Target) -> Iterator[Connection]:
             files = [row[2] for row in driver.execute("PRAGMA database_list") if row[2]]
             if files:
                 raise Refused(f'the scratch database has a file: "{files[0]}"')
-            with sharing(connection) as shared:
-                yield shared
+            yield connection
     finally:
         engine.dispose()
