@@ -174,6 +174,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
     script = ScriptDirectory.from_config(run.config)
     position = Position()
     done: dict[str, Applied] = {}
+    guards: dict[str, Guard] = {}
     # Plans that are only tried must not reach what is real.
     confinement = (
         None
@@ -200,6 +201,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         _import_revisions(run, script)
         begun = time.perf_counter()
         guard = position.begun = run.guard_of(stage.bind, stage.connection)
+        guards[stage.bind] = guard
         snapshot = guard.begin()
         position.guard = guard
         impl = stage.context.impl
@@ -380,6 +382,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
     for bind in done if run.rehearse is None else ():
         if bind not in position.committed:
             _prove_committed(run, bind)
+        guards[bind].committed()
         run.say(Progress("committed", done[bind].location, bind=bind))
     return tuple(done.values())
 

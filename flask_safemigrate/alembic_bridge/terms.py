@@ -45,6 +45,9 @@ class Guard(Protocol):
     def again(self) -> None:
         """After a transaction was proven and committed: note what is there for the next."""
 
+    def committed(self) -> None:
+        """After the last commit."""
+
     def end(self) -> None:
         """Leave the connection as it was; safe to call again."""
 

@@ -96,6 +96,9 @@ class Held(Protocol):
         :raises LockLost: it is not.
         """
 
+    def let_go(self) -> None:
+        """Keep nothing any more that was to last until that commit."""
+
 
 class Lock(Protocol):
     """Hold the lock of a database and version table for the length of the block.

@@ -12,9 +12,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -43,6 +43,9 @@ class LeaseTerms(NamedTuple):
     :param unavailable: what a driver's error means.
     :param defaults: for :func:`own_connection`.
     :param seconds: how long the row is ours after each renewal.
+    :param proof: where it is proven that the row is still ours: ``inside`` the migration's own
+        transaction, ``beside`` it where that sees what there was when it began, so that the row
+        is kept until it has been committed, or ``after`` it where nothing is left to commit.
     """
 
     clock: str
@@ -51,6 +54,7 @@ class LeaseTerms(NamedTuple):
     unavailable: Callable[[BaseException, Target], DatabaseUnavailable]
     defaults: Mapping[str, Any]
     seconds: float = LEASE_SECONDS
+    proof: Callable[[Connection], Literal["inside", "beside", "after"]] = lambda _: "inside"
 
 
 def lock_table(schema: str | None) -> sa.Table:
@@ -82,6 +86,7 @@ class _Lease:
     lost: str = ""
     renewed: float = 0.0
     done: threading.Event = field(default_factory=threading.Event)
+    kept: ExitStack | None = None  # the connection that keeps the row locked
 
     def __post_init__(self) -> None:
         self.table = lock_table(self.target.version_schema)
@@ -196,6 +201,8 @@ class _Lease:
         self.revision = revision
 
     def check(self) -> None:
+        if self.kept is not None:
+            return
         silent = time.monotonic() - self.renewed
         if not self.lost and silent > self.terms.seconds:
             self.lost = f"it could not be renewed for {silent:.0f} s"
@@ -203,13 +210,50 @@ class _Lease:
             raise lock_lost(self.where, self.lost)
 
     def prove(self, connection: Connection) -> None:
+        where = self.terms.proof(connection)
+        if where == "after":
+            with self._beside(autocommit=True) as own:
+                self.renew(own)
+        elif where == "beside" and self.kept is None:
+            self.kept = ExitStack()
+            own = self.kept.enter_context(self._beside(autocommit=False))
+            self.renew(own)
+            self.kept.callback(self._commit, own)
+        elif where == "inside":
+            self._prove_inside(connection)
+        if self.lost:
+            raise lock_lost(self.where, self.lost)
+
+    @contextmanager
+    def _beside(self, *, autocommit: bool) -> Iterator[Connection]:
+        try:
+            own = own_connection(self.target.engine, self.terms.defaults, autocommit=autocommit)
+            with own as connection:
+                if not autocommit:
+                    connection.execution_options(isolation_level="READ COMMITTED")
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise self.terms.unavailable(error, self.target) from error
+
+    def _commit(self, own: Connection) -> None:
+        # Those who wait for the row look at its expiry again, once it is free.
+        with suppress(SQLAlchemyError, OSError):
+            self.renew(own)
+            own.commit()
+
+    def let_go(self) -> None:
+        kept, self.kept = self.kept, None
+        if kept is not None:
+            with suppress(DatabaseUnavailable):
+                kept.close()
+
+    def _prove_inside(self, connection: Connection) -> None:
         # The row stays locked until this transaction ends, so nobody takes it over before that.
         found = connection.execute(
             sa.select(self.table.c.name).where(self._mine).with_for_update()
         ).first()
         if found is None:
             self.lost = self.lost or "another process took it over after it had expired"
-            raise lock_lost(self.where, self.lost)
 
 
 @contextmanager
@@ -249,6 +293,7 @@ def hold_lease(
     try:
         yield lease
     finally:
+        lease.let_go()
         lease.done.set()
         thread.join(terms.seconds)
         kept = False

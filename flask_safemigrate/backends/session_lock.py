@@ -114,6 +114,9 @@ class _SessionHeld(Generic[Key]):
         if not kept:
             raise lock_lost(self.where, "the connection that held it broke")
 
+    def let_go(self) -> None:
+        """The lock is the session's, not a transaction's."""
+
 
 @contextmanager
 def hold(

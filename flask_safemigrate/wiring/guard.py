@@ -72,7 +72,13 @@ class Guard:
 
     def again(self) -> None:
         """After a transaction was proven and committed: note what is there for the next."""
+        self.committed()
         self.baseline = self.backend.begin_watch(self.connection)
+
+    def committed(self) -> None:
+        """After the last commit."""
+        if self.held is not None:
+            self.held.let_go()
 
     def end(self) -> None:
         """Leave the connection as it was; safe to call again."""

@@ -179,6 +179,40 @@ def test_nobody_takes_it_between_proof_and_commit(postgresql_url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_transaction_that_sees_the_past_is_proven_from_beside(
+    postgresql_url: str, level: str
+) -> None:
+    engine = create_engine(postgresql_url, isolation_level=level)  # type: ignore[call-overload]
+    with lease(engine) as held:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT 1 FROM pg_class LIMIT 1"))
+            time.sleep(SHORT)  # it is renewed meanwhile
+            held.prove(connection)
+            with engine.connect() as other, other.begin():
+                other.execute(text("SET LOCAL lock_timeout = '300ms'"))
+                with pytest.raises(Exception, match="lock timeout"):
+                    other.execute(text(f"UPDATE {LOCK_TABLE} SET token = 'another'"))
+            time.sleep(2 * SHORT)
+            held.check()
+        held.let_go()
+        with engine.connect() as other:
+            left = f"SELECT count(*) FROM {LOCK_TABLE} WHERE expires > extract(epoch FROM now())"
+            assert other.execute(text(left)).scalar() == 1
+    engine.dispose()
+
+
+def test_a_transaction_of_mysql_that_has_read_the_row_before_is_no_hindrance(
+    mysql_url: str,
+) -> None:
+    engine = create_engine(mysql_url)
+    with lease(engine) as held, engine.begin() as connection:
+        connection.execute(text(f"SELECT * FROM {LOCK_TABLE}"))
+        time.sleep(SHORT)
+        held.prove(connection)
+    engine.dispose()
+
+
 def lose_and_fail(engine: Engine) -> None:
     with lease(engine):
         take_over(engine)

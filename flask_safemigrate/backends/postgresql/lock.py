@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
@@ -171,7 +171,14 @@ def _defaults(target: Target) -> Mapping[str, Any]:
 def lease_terms(target: Target) -> LeaseTerms:
     """Return how a row is kept here."""
     clock = "extract(epoch FROM clock_timestamp())::float8"
-    return LeaseTerms(clock, _lease_key, _passing, unavailable, _defaults(target))
+    return LeaseTerms(clock, _lease_key, _passing, unavailable, _defaults(target), proof=_proof)
+
+
+def _proof(connection: Connection) -> Literal["inside", "beside"]:
+    # https://www.postgresql.org/docs/current/transaction-iso.html: the others cannot lock a row
+    # that was changed since they began.
+    level = connection.execute(text("SHOW transaction_isolation")).scalar()
+    return "inside" if level in ("read committed", "read uncommitted") else "beside"
 
 
 def lock(

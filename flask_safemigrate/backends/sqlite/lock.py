@@ -52,6 +52,9 @@ class _FileHeld:
     def prove(self, connection: Connection) -> None:
         """It cannot be lost."""
 
+    def let_go(self) -> None:
+        """Nothing is kept for the commit."""
+
 
 @contextlib.contextmanager
 def lock(target: Target, seconds: float, say: Say, how: str = "auto") -> Iterator[Held]:
