@@ -106,6 +106,8 @@ class Evidence(NamedTuple):
     :param stopped_at: the revision that failed on an empty database.
     :param problem: why it failed.
     :param unconfined: whether it was stopped because it reaches outside of the scratch database.
+    :param views: names of the views that the history makes, in lower case.
+    :param virtual: virtual tables of SQLite that the history makes, in lower case.
     :param refused: why nothing could be replayed.
     :param unmodelled: why models could not be compared, all or some of them.
     :param direct: how models and database differ, where the history could not be replayed up to
@@ -131,6 +133,8 @@ class Evidence(NamedTuple):
     stopped_at: str = ""
     problem: str = ""
     unconfined: bool = False
+    views: frozenset[str] = frozenset()
+    virtual: frozenset[str] = frozenset()
     refused: str = ""
     unmodelled: tuple[str, ...] = ()
     direct: tuple[Difference, ...] | None = None

@@ -349,6 +349,9 @@ class ProjectState(NamedTuple):
     :param env_problem: why ``env.py`` cannot be used, "" where it can.
     :param multidb: whether ``env.py`` migrates every bind.
     :param models: tables that the models define, per bind key; empty if that was not read.
+    :param own_metadata: whether ``env.py`` takes the models from elsewhere than Flask-SQLAlchemy.
+    :param hidden: tables of the databases that the filters of autogenerate keep from it, per bind
+        key; None where ``env.py`` has filters that were not asked.
     :param config_problems: pairs of (kind, message) about the configuration:
         ``no url``, ``driver``, ``dialect``, ``async``, ``url``.
     :param ini_problem: why ``alembic.ini`` cannot be read, "" where it can.
@@ -373,6 +376,8 @@ class ProjectState(NamedTuple):
     is_async: bool = False
     multidb: bool = False
     models: Mapping[str, tuple[str, ...]] = {}
+    own_metadata: bool = False
+    hidden: Mapping[str, tuple[str, ...]] | None = {}
     config_problems: tuple[tuple[str, str], ...] = ()
     git: GitFacts = GitFacts()
     ini_problem: str = ""

@@ -104,6 +104,15 @@ _HARMLESS = frozenset(
         "EXPLAIN",
     ]
 )
+#: Pragmas that ask, or set what holds for their connection alone (https://sqlite.org/pragma.html).
+_OF_CONNECTION = re.compile(
+    r"PRAGMA\s+(?:\w+\s*\.\s*)?(?:ANALYSIS_LIMIT|AUTOMATIC_INDEX|BUSY_TIMEOUT|CACHE_SIZE"
+    r"|CACHE_SPILL|CASE_SENSITIVE_LIKE|CELL_SIZE_CHECK|DEFER_FOREIGN_KEYS|FOREIGN_KEYS"
+    r"|FOREIGN_KEY_CHECK|FOREIGN_KEY_LIST|IGNORE_CHECK_CONSTRAINTS|INDEX_INFO|INDEX_LIST"
+    r"|INDEX_XINFO|INTEGRITY_CHECK|JOURNAL_SIZE_LIMIT|KEY|LEGACY_ALTER_TABLE|MMAP_SIZE"
+    r"|QUERY_ONLY|QUICK_CHECK|READ_UNCOMMITTED|RECURSIVE_TRIGGERS|SYNCHRONOUS|TABLE_INFO"
+    r"|TABLE_LIST|TABLE_XINFO|TEMP_STORE|THREADS|TRUSTED_SCHEMA|WAL_AUTOCHECKPOINT)\b"
+)
 _CODE = re.compile(r"\s*(?:DO|CALL)\b", re.IGNORECASE)
 # Changes of a catalogue hold this lock until the end of the transaction. Every object has rows in
 # pg_shdepend. https://www.postgresql.org/docs/current/explicit-locking.html
@@ -229,7 +238,9 @@ class Confinement:
                 f"of its own: {_short(statement)}"
             )
         harmless = word in _HARMLESS or plain == "START TRANSACTION"
-        asks = word == "PRAGMA" and not {"=", "("} & set(statement)
+        asks = word == "PRAGMA" and (
+            not {"=", "("} & set(statement) or bool(_OF_CONNECTION.match(plain))
+        )
         sets = word == "SET" and not _is_global(plain)
         if not (harmless or asks or sets) or " INTO " in plain or "FOR UPDATE" in plain:
             self.stop(f"change the application's own database: {_short(statement)}")

@@ -45,7 +45,7 @@ Steps = Callable[[Stage, tuple[str, ...]], Iterable[Any]]
 
 
 @contextlib.contextmanager
-def _logging_kept() -> Iterator[None]:
+def logging_kept() -> Iterator[None]:
     """Undo what ``fileConfig`` in ``env.py`` does to the application's loggers.
 
     It disables every logger that exists, replaces the root's handlers and closes all handlers
@@ -315,7 +315,7 @@ def run_environment(
     # env.py reaches these through the module alembic.context, which takes them from the object.
     setattr(environment, "configure", configure)  # noqa: B010
     setattr(environment, "run_migrations", run_migrations)  # noqa: B010
-    with _logging_kept():
+    with logging_kept():
         try:
             with environment:
                 script.run_env()

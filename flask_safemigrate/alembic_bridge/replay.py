@@ -29,7 +29,7 @@ _UNSEEN = ("select", "pragma", "insert", "update", "delete")
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Swallow what revisions print, log and warn of."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -116,7 +116,7 @@ def replay(
     # One that fails takes the databases after it along; they get a run of their own.
     for _ in binds:
         done = {}
-        with _silence(), contextlib.ExitStack() as stack:
+        with silence(), contextlib.ExitStack() as stack:
             connections = {bind: stack.enter_context(scratch(bind)) for bind in binds}
             position: list[_Recorder] = []
             running = functools.partial(_running, position)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from flask_safemigrate.checks.found import (
     Found,
@@ -425,9 +425,14 @@ def models_differ(state: State) -> Iterator[Found]:
         edited = changed_since(state, database)
         differ = [d for d in evidence.models if d.made_by not in edited]
         seen = [d for d in differ if _is_seen(d, database.dialect)]
-        told = seen or differ
+        views = {*evidence.views, *map(str.lower, database.views)}
+        mapped = [d for d in seen if d.there is None and _is_one_of(d, views)]
+        virtual = [d for d in seen if d.here is None and _is_one_of(d, evidence.virtual)]
+        yield from _no_plain_tables(state, database, mapped, virtual)
+        told = [d for d in seen or differ if d not in (*mapped, *virtual)]
+        seen = [d for d in seen if d in told]
         # Tables that an include_object filter keeps out of the history are meant to differ.
-        if {"include_object", "include_name"} & state.project.configure_keywords:
+        if state.project.hidden is None:
             told = [d for d in told if d.kind != "table"]
         if not told:
             continue
@@ -442,6 +447,63 @@ def models_differ(state: State) -> Iterator[Found]:
             severity=None if seen else Severity.INFO,
             subject=told[0].table or told[0].name,
         )
+
+
+def _is_one_of(difference: Difference, names: Collection[str]) -> bool:
+    return difference.kind == "table" and difference.table.lower() in names
+
+
+def _no_plain_tables(
+    state: State,
+    database: DatabaseState,
+    mapped: Sequence[Difference],
+    virtual: Sequence[Difference],
+) -> Iterator[Found]:
+    """What ``flask db migrate`` takes for tables.
+
+    :param mapped: models on views.
+    :param virtual: virtual tables of SQLite, which no model can describe.
+    """
+    if state.project.hidden is None:
+        return
+    if mapped:
+        names = list(dict.fromkeys(d.table for d in mapped))
+        yield _left_alone(
+            state,
+            database,
+            f'{listed(names)} of the models of database "{database.label}" '
+            f"{'is mapped to a view' if len(names) == 1 else 'are mapped to views'}: "
+            f"flask db migrate would write create_table for {_it(names)}.",
+            names,
+        )
+    if virtual:
+        names = list(dict.fromkeys(d.table for d in virtual))
+        yield _left_alone(
+            state,
+            database,
+            f'{listed(names)} in the history of database "{database.label}" '
+            f"{'is a virtual table' if len(names) == 1 else 'are virtual tables'}, and no model "
+            f"has {_it(names)}: flask db migrate would write drop_table for {_it(names)} and for "
+            "the tables behind.",
+            [pattern for name in names for pattern in (name, f"{name}_*")],
+        )
+
+
+def _it(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
+
+
+def _left_alone(
+    state: State, database: DatabaseState, message: str, patterns: Sequence[str]
+) -> Found:
+    return Found(
+        message,
+        state.project.directory,
+        f'app.config["SAFEMIGRATE_EXCLUDE_TABLES"] = {list(patterns)!r}, or leave '
+        f"{_it(patterns)} out by include_object",
+        bind=database.bind,
+        subject=patterns[0],
+    )
 
 
 def _is_seen(difference: Difference, dialect: str) -> bool:

@@ -161,7 +161,8 @@ def tables_without_model(state: State) -> Iterator[Found]:
     Prevention
         Read every generated revision before it is applied.
     """
-    if {"include_object", "include_name"} & state.project.configure_keywords:
+    hidden = state.project.hidden
+    if hidden is None:
         return
     for database in reached(state):
         models = state.project.models.get(database.bind, ())
@@ -171,11 +172,13 @@ def tables_without_model(state: State) -> Iterator[Found]:
         made = {d.table for d in (evidence.models if evidence else None) or () if d.here is None}
         # Those that the history makes are told by the comparison of models and history.
         told = {c.table for c in state.project.checkout.unimported if c.bind == database.bind}
+        known = {*models, *made, *told, *hidden.get(database.bind, ())}
+        # A model may name the schema that the database leaves away.
+        known |= {name.rpartition(".")[2] for name in models}
         strange = [
             name
             for name in tables(database)
-            if name not in {*models, *made, *told}
-            and name.rpartition(".")[2] != database.version_table
+            if name not in known and name.rpartition(".")[2] != database.version_table
         ]
         if strange:
             most = len(strange) * 2 > len(tables(database))
@@ -211,7 +214,9 @@ def model_tables_missing(state: State) -> Iterator[Found]:
         evidence = state.evidence.get(database.bind)
         if evidence is not None and evidence.at_version is not None:
             continue  # the comparison of schemas knows better
-        missing = [name for name in models if name not in set(tables(database))]
+        # What is in another schema, or in an attached file, was not looked at.
+        there = {*tables(database), *database.views}
+        missing = [name for name in models if name not in there and "." not in name]
         left = {table.name.removeprefix(_PREFIX) for table in database.leftovers}
         missing = [name for name in missing if name not in left]
         if not missing or not at_head(state, database):

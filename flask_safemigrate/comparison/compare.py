@@ -241,12 +241,15 @@ def compare(
                 # What this history has never made, and is there, the other one made.
                 if not (d.kind == "table" and d.there is None and _has(database, d.table))
             )
+    views, virtual = _no_plain_tables(history, replay)
     evidence = Evidence(
         models=model_differences,
         stopped_at=replay.stopped_at,
         problem=replay.problem,
         unconfined=replay.unconfined,
         direct=_direct(history, replay, database, models, at, names),
+        views=views,
+        virtual=virtual,
     )
     if database is None or not replay.changes:
         return evidence
@@ -258,6 +261,19 @@ def compare(
     )
     return _place(
         evidence, history, replay, Facts(kept), None if shared else models, at, applied, names
+    )
+
+
+def _no_plain_tables(history: History, replay: Replay) -> tuple[frozenset[str], frozenset[str]]:
+    """The views and the virtual tables that the history ends with, in lower case."""
+    built = history_facts(replay, history, history.tips(history.by_id)) or {}
+    return (
+        frozenset(fact.name.lower() for fact in built if fact.kind == "view"),
+        frozenset(
+            fact.table.lower()
+            for fact, value in built.items()
+            if fact.kind == "options" and value.upper().startswith("CREATE VIRTUAL")
+        ),
     )
 
 
@@ -349,9 +365,11 @@ def _direct(
         return None
     if set(at) != set(history.tips(history.by_id)):
         return None
-    tables = {fact.table for fact in models.values if fact.kind == "table"}
+    # A model may map a view, of which no more is known here.
+    views = {fact.name for fact in database.values if fact.kind == "view"}
+    tables = {fact.table for fact in models.values if fact.kind == "table"} - views
     return differences(
-        {f: v for f, v in models.values.items() if f.kind in _DIRECT},
+        {f: v for f, v in models.values.items() if f.kind in _DIRECT and f.table in tables},
         {f: v for f, v in database.values.items() if f.kind in _DIRECT and f.table in tables},
         names,
     )
@@ -403,7 +421,7 @@ def _place(
             for d in differences(have, expected, names, makers)
             if (d.kind, d.table, d.name) not in explained
         )
-    return Evidence(
+    return evidence._replace(
         compared=True,
         equals=((),) if empty else tuple(c.ids for c in equal),
         but=but,
@@ -412,17 +430,10 @@ def _place(
         at_version=at_version,
         drift=drift,
         already=already,
-        models=evidence.models,
         like_models=like_models,
-        stopped_at=evidence.stopped_at,
-        problem=evidence.problem,
-        unconfined=evidence.unconfined,
-        direct=evidence.direct,
-        unused_types=evidence.unused_types,
         strangers=tuple(
             sorted(f.table for f in database.values if f.kind == "table" and f not in have)
         ),
-        indexes=evidence.indexes,
     )
 
 

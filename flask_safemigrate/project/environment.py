@@ -26,6 +26,8 @@ class EnvFile(NamedTuple):
     :param multidb: whether it migrates every bind.
     :param keywords: keywords that it passes by name to ``context.configure``; ``**`` where it
         passes a mapping too, as Flask-Migrate's template does with the extension's arguments.
+    :param own_metadata: whether it takes the models from elsewhere than Flask-SQLAlchemy's object,
+        as far as can be told.
     :param version_table: the table that it names as ``version_table``, None where it names none.
     :param per_revision: whether it says ``transaction_per_migration=True``.
     """
@@ -35,6 +37,7 @@ class EnvFile(NamedTuple):
     line: int | None = None
     is_async: bool = False
     multidb: bool = False
+    own_metadata: bool = False
     keywords: frozenset[str] = frozenset()
     version_table: str | None = None
     per_revision: bool = False
@@ -85,9 +88,28 @@ def read_env(path: Path) -> EnvFile:
     return EnvFile(
         is_async=bool(names & _ASYNC_NAMES) or "asyncio.run" in names,
         multidb="upgrade_token" in keywords or "bind_names" in names,
+        own_metadata=_has_own_metadata(tree),
         keywords=frozenset(keywords) | mapped,
         version_table=value if isinstance(value, str) else None,
         per_revision=isinstance(each, ast.Constant) and each.value is True,
+    )
+
+
+def _has_own_metadata(tree: ast.Module) -> bool:
+    """Whether the models come from elsewhere than ``db.metadata`` or ``db.metadatas``.
+
+    The object is called ``db`` or ``target_db``, or is that of the extension
+    (``current_app.extensions["migrate"].db``).
+    """
+    owners = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("metadata", "metadatas")
+    ]
+    return not owners or any(
+        not (isinstance(owner, ast.Name) and owner.id in ("db", "target_db"))
+        and not (isinstance(owner, ast.Attribute) and owner.attr == "db")
+        for owner in owners
     )
 
 
@@ -140,6 +162,7 @@ def read_project(
         env_problem_line=env.line,
         is_async=env.is_async,
         multidb=env.multidb,
+        own_metadata=env.own_metadata,
         models=models or {},
         config_problems=config_problems,
         git=facts,

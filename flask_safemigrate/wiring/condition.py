@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -15,7 +15,7 @@ from flask_safemigrate.state import DatabaseState, Reference, State
 def examined(
     state: State,
     targets: Mapping[str, Target],
-    metadatas: Mapping[str, sa.MetaData],
+    metadatas: Mapping[str, Sequence[sa.MetaData]],
     *,
     thorough: bool,
 ) -> State:
@@ -24,7 +24,7 @@ def examined(
     :param thorough: ask also what takes reading all of a database.
     """
     databases = tuple(_examined(d, targets[d.bind], thorough) for d in state.databases)
-    references = {bind: _references(metadata) for bind, metadata in metadatas.items()}
+    references = {bind: _references(several) for bind, several in metadatas.items()}
     return state._replace(
         databases=databases, project=state.project._replace(references=references)
     )
@@ -41,9 +41,9 @@ def _examined(database: DatabaseState, target: Target, thorough: bool) -> Databa
     return database
 
 
-def _references(metadata: sa.MetaData) -> tuple[Reference, ...]:
+def _references(metadatas: Sequence[sa.MetaData]) -> tuple[Reference, ...]:
     found = []
-    for table in metadata.tables.values():
+    for table in (table for metadata in metadatas for table in metadata.tables.values()):
         for key in table.foreign_keys:
             other, _, referred = key.target_fullname.rpartition(".")
             found.append(Reference(table.name, key.parent.name, other, referred))

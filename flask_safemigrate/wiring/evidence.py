@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -24,11 +24,12 @@ from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.comparison.compare import compare
 from flask_safemigrate.comparison.facts import Known, facts_of
 from flask_safemigrate.errors import SafeMigrateError
-from flask_safemigrate.evidence import Evidence, Facts, Replay
+from flask_safemigrate.evidence import Difference, Evidence, Facts, Replay
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_upgrade
 from flask_safemigrate.project.history import checksum
 from flask_safemigrate.state import DatabaseState, History, State
+from flask_safemigrate.wiring.filtering import Filters
 from flask_safemigrate.wiring.replay_cache import ReplayCache, key_of
 
 _EMPTY = DatabaseState("", "", "", "")
@@ -48,12 +49,14 @@ class Gathering:
 
     :param folder: the migrations folder.
     :param metadatas: the models' tables by bind key.
+    :param filters: what autogenerate is to leave alone, by bind key.
     :param exclude: tables that do not count, names or patterns.
     """
 
     folder: Path
     targets: Mapping[str, Target]
-    metadatas: Mapping[str, sa.MetaData]
+    metadatas: Mapping[str, Sequence[sa.MetaData]]
+    filters: Mapping[str, Filters]
     config: Callable[[], Config]
     bind_of: Callable[[Connection], str]
     options: EngineOptions
@@ -101,7 +104,16 @@ class Gathering:
             lost=[table.name.removeprefix("_alembic_tmp_") for table in found.leftovers],
             shared=bool(found.other_versions),
         )
-        return evidence._replace(unmodelled=why)
+        filters = self.filters.get(bind, Filters())
+
+        def seen(
+            differences: tuple[Difference, ...] | None,
+        ) -> tuple[Difference, ...] | None:
+            return differences and tuple(d for d in differences if not filters.hides(d))
+
+        return evidence._replace(
+            unmodelled=why, models=seen(evidence.models), direct=seen(evidence.direct)
+        )
 
     def replays(self, state: State) -> Mapping[str, Replay]:
         """What each revision does to the schema of every database; empty where it cannot be told.
@@ -140,9 +152,12 @@ class Gathering:
 
     def _schemas(self, bind: str) -> set[str]:
         """The schemas that the models name."""
-        metadata = self.metadatas.get(bind)
-        tables = metadata.tables.values() if metadata is not None else ()
-        return {table.schema for table in tables if table.schema}
+        return {table.schema for table in self._tables(bind) if table.schema}
+
+    def _tables(self, bind: str) -> list[sa.Table]:
+        """Those of the models."""
+        metadatas = self.metadatas.get(bind, ())
+        return [table for metadata in metadatas for table in metadata.tables.values()]
 
     def _tools(self, bind: str, found: DatabaseState) -> tuple[str, ...]:
         names = ("flask-safemigrate", "alembic", "sqlalchemy")
@@ -165,9 +180,7 @@ class Gathering:
                 (
                     *self._tools(bind, found),
                     repr(self.x_arg),
-                    repr(dict(self.metadatas[bind].naming_convention))
-                    if bind in self.metadatas
-                    else "",
+                    *(repr(dict(m.naming_convention)) for m in self.metadatas.get(bind, ())),
                     *around,
                     *sources,
                 )
@@ -203,14 +216,14 @@ class Gathering:
         self, bind: str, found: DatabaseState, replay: Replay | None
     ) -> tuple[Facts | None, tuple[str, ...]]:
         """The schema that the models build, and what of them is not in it, and why."""
-        metadata = self.metadatas.get(bind)
-        if metadata is None or not metadata.tables:
+        every = self._tables(bind)
+        if not every:
             return None, ()
         dialect = self.targets[bind].engine.dialect
         # Elsewhere a schema is another database, or another file.
         apart = dialect.name != "postgresql"
-        tables = [t for t in metadata.tables.values() if not (apart and t.schema)]
-        why = tuple(_left_out(metadata, self._schemas(bind))) if apart else ()
+        tables = [t for t in every if not (apart and t.schema)]
+        why = tuple(_left_out(every, self._schemas(bind))) if apart else ()
         if not tables:
             return None, why
         stands, types = (replay.stands, replay.types) if replay is not None else ((), ())
@@ -246,7 +259,9 @@ class Gathering:
             with confined(confinement):
                 for statement in before:
                     connection.exec_driver_sql(statement)
-                tables[0].metadata.create_all(connection, tables=tables)
+                for metadata in self.metadatas[bind]:
+                    own = [table for table in tables if table.metadata is metadata]
+                    metadata.create_all(connection, tables=own)
                 confinement.check()
             return self._facts_on(bind, connection, _Known())
 
@@ -262,9 +277,10 @@ def _script(tables: Iterable[sa.Table], dialect: sa.Dialect) -> list[str]:
     ]
 
 
-def _left_out(metadata: sa.MetaData, schemas: Iterable[str]) -> Iterator[str]:
+def _left_out(tables: Iterable[sa.Table], schemas: Iterable[str]) -> Iterator[str]:
+    named = [table.schema for table in tables]
     for schema in sorted(schemas):
-        number = sum(table.schema == schema for table in metadata.tables.values())
+        number = named.count(schema)
         yield f"schema '{schema}' ({number} {'table' if number == 1 else 'tables'} of the models)"
 
 

@@ -46,6 +46,7 @@ from flask_safemigrate.state import (
 from flask_safemigrate.wiring import addresses
 from flask_safemigrate.wiring.checkout import with_checkout, with_names, with_rows
 from flask_safemigrate.wiring.condition import examined
+from flask_safemigrate.wiring.filtering import Filters
 from flask_safemigrate.wiring.pending import with_pending
 from flask_safemigrate.wiring.provenance import Inquiry
 from flask_safemigrate.wiring.rehearsal import copied_databases
@@ -57,12 +58,13 @@ from flask_safemigrate.workflows.ports import Direction, Hook, Repaired, Request
 if TYPE_CHECKING:
     from alembic.config import Config
 
+    from flask_safemigrate.alembic_bridge.configured import Configured
     from flask_safemigrate.alembic_bridge.terms import Run
     from flask_safemigrate.report.redaction import Mask
     from flask_safemigrate.wiring.evidence import Gathering
     from flask_safemigrate.wiring.guard import Guard
 
-_MEMORY = ":memory:"
+_FILTERS = frozenset({"include_name", "include_object"})
 
 
 class Wiring:
@@ -100,6 +102,7 @@ class Wiring:
         self.previewed: dict[str, str] = {}
         self._to_prune: dict[str, Snapshot] = {}
         self._stopping = Stopping()
+        self._configured: Mapping[str, Configured] = {}
 
     @cached_property
     def settings(self) -> Settings:
@@ -114,7 +117,7 @@ class Wiring:
 
     @cached_property
     def _project(self) -> ProjectState:
-        return read_project(self.folder, app=self.app.name, models=self._models, git=False)
+        return read_project(self.folder, app=self.app.name, git=False)
 
     @cached_property
     def _engines(self) -> Mapping[str | None, sa.Engine]:
@@ -143,13 +146,49 @@ class Wiring:
         return backend_for(target.engine)
 
     @property
-    def _metadatas(self) -> Mapping[str, sa.MetaData]:
+    def _metadatas(self) -> Mapping[str, Sequence[sa.MetaData]]:
+        """The models' tables by bind key, as far as they are known without running ``env.py``."""
+        if self._project.own_metadata:
+            return {bind: found.metadatas for bind, found in self._configured.items()}
         found = self.app.extensions["migrate"].db.metadatas
-        return {key or "": metadata for key, metadata in found.items()}
+        return {key or "": (metadata,) for key, metadata in found.items()}
 
-    @property
-    def _models(self) -> Mapping[str, tuple[str, ...]]:
-        return {key: tuple(metadata.tables) for key, metadata in self._metadatas.items()}
+    def _filters(self, bind: str) -> Filters | None:
+        """What autogenerate is to leave alone; None where only ``env.py`` knows it."""
+        if found := self._configured.get(bind):
+            return Filters(found.include_name, found.include_object, found.metadatas)
+        if _FILTERS & self._project.configure_keywords:
+            return None
+        given = self.app.extensions["migrate"].migrate.alembic_ctx_kwargs
+        metadatas = self._metadatas.get(bind, ())
+        return Filters(given.get("include_name"), given.get("include_object"), metadatas)
+
+    def _configure(self, project: ProjectState) -> None:
+        """Ask ``env.py`` for what it alone knows of the models."""
+        if not project.own_metadata and not _FILTERS & project.configure_keywords:
+            return
+        from flask_safemigrate.alembic_bridge.configured import configured_by
+
+        # Why it fails is told by the replay, which runs it too.
+        with self._stopping.raising(), self._no_empty_files(), contextlib.suppress(Exception):
+            self._configured = configured_by(self.config(), self._bind_of)
+
+    def _with_models(
+        self, project: ProjectState, databases: Sequence[DatabaseState]
+    ) -> ProjectState:
+        """Add the models, and what autogenerate leaves alone."""
+        models = {
+            bind: tuple(name for metadata in several for name in metadata.tables)
+            for bind, several in self._metadatas.items()
+        }
+        filters = {d.bind: self._filters(d.bind) for d in databases}
+        hidden = {
+            d.bind: tuple(t.name for t in d.tables if known.hides_table(t.name))
+            for d in databases
+            if (known := filters[d.bind]) is not None
+        }
+        complete = len(hidden) == len(databases)
+        return project._replace(models=models, hidden=hidden if complete else None)
 
     @property
     def _hides_tables(self) -> bool:
@@ -168,17 +207,20 @@ class Wiring:
     def read(self, *, thorough: bool = False, compare: bool = False) -> State:
         project = self._project
         if thorough:
-            project = read_project(self.folder, app=self.app.name, models=self._models)
+            project = read_project(self.folder, app=self.app.name)
         asked = self.app.extensions["migrate"].configure_args.get("transaction_per_migration")
         project = project._replace(
             config_problems=addresses.problems_of(self._engines, self.app.config),
             per_revision=project.per_revision or bool(asked),
         )
+        if compare:
+            self._configure(project)
         history = read_history(self.folder, compile=thorough)
         databases = tuple(self._ours(self.backend(t).read(t)) for t in self._targets.values())
         noted = {row.subject for d in databases for row in d.journal if row.kind == "revision"}
         sums = {r.id: checksum(r.path) for r in history.revisions if r.id in noted}
         databases = tuple(self._with_named(d, history) for d in databases)
+        project = self._with_models(project, databases)
         state = State(project, with_pending(history, databases), databases, sums)
         state = with_names(
             state._replace(provenance=self.inquiry(project).answer(state, thorough=thorough))
@@ -253,6 +295,7 @@ class Wiring:
             folder=self.folder,
             targets=self._targets,
             metadatas=self._metadatas,
+            filters={bind: self._filters(bind) or Filters() for bind in self._targets},
             config=self.config,
             bind_of=self._bind_of,
             options=EngineOptions(schema_edits=self.settings.schema_edits),

@@ -81,6 +81,14 @@ def test_finds(code: str, of: State, parts: list[str]) -> None:
 
 
 SILENT = [
+    (
+        "SM404",
+        state(at("c3"), models={"": ("public.users", "public.orders")}),
+    ),
+    (
+        "SM405",
+        state(at("c3", views=("seen",)), models={"": ("users", "orders", "seen", "other.log")}),
+    ),
     ("SM401", state(left("users", 37, "users:37"))),
     ("SM401", state(left("users", 0, "orders"))),
     ("SM402", state(left("users", 0, "users:37"))),
@@ -91,7 +99,11 @@ SILENT = [
     ("SM404", state(at("c3", tables=(Table("celery"),)), models={})),
     (
         "SM404",
-        state(at("c3", tables=(Table("celery"),)), configure_keywords=frozenset({"include_name"})),
+        state(at("c3", tables=(Table("celery"),)), hidden=None),
+    ),
+    (
+        "SM404",
+        state(at("c3", tables=(Table("celery"),)), hidden={"": ("celery",)}),
     ),
     ("SM404", state(left("users", 0, "users", "orders"))),
     ("SM405", state(database("users", version_rows=("a1",)))),
