@@ -2,7 +2,7 @@
 
     python bench/histories.py FOLDER                  on SQLite
     python bench/histories.py FOLDER --url URL        on the server of that URL
-    python bench/histories.py FOLDER --beside OTHER   with modules of one's own instead of stand-ins
+    python bench/histories.py FOLDER --beside OTHER  with modules for what is imported
 
 FOLDER holds `versions/` of somebody's project. Its own env.py is left out, and what its revisions
 import of the application is replaced by stand-ins, so that nothing of it need be installed. The
