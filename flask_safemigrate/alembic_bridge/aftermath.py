@@ -6,6 +6,7 @@ import itertools
 
 from alembic.util import CommandError
 
+from flask_safemigrate.alembic_bridge import journal
 from flask_safemigrate.alembic_bridge.failure import half_applied, migration_failed, short
 from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of
 from flask_safemigrate.errors import (
@@ -121,12 +122,18 @@ def described(error: BaseException, position: Position, run: Run) -> SafeMigrate
     return told
 
 
+def _is_ours(error: Exception) -> bool:
+    """Whether a statement of our own failed, for which the revision is not to blame."""
+    statement = getattr(error, "statement", None) or ""
+    return any(name in statement for name in (journal.NAME, journal.PROGRESS))
+
+
 def _of_failure(error: BaseException, position: Position, run: Run) -> SafeMigrateError:
     if position.guard is not None and position.revision is not None:
         blocked = position.guard.blocked(error, position.revision)
         if blocked is not None:
             return blocked
-    if position.revision is None and isinstance(error, Exception):
+    if isinstance(error, Exception) and (position.revision is None or _is_ours(error)):
         known = run.explain(position.bind, error)
         if known is not None:
             return known

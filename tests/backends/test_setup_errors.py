@@ -231,3 +231,10 @@ def test_what_a_member_of_a_group_says(number: int, kind: str) -> None:
         found = unreachable(f"mysql+pymysql://me@127.0.0.1:{port}/shop")
     assert found.kind == kind
     assert f"127.0.0.1:{port}" in found.message
+
+
+def test_a_grant_names_the_account_that_the_server_named() -> None:
+    with mysql_refusal(1044, "Access denied for user 'me'@'localhost' to database 'shop'") as port:
+        found = unreachable(f"mysql+pymysql://me@127.0.0.1:{port}/shop")
+    assert found.kind == "missing privilege"
+    assert "TO 'me'@'localhost';" in found.hint

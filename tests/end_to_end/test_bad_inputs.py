@@ -597,3 +597,27 @@ def test_a_password_is_in_no_output(world: World) -> None:
             connection.execute(text(f"DROP USER '{user}'@'%'"))
             connection.execute(text(f"DROP USER '{user}'@'localhost'"))
         engine.dispose()
+
+
+def test_a_record_that_cannot_be_written_is_no_fault_of_the_revision(world: World) -> None:
+    url = make_url(world.databases.create("mysql"))
+    user = f"sm_{os.getpid()}i"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    hosts = ("%", "localhost")
+    with engine.connect() as connection:
+        for host in hosts:
+            connection.execute(text(f"CREATE USER '{user}'@'{host}' IDENTIFIED BY '{SECRET}'"))
+            granted = f"GRANT SELECT, CREATE, ALTER, DROP, INDEX ON `{url.database}`.*"
+            connection.execute(text(f"{granted} TO '{user}'@'{host}'"))
+    try:
+        p = world.one(url=url.set(username=user, password=SECRET).render_as_string(False))
+        done = p.invoke("db", "safe-upgrade", "--yes")
+        assert done.exit_code == 4, done.output
+        assert "safemigrate_progress" in done.output
+        assert "GRANT" in done.output
+        assert "mend the revision" not in done.output
+    finally:
+        with engine.connect() as connection:
+            for host in hosts:
+                connection.execute(text(f"DROP USER '{user}'@'{host}'"))
+        engine.dispose()

@@ -79,6 +79,10 @@ def _kind(error: BaseException) -> str:
 _NOISE = re.compile(r"^Can't connect to .*?\((.*)\)$")
 
 
+# Of this error the server names the account, of others only where the user came from.
+_ACCESS_DENIED = 1044
+_ACCOUNT = re.compile(r"'[^']*'@'[^']*'")
+
 _ADMIN = "as an administrator: "
 
 # What others know it by, the message and the hint.
@@ -181,7 +185,11 @@ def explain(error: BaseException, target: Target) -> Unreachable:
     kind = _kind(error)
     if kind == "server down" and address.local:
         kind = "server down here"
-    return worded(_WORDS, kind, address, text)
+    found = worded(_WORDS, kind, address, text)
+    account = _ACCOUNT.search(text) if error_number(error) == _ACCESS_DENIED else None
+    if account is None:
+        return found
+    return found._replace(hint=found.hint.replace(f"'{address.user}'@'%'", account[0]))
 
 
 def unavailable(error: BaseException, target: Target) -> DatabaseUnavailable:
