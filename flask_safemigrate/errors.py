@@ -100,6 +100,10 @@ class SnapshotFailed(SafeMigrateError):
     """A snapshot could not be taken, read or put back."""
 
 
+class ProgramUnfit(SnapshotFailed):
+    """A program that a snapshot needs is missing or too old here; the snapshot may be whole."""
+
+
 class HookFailed(SafeMigrateError):
     """A hook of the application raised an error.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from flask_safemigrate import errors
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.state import DatabaseState, State, Table
+from flask_safemigrate.state import UNFINISHED_KINDS, DatabaseState, State, Table
 
 
 class Status(Enum):
@@ -54,8 +54,11 @@ def status_of(error: errors.SafeMigrateError) -> Status:
 def status_away(*kinds: str) -> Status:
     """Return the status of a command whose databases cannot be reached for these reasons.
 
-    What is wrong in the application's own configuration, no waiting and no server cures.
+    What is wrong in the application's own configuration, no waiting and no server cures; nor
+    does it end what was left half done.
     """
+    if set(kinds) & set(UNFINISHED_KINDS):
+        return Status.NEEDS_PERSON
     if "own table" in kinds:
         return Status.REFUSED
     return Status.USAGE if "misconfigured" in kinds else Status.UNAVAILABLE

@@ -33,8 +33,13 @@ UNREACHABLE_KINDS = (
     "misconfigured",
     "missing package",
     "tls",
+    "half restored",
+    "half emptied",
     "unknown",
 )
+
+#: Those that only a person ends, by running the command again that did not finish.
+UNFINISHED_KINDS = ("half restored", "half emptied")
 
 
 class Revision(NamedTuple):

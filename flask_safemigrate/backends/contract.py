@@ -132,6 +132,8 @@ class Backend(NamedTuple):
         :raises SnapshotFailed: it is not.
     :param put_back: replace the content of the database by that of the file.
         :raises SnapshotFailed: the database is as it was.
+    :param contents: what ``put_back`` would remove from a database, a word each; nothing where
+        it is empty. :raises SnapshotFailed: it cannot be asked.
     :param drop_everything: remove every object of the database in one go: tables, views,
         types, sequences, the version table. The database itself stays.
     :param begin_watch: what :attr:`finish_watch` must know of the time before; called inside
@@ -169,6 +171,7 @@ class Backend(NamedTuple):
     take: Callable[[Target, Path, Say], None]
     check: Callable[[Path], None]
     put_back: Callable[[Target, Path, Say], None]
+    contents: Callable[[Target], tuple[str, ...]]
     drop_everything: Callable[[Target], None]
     begin_watch: Callable[[Connection], Any]
     finish_watch: Callable[[Connection, Any, frozenset[str]], tuple[str, ...]]

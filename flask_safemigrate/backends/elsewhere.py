@@ -25,6 +25,7 @@ def empty_database(
     :raises UsageError: it is the application's own, or not empty.
     :raises DatabaseUnavailable: it cannot be reached.
     """
+    quote = target.engine.dialect.identifier_preparer.quote
     sqlite = target.engine.dialect.name == "sqlite"
     url = target.engine.url.set(database=str(Path(name).absolute()) if sqlite else name, query={})
     if not sqlite:
@@ -39,16 +40,18 @@ def empty_database(
             raise DatabaseUnavailable(
                 state.unreachable.message,
                 kind=state.unreachable.kind,
-                hint=f"CREATE DATABASE {name}" if missing else state.unreachable.hint,
+                hint=f"CREATE DATABASE {quote(name)}" if missing else state.unreachable.hint,
             )
         if state.location == own.location:
             raise UsageError(
                 f"{state.location} is the application's own database.",
                 hint="flask db restore ID, without --into",
             )
-        if state.exists and (state.tables or state.version_rows is not None):
+        found = backend.contents(other) if state.exists else ()
+        if found:
+            shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if found[5:] else "")
             raise UsageError(
-                f"{state.location} is not empty (tables: {len(state.tables)}).",
+                f"{state.location} is not empty (tables: {len(state.tables)}). It has {shown}.",
                 hint="name a database that is empty; restore --into never removes anything",
             )
         yield other

@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from flask_safemigrate.backends import private
+from flask_safemigrate.backends.tools import private_folder
 from flask_safemigrate.errors import SnapshotFailed
 from flask_safemigrate.outcome import Snapshot
 from flask_safemigrate.state import DatabaseState
@@ -64,11 +66,14 @@ def new_snapshot(
     :raises SnapshotFailed: no space, or the folder or file cannot be written. Whatever ``write``
         raises goes through. In both cases nothing is left.
     """
+    database = database_file(state)
     try:
-        private.make_folder(folder, parents=True)
-        _remove_leftovers(folder)
-        _check_space(folder, needs)
-        return _write(folder, state, write, suffix=suffix, why=why, app=app)
+        with private.folder(folder, like=database, parents=True) as place:
+            _remove_leftovers(folder)
+            _check_space(folder, needs)
+            return _write(
+                folder, place, state, write, suffix=suffix, why=why, app=app, needs=needs
+            )
     except OSError as error:
         raise SnapshotFailed(
             f'No snapshot could be written to "{folder}": {error.strerror or error}.',
@@ -77,50 +82,102 @@ def new_snapshot(
         ) from error
 
 
+def database_file(state: DatabaseState) -> Path | None:
+    """The file of an SQLite database, to whose owner its snapshots belong."""
+    return Path(state.location) if state.dialect == "sqlite" else None
+
+
 def _write(
     folder: Path,
+    place: int,
     state: DatabaseState,
     write: Callable[[Path], None],
     *,
     suffix: str,
     why: str,
     app: str,
+    needs: int | None,
 ) -> Snapshot:
+    """Write the copy, then its manifest.
+
+    :param place: descriptor of the folder.
+    """
     now = datetime.now(timezone.utc)
     bind = re.sub(r"[^\w.]", "_", state.bind, flags=re.ASCII)
     token = secrets.token_hex(3)
     id = "-".join(part for part in (now.strftime("%Y%m%dT%H%M%S%fZ"), bind, token) if part)
-    data = folder / (id + suffix)
-    temporary = folder / f"{_TEMPORARY}{_host()}-{os.getpid()}-{id}{suffix}"
+    data = id + suffix
+    temporary = f"{_TEMPORARY}{_host()}-{os.getpid()}-{id}{suffix}"
+    owner = private.owner_of(database_file(state))
     try:
-        write(temporary)
-        temporary.chmod(0o600)
-        checksum = _synced(temporary)
+        with _written(folder, place, temporary, write, owner, needs) as file:
+            checksum = _synced(file)
+            size = os.fstat(file).st_size
         snapshot = Snapshot(
             id=id,
-            path=str(data),
+            path=str(folder / data),
             bind=state.bind,
             dialect=state.dialect,
             database=state.location,
             revisions=tuple(state.version_rows or ()),
-            size=temporary.stat().st_size,
+            size=size,
             checksum=checksum,
             created=now.isoformat(timespec="microseconds"),
             why=why,
             app=app,
         )
-        temporary.rename(data)
+        os.rename(temporary, data, src_dir_fd=place, dst_dir_fd=place)
         # The manifest comes last: without it there is no snapshot. Paths change when a folder
         # is moved or mounted elsewhere, so it names the file only.
-        content = {**snapshot._asdict(), "path": data.name, "format": _FORMAT}
-        private.write_json(_manifest(data), content)
-        private.sync(folder)
+        content = {**snapshot._asdict(), "path": data, "format": _FORMAT}
+        private.write_json(place, f"{data}.json", content, owner)
+        os.fsync(place)
     except BaseException:
-        for path in (_manifest(data), data, *folder.glob(f"{temporary.name}*")):
+        left = [name for name in os.listdir(place) if name.startswith(temporary)]
+        for name in (f"{data}.json", data, *left):
             with contextlib.suppress(OSError):
-                path.unlink()
+                os.unlink(name, dir_fd=place)
         raise
     return snapshot
+
+
+@contextlib.contextmanager
+def _written(
+    folder: Path,
+    place: int,
+    name: str,
+    write: Callable[[Path], None],
+    owner: tuple[int, int] | None,
+    needs: int | None,
+) -> Iterator[int]:
+    """Let the copy be written; yields the descriptor of the file, which has this name then.
+
+    Databases and programs write to a path. Where somebody else could change what a path leads
+    to, they write to a folder of our own, and from there it is copied.
+    """
+    if private.is_safe_by_name(folder):
+        write(folder / name)
+        file = os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=place)
+        try:
+            os.fchmod(file, 0o600)
+            if owner is not None:
+                os.fchown(file, *owner)
+            yield file
+        finally:
+            os.close(file)
+        return
+    with private_folder() as own:
+        _check_space(own, needs)
+        write(own / name)
+        file = private.create(place, name)
+        try:
+            with (own / name).open("rb") as source, os.fdopen(os.dup(file), "wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+            if owner is not None:
+                os.fchown(file, *owner)
+            yield file
+        finally:
+            os.close(file)
 
 
 def _manifest(data: Path) -> Path:
@@ -141,19 +198,20 @@ def _check_space(folder: Path, needs: int | None) -> None:
         )
 
 
-def _synced(path: Path) -> str:
+def _synced(file: int) -> str:
     """Force a file to disk, and return its checksum: one waits while the other computes."""
     with ThreadPoolExecutor(1) as pool:
-        checksum = pool.submit(_checksum, path)
-        private.sync(path)
+        checksum = pool.submit(_checksum, file)
+        os.fsync(file)
         return checksum.result()
 
 
-def _checksum(path: Path) -> str:
+def _checksum(file: int) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    at = 0
+    while block := os.pread(file, 1 << 20, at):
+        digest.update(block)
+        at += len(block)
     return digest.hexdigest()
 
 
@@ -162,7 +220,7 @@ def _remove_leftovers(folder: Path) -> None:
     old = time.time() - STALE_SECONDS
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
-            stale = path.stat().st_mtime < old
+            stale = path.lstat().st_mtime < old
             if path.name.startswith(_TEMPORARY):
                 gone = stale or _maker_is_dead(path.name)
             else:
@@ -185,18 +243,22 @@ def _maker_is_dead(name: str) -> bool:
     return False
 
 
-def list_snapshots(folder: Path) -> tuple[Snapshot, ...]:
+def list_snapshots(folder: Path, *, database: Path | None = None) -> tuple[Snapshot, ...]:
     """Return every snapshot in a folder, newest first; none where there is no such folder.
 
     Files that are no snapshots of ours are passed over.
 
+    :param database: the SQLite file, whose owner's snapshots are heeded when root asks.
     :raises SnapshotFailed: the folder may not be read.
+    :raises Refused: somebody else made it, or can write to it.
     """
     try:
-        found = [_load(path) for path in folder.glob("*.json")]
-        # Path.glob() answers with nothing for a folder that it may not read.
-        if not found and folder.is_dir():
-            os.listdir(folder)
+        with private.opened(folder, like=database) as place:
+            names = [name for name in os.listdir(place) if name.endswith(".json")]
+            ours = folder.name == private.FOLDER_NAME
+            found = [_load(folder, place, name, database, ours=ours) for name in names]
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
     except OSError as error:
         raise SnapshotFailed(
             f'The snapshots in "{folder}" cannot be read: {error.strerror}.',
@@ -205,18 +267,26 @@ def list_snapshots(folder: Path) -> tuple[Snapshot, ...]:
     return tuple(sorted((s for s in found if s is not None), key=lambda s: s.id, reverse=True))
 
 
-def _load(manifest: Path) -> Snapshot | None:
+def _load(
+    folder: Path, place: int, manifest: str, database: Path | None, *, ours: bool
+) -> Snapshot | None:
     try:
-        content = json.loads(manifest.read_bytes())
+        text, facts = private.read(place, manifest)
+        content = json.loads(text)
         if content.pop("format") != _FORMAT:
             return None
-        data = manifest.with_name(Path(content["path"]).name)
+        name = Path(content["path"]).name
         revisions = tuple(map(str, content["revisions"]))
-        snapshot = Snapshot(**{**content, "path": str(data), "revisions": revisions})
+        snapshot = Snapshot(**{**content, "path": str(folder / name), "revisions": revisions})
+        data = os.stat(name, dir_fd=place, follow_symlinks=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    whole = _ID.fullmatch(str(snapshot.id)) and _manifest(data) == manifest and data.is_file()
-    return snapshot if whole else None
+    whole = _ID.fullmatch(str(snapshot.id)) and f"{name}.json" == manifest
+    if not whole or not stat.S_ISREG(data.st_mode):
+        return None
+    if ours and not (private.is_ours(facts, database) and private.is_ours(data, database)):
+        return None
+    return snapshot
 
 
 def find(folder: Path, name: str | None, *, among: Sequence[Snapshot] | None = None) -> Snapshot:
@@ -255,12 +325,12 @@ def verify(snapshot: Snapshot) -> None:
 
     :raises SnapshotFailed: it is not.
     """
-    path = Path(snapshot.path)
     try:
-        size = path.stat().st_size
-        problem = "" if size == snapshot.size else f"{size} bytes instead of {snapshot.size}"
-        if not problem and _checksum(path) != snapshot.checksum:
-            problem = "its SHA-256 differs from the one in its manifest"
+        with _opened(snapshot) as file:
+            size = os.fstat(file).st_size
+            problem = "" if size == snapshot.size else f"{size} bytes instead of {snapshot.size}"
+            if not problem and _checksum(file) != snapshot.checksum:
+                problem = "its SHA-256 differs from the one in its manifest"
     except OSError as error:
         problem = error.strerror or str(error)
     if problem:
@@ -275,28 +345,59 @@ def _damaged(snapshot: Snapshot, problem: str) -> SnapshotFailed:
 
 
 @contextlib.contextmanager
-def in_use(snapshot: Snapshot) -> Iterator[None]:
+def _opened(snapshot: Snapshot) -> Iterator[int]:
+    file = os.open(snapshot.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError("no regular file")
+        yield file
+    finally:
+        os.close(file)
+
+
+@contextlib.contextmanager
+def in_use(snapshot: Snapshot) -> Iterator[Path]:
     """Keep every process of ours from removing a snapshot for the length of the block.
 
     By a shared lock on the file (flock(2)), which ends with the process, however that ends.
 
-    :raises SnapshotFailed: the file is gone.
+    :return: path of the file, or of a copy of it where somebody else could change what its path
+        leads to.
+    :raises SnapshotFailed: the file is gone, or is not what its manifest says.
     """
-    try:
-        descriptor = os.open(snapshot.path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError as error:
-        raise _damaged(snapshot, error.strerror or str(error)) from error
-    try:
-        # A folder that another machine serves may know no locks.
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(_opened(snapshot))
+            # A folder that another machine serves may know no locks.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            path = Path(snapshot.path)
+            if not private.is_safe_by_name(path.parent):
+                own = stack.enter_context(private_folder())
+                _check_space(own, snapshot.size)
+                path = own / path.name
+                with os.fdopen(os.dup(file), "rb") as source, path.open("wb") as sink:
+                    shutil.copyfileobj(source, sink, 1 << 20)
+                    os.fchmod(sink.fileno(), 0o600)
+                    if os.geteuid() == 0:
+                        # What is made anew of it gets its owner, too.
+                        facts = os.fstat(file)
+                        os.fchown(sink.fileno(), facts.st_uid, facts.st_gid)
+                with path.open("rb") as copy:
+                    if _checksum(copy.fileno()) != snapshot.checksum:
+                        raise _damaged(snapshot, "it is changed while it is read")
+        except OSError as error:
+            raise _damaged(snapshot, error.strerror or str(error)) from error
+        yield path
 
 
 def prune(
-    folder: Path, keep: int, *, pinned: Iterable[str] = (), of: Snapshot | None = None
+    folder: Path,
+    keep: int,
+    *,
+    pinned: Iterable[str] = (),
+    of: Snapshot | None = None,
+    database: Path | None = None,
 ) -> tuple[Snapshot, ...]:
     """Remove the oldest snapshots of each database beyond a number.
 
@@ -307,11 +408,12 @@ def prune(
     :param keep: how many stay of one bind of one application and database.
     :param pinned: ids that stay in any case, on top of the number.
     :param of: only those of this snapshot's database.
+    :param database: as for :func:`list_snapshots`.
     :return: what was removed.
     """
     stay = frozenset(pinned)
     groups: dict[tuple[str, ...], list[Snapshot]] = {}
-    for snapshot in list_snapshots(folder):
+    for snapshot in list_snapshots(folder, database=database):
         key = _database_of(snapshot)
         if of is None or key == _database_of(of):
             groups.setdefault(key, []).append(snapshot)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -16,26 +18,37 @@ from pathlib import Path
 from typing import IO, Any
 
 from flask_safemigrate.backends.contract import Say
-from flask_safemigrate.backends.private import create
-from flask_safemigrate.errors import SnapshotFailed
+from flask_safemigrate.errors import ProgramUnfit, SnapshotFailed
 from flask_safemigrate.outcome import Progress
 
 _NEWS_SECONDS = 1.0
 _LINES = 6
+# What leads the programs elsewhere than where the application's connection went: servers,
+# databases, services, roles, files of options and passwords. They are told all of it by us.
+_THEIR_VARIABLES = ("PG", "PSQL", "MYSQL_", "MARIADB_")
 
 
-def find_tool(names: Iterable[str], *, package: str) -> str:
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_THEIR_VARIABLES)}
+    return {**kept, "LC_ALL": "C", **more}
+
+
+def find_tool(
+    names: Iterable[str], *, package: str, fits: Callable[[str], bool] = lambda path: True
+) -> str:
     """Return the path of the first of these programs that ``PATH`` has.
 
     :param package: where a person gets it from.
-    :raises SnapshotFailed: none is there.
+    :param fits: asked for each path; one that fits goes before one that does not.
+    :raises ProgramUnfit: none is there.
     """
     wanted = tuple(names)
-    for name in wanted:
-        path = shutil.which(name)
-        if path:
-            return path
-    raise SnapshotFailed(
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    paths = [shutil.which(name, path=folder) for name in wanted for folder in folders]
+    found = [path for path in paths if path]
+    if found:
+        return next(filter(fits, found), found[0])
+    raise ProgramUnfit(
         f"{' or '.join(wanted)} is needed for this and was not found on PATH.",
         hint=f"install it, on Debian or Ubuntu: apt install {package}",
     )
@@ -71,10 +84,12 @@ def running(
     secrets: tuple[str, ...],
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     stdout: int | IO[bytes] = subprocess.DEVNULL,
+    pass_fds: tuple[int, ...] = (),
 ) -> Iterator[Running]:
     """Run a program for the length of the block; it is killed if the block ends before it.
 
-    :param environment: what the child gets beside this process's own environment.
+    :param environment: what the child gets beside this process's own environment, without the
+        variables that the programs of the servers read.
     """
     started: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryFile() as errors:
@@ -82,10 +97,11 @@ def running(
         def start() -> None:
             process = subprocess.Popen(
                 command,
-                env={**os.environ, "LC_ALL": "C", **environment},
+                env=_environment(environment),
                 stdin=stdin,
                 stdout=stdout,
                 stderr=errors,
+                pass_fds=pass_fds,
             )
             started.append(process)
 
@@ -114,7 +130,7 @@ def output_of(command: list[str], *, environment: Mapping[str, str] | None = Non
     """Return what a program prints, "" where it fails."""
     done = subprocess.run(
         command,
-        env={**os.environ, "LC_ALL": "C", **(environment or {})},
+        env=_environment(environment or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -124,6 +140,18 @@ def output_of(command: list[str], *, environment: Mapping[str, str] | None = Non
     return done.stdout if done.returncode == 0 else ""
 
 
+def make_private(path: Path) -> None:
+    """Create an empty file of mode 0600, whatever the umask, in a folder that is safe by name.
+
+    :raises FileExistsError: it is there already, as a link too.
+    """
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(file, 0o600)
+    finally:
+        os.close(file)
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[None]:
     """Create a file that only its owner can read; remove it when the block fails.
@@ -131,7 +159,7 @@ def new_file(path: Path) -> Iterator[None]:
     :raises SnapshotFailed: the file cannot be written, for want of space for instance.
     """
     try:
-        create(path)
+        make_private(path)
         yield
     except BaseException as error:
         if not isinstance(error, FileExistsError):
@@ -146,10 +174,61 @@ def new_file(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def nameless(*contents: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Give paths under which a child process can read these texts, and nobody else.
+
+    They have no place in any folder, so nothing of them is left behind by a kill.
+
+    :return: the paths, and the descriptors that the child must inherit.
+    """
+    with contextlib.ExitStack() as stack:
+        descriptors = []
+        for content in contents:
+            file = stack.enter_context(tempfile.TemporaryFile())
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content.encode())
+            file.seek(0)
+            descriptors.append(file.fileno())
+        yield tuple(f"/dev/fd/{each}" for each in descriptors), tuple(descriptors)
+
+
+@contextmanager
 def private_folder() -> Iterator[Path]:
-    """Give a folder that only its owner may enter, for the length of the block."""
-    with tempfile.TemporaryDirectory(prefix="safemigrate-") as folder:
+    """Give a folder that only its owner may enter, for the length of the block.
+
+    What killed processes of this machine and user left of theirs goes first.
+    """
+    _sweep(Path(tempfile.gettempdir()))
+    prefix = f"{_FOLDERS}{socket.gethostname()}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
         yield Path(folder)
+
+
+_FOLDERS = "safemigrate-"
+
+
+def _sweep(parent: Path) -> None:
+    ours = re.compile(rf"{_FOLDERS}{re.escape(socket.gethostname())}-(\d+)-\w+")
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(parent):
+            made_by = ours.fullmatch(entry.name)
+            if made_by is None or not _is_gone(int(made_by[1])):
+                continue
+            with contextlib.suppress(OSError):
+                if entry.is_dir(follow_symlinks=False) and (
+                    entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+                ):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def news(say: Say, stage: str, path: Path, bind: str) -> Callable[[int], Any]:

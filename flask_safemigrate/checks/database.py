@@ -398,6 +398,27 @@ def database_is_replica(state: State) -> Iterator[Found]:
     yield from _refused(state, "replica")
 
 
+def restore_unfinished(state: State) -> Iterator[Found]:
+    """A database was left in the middle of being put back or emptied.
+
+    Cause
+        ``flask db restore`` or ``flask db reset`` was killed, or lost its server, after it had
+        begun to drop tables. MariaDB and MySQL commit every statement, so what was dropped is
+        gone.
+    Example
+        A container that is stopped while a large snapshot is loaded. Without this, an empty
+        database would pass for a new one, and the next deploy would build it without its rows.
+    Fix
+        Run the command again that the hint names, with the same snapshot. What was there before
+        is in a snapshot of its own: ``flask db snapshots``.
+    Prevention
+        Let a user restore who may create databases: then the snapshot is first loaded into a
+        scratch database. Give the process the time it takes.
+    """
+    yield from _unreachable(state, "half restored")
+    yield from _unreachable(state, "half emptied")
+
+
 def version_too_old(state: State) -> Iterator[Found]:
     """The server or library is too old.
 

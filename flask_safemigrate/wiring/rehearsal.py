@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Say, Target
+from flask_safemigrate.backends.tools import private_folder
 from flask_safemigrate.errors import SnapshotFailed
 
 
@@ -21,14 +20,14 @@ def copied_databases(
 ) -> Iterator[Callable[[str], Connection]]:
     """Give a function that connects to the copy of a bind's database; all go at the end."""
     with (
-        tempfile.TemporaryDirectory(prefix="safemigrate-") as folder,
+        private_folder() as folder,
         contextlib.ExitStack() as stack,
     ):
         engines: dict[str, sa.Engine] = {}
 
         def connect(bind: str) -> Connection:
             target = targets[bind]
-            copied = Path(folder) / f"{len(engines)}.db"
+            copied = folder / f"{len(engines)}.db"
             if bind not in engines:
                 backend = backend_for(target.engine)
                 if backend.needs(target) is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flask_safemigrate.backends import private
+from flask_safemigrate.errors import Refused
 from flask_safemigrate.evidence import Fact, Facts, Replay
 
 #: Files of the cache that are kept; the oldest go.
@@ -46,10 +47,18 @@ class ReplayCache:
 
     def _save(self, key: str, content: Mapping[str, object]) -> None:
         path = self._path(key)
-        with contextlib.suppress(OSError):
-            private.make_folder(self.folder)
-            private.make_folder(path.parent)
-            private.write(path, json.dumps({"format": _FORMAT, **content}).encode())
+        # A folder that root makes in somebody else's project would lock its owner out.
+        if not self.folder.exists() and not private.is_safe_by_name(self.folder.parent):
+            return
+        with contextlib.suppress(OSError, Refused):
+            project = self.folder.parent
+            owner = private.owner_of(project)
+            with (
+                private.folder(self.folder, like=project),
+                private.folder(path.parent, like=project) as folder,
+            ):
+                text = json.dumps({"format": _FORMAT, **content})
+                private.write(folder, path.name, text.encode(), owner)
             others = sorted(path.parent.glob("*.json"), key=lambda p: p.stat().st_mtime)
             for old in others[:-KEEP]:
                 old.unlink()

@@ -12,7 +12,7 @@ from flask import Flask
 
 from flask_safemigrate.backends import backend_for, elsewhere, snapshots
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.errors import SnapshotFailed
+from flask_safemigrate.errors import Refused, SnapshotFailed
 from flask_safemigrate.outcome import Progress, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.settings import Settings
@@ -60,6 +60,9 @@ class Snapshots(NamedTuple):
             beside = Path(state.location).parent
         return snapshots.folder_for(self.settings.snapshots, beside)
 
+    def _database_file(self, target: Target) -> Path | None:
+        return snapshots.database_file(backend_for(target.engine).read(target))
+
     def take(self, bind: str, why: str, say: Say) -> Snapshot:
         """Copy a database."""
         target = self.targets[bind]
@@ -88,9 +91,15 @@ class Snapshots(NamedTuple):
         if backend_for(target.engine).read(target).unreachable is not None:
             return  # what is half applied, and so which one is the way back, cannot be asked
         stay = (taken.id, self.way_back(taken.bind), *keep)
-        with contextlib.suppress(OSError, SnapshotFailed):  # one that stays spoils nothing
+        with contextlib.suppress(
+            OSError, SnapshotFailed, Refused
+        ):  # one that stays spoils nothing
             snapshots.prune(
-                self._folder(target), self.settings.keep_snapshots, pinned=stay, of=taken
+                self._folder(target),
+                self.settings.keep_snapshots,
+                pinned=stay,
+                of=taken,
+                database=self._database_file(target),
             )
 
     def way_back(self, bind: str) -> str:
@@ -107,7 +116,9 @@ class Snapshots(NamedTuple):
         """Those of a database, newest first."""
         target = self.targets[bind]
         name = backend_for(target.engine).read(target).location
-        found = snapshots.list_snapshots(self._folder(target))
+        found = snapshots.list_snapshots(
+            self._folder(target), database=self._database_file(target)
+        )
         return tuple(s for s in found if s.bind == bind and s.database == name)
 
     def find(self, bind: str, name: str | None) -> Snapshot:
@@ -119,15 +130,16 @@ class Snapshots(NamedTuple):
     def verify(self, snapshot: Snapshot) -> None:
         """Read one to its end."""
         snapshots.verify(snapshot)
-        backend_for(self.targets[snapshot.bind].engine).check(Path(snapshot.path))
+        with snapshots.in_use(snapshot) as path:
+            backend_for(self.targets[snapshot.bind].engine).check(path)
 
     def put_back(self, snapshot: Snapshot, say: Say) -> tuple[str, ...]:
         """Replace the content of its database; says what was proven."""
         target = self.targets[snapshot.bind]
         target.engine.dispose()
         backend = backend_for(target.engine)
-        with snapshots.in_use(snapshot):
-            backend.put_back(target, Path(snapshot.path), say)
+        with snapshots.in_use(snapshot) as path:
+            backend.put_back(target, path, say)
         with target.engine.connect() as connection:
             return backend.whole(connection)
 
@@ -137,8 +149,8 @@ class Snapshots(NamedTuple):
         given = self.app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
         backend = backend_for(target.engine)
         with elsewhere.empty_database(target, name, given.get("connect_args")) as other:
-            with self.stopping.raising(), snapshots.in_use(snapshot):
-                backend.put_back(other, Path(snapshot.path), say)
+            with self.stopping.raising(), snapshots.in_use(snapshot) as path:
+                backend.put_back(other, path, say)
             return backend.read(other)
 
 

@@ -48,12 +48,20 @@ def _folded(environment: str) -> str:
     return environment.strip().casefold()
 
 
-def _in_the_way(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+def _in_the_way(state: State, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Findings that would leave the database empty: those about the history and the project.
 
-    What is wrong with the present content goes away with it.
+    What is wrong with the present content goes away with it, and so does what a reset began that
+    did not finish.
     """
-    return tuple(f for f in findings if f.bind is None or f.code.startswith("SM5"))
+    begun = {
+        d.bind
+        for d in state.databases
+        if d.unreachable is not None and d.unreachable.kind == "half emptied"
+    }
+    return tuple(
+        f for f in findings if f.bind is None or (f.code.startswith("SM5") and f.bind not in begun)
+    )
 
 
 def _look(ports: Ports, request: Request) -> Outcome:
@@ -63,7 +71,7 @@ def _look(ports: Ports, request: Request) -> Outcome:
     """
     state = ports.read(thorough=True)
     findings = run_checks(state, command="reset")
-    stopped = blocked(state, _in_the_way(findings), request)
+    stopped = blocked(state, _in_the_way(state, findings), request)
     if stopped is not None:
         return stopped
     _refuse(ports, state)

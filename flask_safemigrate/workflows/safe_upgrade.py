@@ -14,7 +14,7 @@ from flask_safemigrate.outcome import Outcome, Progress, Status, status_away, st
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_downgrade, plan_upgrade, why_not
 from flask_safemigrate.planning.phases import left_over
-from flask_safemigrate.state import State
+from flask_safemigrate.state import UNFINISHED_KINDS, State
 from flask_safemigrate.workflows.ports import Ports, Request
 
 _FIRST_PAUSE = 0.5  # seconds
@@ -189,9 +189,9 @@ def may_be_passing(looked: Outcome) -> bool:
     revision, and an SQLite file is locked while a transaction is written to it. Under the lock
     it shows whether it passes.
     """
-    if looked.status is Status.UNAVAILABLE:
+    if looked.status in (Status.UNAVAILABLE, Status.NEEDS_PERSON):
         away = [d.unreachable for d in looked.databases if d.unreachable is not None]
-        return all(reason.kind == "locked" for reason in away)
+        return all(reason.kind in ("locked", *UNFINISHED_KINDS) for reason in away)
     codes = [finding.code for finding in looked.findings]
     return looked.status is Status.REFUSED and all(c.startswith(("SM3", "SM4")) for c in codes)
 

@@ -10,6 +10,7 @@ from flask_safemigrate.errors import (
     Interrupted,
     LockLost,
     LockTimeout,
+    ProgramUnfit,
     SafeMigrateError,
     SnapshotFailed,
     UsageError,
@@ -89,21 +90,31 @@ def listed(ports: Ports, bind: str | None, verify: bool, say: Say) -> Outcome:
 
 def _verified(ports: Ports, outcome: Outcome, say: Say) -> Outcome:
     damaged: list[str] = []
+    unread: list[ProgramUnfit] = []
     total = len(outcome.snapshots)
     for done, snapshot in enumerate(outcome.snapshots):
         say(Progress("verifying", snapshot.id, bind=snapshot.bind, done=done, total=total))
         try:
             ports.verify_snapshot(snapshot)
+        except ProgramUnfit as error:
+            unread.append(error)
         except SnapshotFailed as error:
             damaged.append(error.message)
-    notes = [f"{total - len(damaged)} of {total} snapshots are whole."] if total else []
-    if not damaged:
+    notes = []
+    if total:
+        notes.append(f"{total - len(damaged) - len(unread)} of {total} snapshots are whole.")
+    if unread:
+        notes.append(f"{len(unread)} cannot be read by the programs of this machine.")
+    if not damaged and not unread:
         return outcome._replace(notes=tuple(notes))
+    hint = "flask db snapshot  # takes a new one"
+    if unread:
+        hint = unread[0].hint or ""
     return outcome._replace(
         status=Status.FAILED,
         notes=tuple(notes),
-        error="\n".join(damaged),
-        hint="flask db snapshot  # takes a new one; remove the damaged files",
+        error="\n".join([*damaged, *(error.message for error in unread)]),
+        hint=hint,
     )
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.postgresql import BACKEND
-from flask_safemigrate.errors import SnapshotFailed
+from flask_safemigrate.errors import ProgramUnfit, SnapshotFailed
 from flask_safemigrate.outcome import Progress
 from tests.support.sql import run, script, value
 
@@ -245,7 +247,7 @@ def test_password_travels_by_environment_only(
     )
     monkeypatch.setenv("PATH", f"{tool}:{os.environ['PATH']}")
     engine = create_engine(
-        target.engine.url.set(password="s3cret/wörd"), connect_args={"sslmode": "prefer"}
+        target.engine.url.set(password="s3cret/wörd"), connect_args={"sslmode": "allow"}
     )
     path = tmp_path / "x.dump"
     with pytest.raises(SnapshotFailed) as caught:
@@ -256,7 +258,7 @@ def test_password_travels_by_environment_only(
     assert "s3cret" not in (tmp_path / "arguments").read_text()
     environment = (tmp_path / "environment").read_text()
     assert "PGPASSWORD=s3cret/wörd" in environment
-    assert "PGSSLMODE=prefer" in environment
+    assert "sslmode='allow'" in (tmp_path / "arguments").read_text()
     assert not path.exists()
 
 
@@ -267,7 +269,7 @@ def test_interrupted_dump_leaves_nothing(
     script(
         tool,
         "pg_dump",
-        f'[ "$1" = --version ] && exec echo "pg_dump 99"\n'
+        f'[ "$1" = --version ] && exec {shutil.which("pg_dump")} --version\n'
         f"echo $$ > {tmp_path}/pid; exec sleep 600",
     )
     monkeypatch.setenv("PATH", f"{tool}:{os.environ['PATH']}")
@@ -334,3 +336,258 @@ def test_owner_without_superuser_can_do_it(target: Target, tmp_path: Path) -> No
         run(admin, f"ALTER DATABASE {admin.database} OWNER TO CURRENT_USER")
         run(admin, f"DROP OWNED BY {role} CASCADE")
         run(admin, f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def elsewhere(target: Target) -> Iterator[URL]:
+    """Another database of the server, with a table of the same name."""
+    url = target.engine.url
+    other = url.set(database=f"{url.database}_other")
+    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as server:
+        server.execute(text(f"CREATE DATABASE {other.database}"))
+        run(other, "CREATE TABLE a (i int); INSERT INTO a VALUES (1), (2), (3)")
+        yield other
+        server.execute(text(f"DROP DATABASE {other.database} WITH (FORCE)"))
+
+
+def test_the_environment_does_not_lead_the_programs_elsewhere(
+    target: Target, elsewhere: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = target.engine.url
+    run(url, "CREATE TABLE a (i int); INSERT INTO a VALUES (7)")
+    service = tmp_path / "service"
+    service.write_text(f"[prod]\nhost=nowhere\nport=1\ndbname={elsewhere.database}\n")
+    passwords = tmp_path / "passwords"
+    passwords.write_text("*:*:*:*:wrong\n")
+    passwords.chmod(0o600)
+    surroundings = {
+        "PGSERVICE": "prod",
+        "PGSERVICEFILE": str(service),
+        "PGSYSCONFDIR": str(tmp_path),
+        "PGDATABASE": str(elsewhere.database),
+        "PGHOSTADDR": "127.0.0.9",
+        "PGPORT": "1",
+        "PGPASSFILE": str(passwords),
+    }
+    engine = create_engine(
+        url.set(port=url.port or 5432, query={"hostaddr": socket.gethostbyname(str(url.host))})
+    )
+    own = Target("", engine)
+    path = tmp_path / "x.dump"
+    with monkeypatch.context() as patch:
+        for name, words in surroundings.items():
+            patch.setenv(name, words)
+        BACKEND.take(own, path, quiet)
+    run(url, "DELETE FROM a")
+    with monkeypatch.context() as patch:
+        for name, words in surroundings.items():
+            patch.setenv(name, words)
+        BACKEND.put_back(own, path, quiet)
+    engine.dispose()
+    assert value(url, "SELECT i FROM a") == 7
+    assert value(elsewhere, "SELECT count(*) FROM a") == 3
+
+
+def test_a_program_that_is_led_elsewhere_does_nothing(
+    target: Target, elsewhere: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever leads it there: a name that stands for two servers, a pooler, a wrapper."""
+    url = target.engine.url
+    run(url, "CREATE TABLE a (i int); INSERT INTO a VALUES (7)")
+    path = tmp_path / "x.dump"
+    BACKEND.take(target, path, quiet)
+    for name in ("psql", "pg_dump"):
+        script(
+            tmp_path / "bin",
+            name,
+            f'[ "$1" = --version ] && exec {shutil.which(name)} --version\n'
+            f'for a; do shift; case "$a" in --dbname=*) '
+            f'a=$(echo "$a" | sed "s/dbname=\'[^\']*\'/dbname={elsewhere.database}/");; esac; '
+            f'set -- "$@" "$a"; done; exec {shutil.which(name)} "$@"',
+        )
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    with pytest.raises(SnapshotFailed, match="reached another server or database"):
+        BACKEND.take(target, tmp_path / "y.dump", quiet)
+    assert not (tmp_path / "y.dump").exists()
+    with pytest.raises(
+        SnapshotFailed, match=f"psql reached database {elsewhere.database} instead"
+    ):
+        BACKEND.put_back(target, path, quiet)
+    assert value(elsewhere, "SELECT count(*) FROM a") == 3
+    assert value(url, "SELECT i FROM a") == 7
+
+
+def test_names_that_look_like_entries_of_a_dump_come_back(target: Target, tmp_path: Path) -> None:
+    url = target.engine.url
+    names = (
+        "log EXTENSION - plpgsql x",
+        "SCHEMA - public x",
+        "COMMENT - EXTENSION plpgsql ",
+        "a\nb; 3079 1 EXTENSION - plpgsql ",
+    )
+    for name in names:
+        run(url, f'CREATE TABLE "{name}" (i int); CREATE INDEX ON "{name}" (i)')
+        run(url, f'INSERT INTO "{name}" VALUES (1), (2)')
+    run(url, 'CREATE SCHEMA "public x"; CREATE TABLE "public x".t (i int)')
+    before = dumped(url)
+    path = tmp_path / "x.dump"
+    BACKEND.take(target, path, quiet)
+    run(url, *(f'DROP TABLE "{name}"' for name in names), 'DROP SCHEMA "public x" CASCADE')
+    BACKEND.put_back(target, path, quiet)
+    assert dumped(url) == before
+
+
+@pytest.fixture
+def owner(target: Target) -> Iterator[Target]:
+    """The database's owner, who is no superuser."""
+    admin = target.engine.url
+    role = f"{admin.database}_owner"
+    run(admin, f"CREATE ROLE {role} LOGIN PASSWORD 's3cret'")
+    run(admin, f"ALTER DATABASE {admin.database} OWNER TO {role}")
+    engine = create_engine(admin.set(username=role, password="s3cret"))
+    yield Target("", engine)
+    engine.dispose()
+    run(admin, f"ALTER DATABASE {admin.database} OWNER TO CURRENT_USER")
+    run(admin, f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
+
+
+def test_what_others_own_stays_as_it_is(owner: Target, target: Target, tmp_path: Path) -> None:
+    admin, role = target.engine.url, owner.engine.url.username
+    run(admin, f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {role}")
+    run(admin, "CREATE TABLE audit (i int); INSERT INTO audit VALUES (1)")
+    run(admin, f"GRANT SELECT ON audit TO {role}; CREATE TABLE secret (i serial)")
+    run(admin, "CREATE FUNCTION public.theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    run(owner.engine.url, "CREATE SCHEMA mine; CREATE TABLE mine.a (i int)")
+    run(admin, "CREATE TABLE mine.theirs (i int)")
+    run(owner.engine.url, "CREATE TABLE b (i int PRIMARY KEY); INSERT INTO b VALUES (7)")
+    before = dumped(admin)
+    path = tmp_path / "x.dump"
+    told: list[Progress] = []
+    BACKEND.take(owner, path, told.append)
+    assert any("table public.audit of" in p.text for p in told)
+    run(owner.engine.url, "DELETE FROM b; DROP TABLE mine.a; CREATE TABLE newer (i int)")
+    BACKEND.put_back(owner, path, quiet)
+    assert dumped(admin) == before
+    # What hangs on ours would go along, and could not be made again.
+    run(admin, "CREATE VIEW seen AS SELECT * FROM b")
+    with pytest.raises(SnapshotFailed, match=r"rule _RETURN on view seen of .* needs .*table b"):
+        BACKEND.take(owner, tmp_path / "y.dump", quiet)
+    before = dumped(admin)
+    with pytest.raises(SnapshotFailed, match="other owners hangs on what would be replaced"):
+        BACKEND.put_back(owner, path, quiet)
+    assert dumped(admin) == before
+    run(admin, "DROP VIEW seen; DROP TABLE audit, secret, mine.theirs; DROP FUNCTION theirs")
+    run(admin, f"ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE SELECT ON TABLES FROM {role}")
+
+
+def test_the_role_that_a_listener_sets(owner: Target, target: Target, tmp_path: Path) -> None:
+    admin, role = target.engine.url, owner.engine.url.username
+    login = f"{role}_login"
+    run(admin, f"CREATE ROLE {login} LOGIN NOINHERIT PASSWORD 'x' IN ROLE {role}")
+    engine = create_engine(admin.set(username=login, password="x"))
+
+    @event.listens_for(engine, "connect")
+    def become(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET ROLE {role}")
+        connection.commit()
+
+    try:
+        own = Target("", engine)
+        run(owner.engine.url, "CREATE TABLE a (i int); INSERT INTO a VALUES (7)")
+        path = tmp_path / "x.dump"
+        BACKEND.take(own, path, quiet)
+        run(owner.engine.url, "DELETE FROM a")
+        BACKEND.put_back(own, path, quiet)
+        assert value(owner.engine.url, "SELECT i FROM a") == 7
+        assert value(admin, "SELECT tableowner FROM pg_tables WHERE tablename = 'a'") == role
+    finally:
+        engine.dispose()
+        run(admin, f"DROP ROLE {login}")
+
+
+def test_settings_that_only_newer_servers_know(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pg_restore of PostgreSQL 18 writes them, with a psql that does not know them all."""
+    url = target.engine.url
+    lines = "SET transaction_timeout = 0;\n" * 40_000
+    run(url, "CREATE TABLE a (t text)")
+    engine = target.engine
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO a VALUES (:t)"), {"t": lines})
+    path = tmp_path / "x.dump"
+    BACKEND.take(target, path, quiet)
+    real = shutil.which("pg_restore")
+    script(
+        tmp_path / "bin",
+        "pg_restore",
+        f'case "$*" in *use-list*) ;; *) exec {real} "$@";; esac\n'
+        "printf '%s\\n' -- '' '\\restrict abc' '' 'SET of_the_future = 0;' "
+        "'SET statement_timeout = 0;'\n"
+        f'{real} "$@" | grep -v restrict; printf "%s\\n" "" "\\\\unrestrict abc" ""',
+    )
+    script(
+        tmp_path / "bin",
+        "psql",
+        f'[ "$1" = --version ] && exec echo "psql (PostgreSQL) 15.1"\n'
+        f'tee {tmp_path}/script | {shutil.which("psql")} "$@"',
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    BACKEND.put_back(target, path, quiet)
+    assert value(url, "SELECT t FROM a") == lines
+    ran = (tmp_path / "script").read_text()
+    assert "restrict" not in ran
+    assert "of_the_future" not in ran
+
+
+def test_a_snapshot_that_could_not_be_put_back_here_is_not_taken(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "bin"
+    for name in ("pg_dump", "pg_restore"):
+        version = {"pg_dump": "99.1", "pg_restore": "98.2"}[name]
+        script(tools, name, f"echo '{name} (PostgreSQL) {version}'")
+    monkeypatch.setenv("PATH", str(tools))
+    with pytest.raises(ProgramUnfit, match=r"pg_restore.* is version 98, but .* is version 99"):
+        BACKEND.take(target, tmp_path / "x.dump", quiet)
+    script(tools, "pg_restore", "echo 'pg_restore (PostgreSQL) 99.1'")
+    with pytest.raises(ProgramUnfit, match="psql is needed"):
+        BACKEND.take(target, tmp_path / "x.dump", quiet)
+    assert not (tmp_path / "x.dump").exists()
+
+
+def test_a_dump_of_a_newer_program_is_not_called_damaged(target: Target, tmp_path: Path) -> None:
+    run(target.engine.url, "CREATE TABLE a (i int)")
+    path = tmp_path / "x.dump"
+    BACKEND.take(target, path, quiet)
+    content = bytearray(path.read_bytes())
+    content[6] = 99
+    path.write_bytes(content)
+    with pytest.raises(ProgramUnfit, match="too old to read") as caught:
+        BACKEND.check(path)
+    assert "damaged" not in caught.value.message
+    assert "postgresql-client" in str(caught.value.hint)
+
+
+def test_contents_are_more_than_tables(target: Target) -> None:
+    url = target.engine.url
+    assert BACKEND.contents(target) == ()
+    for made, gone in (
+        (
+            "CREATE SCHEMA private; CREATE TABLE private.payroll (i int)",
+            "DROP SCHEMA private CASCADE",
+        ),
+        ("CREATE SCHEMA private", "DROP SCHEMA private"),
+        ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION f"),
+        ("CREATE VIEW v AS SELECT 1", "DROP VIEW v"),
+        ("CREATE SEQUENCE s", "DROP SEQUENCE s"),
+        ("CREATE TYPE e AS ENUM ('a')", "DROP TYPE e"),
+        ("CREATE DOMAIN d AS int", "DROP DOMAIN d"),
+        ("SELECT lo_create(4242)", "SELECT lo_unlink(4242)"),
+        ("CREATE PUBLICATION p", "DROP PUBLICATION p"),
+    ):
+        run(url, made)
+        assert BACKEND.contents(target) != (), made
+        run(url, gone)
+        assert BACKEND.contents(target) == (), gone

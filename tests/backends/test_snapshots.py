@@ -14,6 +14,7 @@ import pytest
 
 from flask_safemigrate.backends import snapshots
 from flask_safemigrate.backends.snapshots import (
+    database_file,
     find,
     folder_for,
     in_use,
@@ -22,10 +23,10 @@ from flask_safemigrate.backends.snapshots import (
     prune,
     verify,
 )
-from flask_safemigrate.errors import SnapshotFailed
+from flask_safemigrate.errors import Refused, SnapshotFailed
 from flask_safemigrate.outcome import Snapshot
 from flask_safemigrate.state import DatabaseState
-from tests.backends.sqlite_files import as_nobody, names_in, python
+from tests.backends.sqlite_files import NOBODY, as_nobody, names_in, python
 
 STATE = DatabaseState("", "sqlite", "/srv/app.db", "app.db", version_rows=("a1", "b2"))
 
@@ -50,7 +51,8 @@ def _take(
         why=why,
         app="shop",
     )
-    prune(folder, keep, pinned=(taken.id, *pinned), of=taken)
+    database = database_file(state)
+    prune(folder, keep, pinned=(taken.id, *pinned), of=taken, database=database)
     return taken
 
 
@@ -357,3 +359,85 @@ def test_what_other_machines_left_goes_after_a_day(tmp_path: Path) -> None:
     assert not foreign.exists()
     assert mine.exists()
     assert taken in list_snapshots(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+@pytest.mark.parametrize("made_by", ["nobody", "everybody", "link"])
+def test_a_folder_that_somebody_else_made_is_refused(open_folder: Path, made_by: str) -> None:
+    open_folder.chmod(0o1777)
+    database = open_folder / "app.db"
+    database.write_bytes(b"secret")
+    database.chmod(0o600)
+    folder = open_folder / ".safemigrate"
+    if made_by == "everybody":
+        folder.mkdir()
+        folder.chmod(0o777)
+    elif made_by == "nobody":
+        folder.mkdir()
+        os.chown(folder, NOBODY, NOBODY)
+    else:
+        (open_folder / "elsewhere").mkdir()
+        folder.symlink_to(open_folder / "elsewhere")
+    state = STATE._replace(location=str(database))
+    with pytest.raises(Refused, match="cannot be trusted") as caught:
+        _take(folder, state=state)
+    assert f"ls -ld {folder}" in str(caught.value.hint)
+    assert names_in(folder) == []
+    with pytest.raises(Refused):
+        list_snapshots(folder, database=database)
+    # The owner of the database is another matter.
+    os.chown(database, NOBODY, NOBODY)
+    if made_by == "nobody":
+        taken = _take(folder, state=state)
+        assert {p.stat().st_uid for p in folder.iterdir()} == {NOBODY}
+        assert list_snapshots(folder, database=database) == (taken,)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_a_planted_snapshot_is_none(open_folder: Path) -> None:
+    database = open_folder / "app.db"
+    database.write_bytes(b"")
+    folder = open_folder / ".safemigrate"
+    taken = _take(folder, state=STATE._replace(location=str(database)))
+    os.chown(taken.path, NOBODY, NOBODY)
+    assert list_snapshots(folder, database=database) == ()
+    os.chown(taken.path, 0, 0)
+    assert list_snapshots(folder, database=database) == (taken,)
+    content = Path(taken.path)
+    content.rename(open_folder / "elsewhere")
+    content.symlink_to(open_folder / "elsewhere")
+    assert list_snapshots(folder, database=database) == ()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_root_writes_through_no_link_of_the_folders_owner(open_folder: Path) -> None:
+    """A stand-in for inotify: the name is a link at the moment when the copy is to be written."""
+    secret = open_folder / "secret"
+    secret.write_bytes(b"root's own")
+    secret.chmod(0o600)
+    data = open_folder / "data"
+    data.mkdir()
+    database = data / "app.db"
+    database.write_bytes(b"content")
+    for path in (data, database):
+        os.chown(path, NOBODY, NOBODY)
+    folder = data / ".safemigrate"
+    seen: list[Path] = []
+
+    def write(path: Path) -> None:
+        seen.append(path)
+        (folder / path.name).symlink_to(secret)
+        path.write_bytes(b"copy")
+
+    with pytest.raises(SnapshotFailed, match="File exists"):
+        _take(folder, state=STATE._replace(location=str(database)), write=write)
+    assert not seen[0].is_relative_to(data)
+    assert not seen[0].exists()
+    assert secret.read_bytes() == b"root's own"
+    assert secret.stat().st_uid == 0
+    taken = _take(folder, state=STATE._replace(location=str(database)))
+    assert Path(taken.path).stat().st_uid == NOBODY
+    with in_use(taken) as path:
+        assert not path.is_relative_to(data)
+        assert path.read_bytes() == b"data"
+    assert not path.exists()

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite.files import find
 from flask_safemigrate.backends.sqlite.lock import command_line, lock, lock_path
-from flask_safemigrate.errors import DatabaseUnavailable, LockTimeout
+from flask_safemigrate.errors import DatabaseUnavailable, LockTimeout, Refused
 from tests.backends.sqlite_files import (
     NOBODY,
     News,
@@ -282,3 +282,30 @@ def test_root_does_not_lock_out_the_owner_of_the_database(open_folder: Path) -> 
 )
 def test_command_line(arguments: list[str], command: str) -> None:
     assert command_line(arguments) == command
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_the_lock_is_taken_through_no_link(open_folder: Path) -> None:
+    path = make(open_folder / "app.db")
+    os.chown(path, NOBODY, NOBODY)
+    with lock(target_of(path), 0, News()):
+        pass
+    file = find(target_of(path))
+    assert file is not None
+    ours = lock_path(file, "alembic_version")
+    ours.unlink()
+    other = open_folder / "other"
+    other.write_bytes(b"content")
+    ours.symlink_to(other)
+    assert "cannot be used" in _attempt(path)
+    assert other.read_bytes() == b"content"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_a_lock_folder_that_somebody_else_made_is_refused(open_folder: Path) -> None:
+    path = make(open_folder / "app.db")
+    folder = open_folder / ".safemigrate"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    with pytest.raises(Refused, match="cannot be trusted"), lock(target_of(path), 0, News()):
+        pytest.fail("it is nobody's")

@@ -8,7 +8,7 @@ from flask_safemigrate.backends.mysql.examine import examine
 from flask_safemigrate.backends.mysql.explain import explain
 from flask_safemigrate.backends.mysql.lock import lock
 from flask_safemigrate.backends.mysql.read import read
-from flask_safemigrate.backends.mysql.restore import put_back
+from flask_safemigrate.backends.mysql.restore import contents, put_back
 from flask_safemigrate.backends.mysql.schema import read_schema, schema_on
 from flask_safemigrate.backends.mysql.scratch import scratch
 from flask_safemigrate.backends.mysql.session import (
@@ -33,6 +33,7 @@ BACKEND = Backend(
     take=take,
     check=check,
     put_back=put_back,
+    contents=contents,
     drop_everything=drop_everything,
     begin_watch=begin_watch,
     finish_watch=finish_watch,

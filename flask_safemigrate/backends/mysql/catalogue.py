@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.driver_errors import error_number
 from flask_safemigrate.backends.mysql.lock import in_cluster
-from flask_safemigrate.backends.mysql.read import quoted
+from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.mysql.session import session_of
 from flask_safemigrate.backends.statements import plain
 

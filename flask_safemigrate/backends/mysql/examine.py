@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.mysql.address import connect_defaults
-from flask_safemigrate.backends.mysql.read import ANSWER_SECONDS, quoted
+from flask_safemigrate.backends.mysql.quoting import quoted
+from flask_safemigrate.backends.mysql.read import ANSWER_SECONDS
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.statements import plain

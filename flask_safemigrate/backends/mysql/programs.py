@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from configparser import ConfigParser
+from configparser import Error as ConfigError
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.mysql.address import address_of, connect_defaults
 from flask_safemigrate.backends.mysql.explain import unavailable
+from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.own_connection import own_connection, parameters_of
-from flask_safemigrate.backends.private import create
 from flask_safemigrate.backends.tools import (
     Running,
     find_tool,
-    private_folder,
+    nameless,
+    output_of,
+    running,
 )
 from flask_safemigrate.errors import SnapshotFailed
 
@@ -36,21 +42,59 @@ _OPTIONS = {
     "ssl_key": "ssl-key",
     "ssl_cipher": "ssl-cipher",
 }
-
+# The same in an option file that the application's driver reads.
+_WORDS = {option: word for word, option in _OPTIONS.items() if word != "passwd"}
 
 _C_DRIVERS = ("mysqldb", "mariadbconnector")
+
+#: How much of the server's certificate a driver looks at.
+Trust = Literal["", "off", "any", "chain", "name"]
 
 
 class Server(NamedTuple):
     """What the programs need to reach the database.
 
-    :param options: text of an option file.
+    :param parameters: by the names of the drivers.
+    :param authorities: certificates of a driver's own TLS context, in PEM.
+    :param identity: of the server and the user, as :data:`IDENTITY` tells it.
     """
 
-    options: str
-    secrets: tuple[str, ...]
+    parameters: Mapping[str, Any]
+    driver: str
+    trust: Trust
+    authorities: str
     database: str
     mariadb: bool
+    identity: str
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Words that must not be shown."""
+        found = self.parameters.get("password") or self.parameters.get("passwd") or ""
+        return (str(found),)
+
+    def proof(self, database: str) -> str:
+        """SQL that fails where it is run anywhere else, or as anybody else."""
+        words = f"safemigrate: reached another server, user or database than {database}"
+        return (
+            f"SET @safemigrate = IF(CAST({IDENTITY} AS BINARY) = {_bytes(self.identity)} AND "
+            f"CAST(database() AS BINARY) = {_bytes(database)}, 'DO 0', "
+            f"CAST({_bytes(words)} AS CHAR CHARACTER SET utf8mb4));\n"
+            "PREPARE safemigrate FROM @safemigrate;\nEXECUTE safemigrate;\n"
+            "DEALLOCATE PREPARE safemigrate;\n"
+        )
+
+
+# The same in every session, and not the same on two servers.
+IDENTITY = (
+    "concat_ws('|', @@hostname, @@port, @@server_id, @@datadir, @@pid_file, "
+    "substring_index(current_user(), '@', 1))"
+)
+
+
+def _bytes(value: str) -> str:
+    """Return a text as bytes in SQL, whatever ``sql_mode`` and collations say."""
+    return f"x'{value.encode().hex()}'"
 
 
 def _option(name: str, value: object) -> str:
@@ -59,31 +103,110 @@ def _option(name: str, value: object) -> str:
     return f'{name}="{escaped}"\n'
 
 
-def _option_file(parameters: Mapping[str, Any], driver: str) -> str:
-    lines = []
-    included = parameters.get("read_default_file")
-    if included:
-        lines.append(f"!include {included}\n")
-    lines.append("[client]\n")
-    encryption = parameters.get("ssl")
-    flat = dict(parameters)
-    if isinstance(encryption, Mapping):
-        flat |= {f"ssl_{word}": value for word, value in encryption.items()}
+def option_file(server: Server, *, mariadb_program: bool, authorities: str = "") -> str:
+    """Return the text of an option file.
+
+    :param authorities: path of a file with :attr:`Server.authorities`.
+    """
+    given = {**server.parameters, **({"ssl_ca": authorities} if authorities else {})}
+    lines = ["[client]\n"]
     lines += [
-        _option(option, flat[word])
+        _option(option, given[word])
         for word, option in _OPTIONS.items()
-        if flat.get(word) not in (None, "")
+        if given.get(word) not in (None, "")
     ]
     # "localhost" means the socket to the programs and to drivers that share their C library,
     # but TCP to drivers in Python.
-    if driver not in _C_DRIVERS and not flat.get("unix_socket"):
+    if server.driver not in _C_DRIVERS and not given.get("unix_socket"):
         lines.append("protocol=tcp\n")
+    if mariadb_program:
+        # It can look at the whole certificate or at nothing of it.
+        lines += {
+            "": [],
+            "off": ["skip-ssl\n"],
+            "any": ["ssl\n", "skip-ssl-verify-server-cert\n"],
+            "chain": ["ssl\n", "ssl-verify-server-cert\n"],
+            "name": ["ssl\n", "ssl-verify-server-cert\n"],
+        }[server.trust]
+        if server.trust == "" and server.driver not in _C_DRIVERS:
+            lines.append("skip-ssl-verify-server-cert\n")
+    elif server.trust:
+        mode = {
+            "off": "DISABLED",
+            "any": "REQUIRED",
+            "chain": "VERIFY_CA",
+            "name": "VERIFY_IDENTITY",
+        }[server.trust]
+        lines.append(f"ssl-mode={mode}\n")
     return "".join(lines)
+
+
+def _included(parameters: Mapping[str, Any]) -> Mapping[str, str]:
+    """What an option file that the application's driver reads says about the connection.
+
+    Not the file itself: the programs would also heed what it has for them, such as another host.
+    """
+    path = parameters.get("read_default_file")
+    if not path:
+        return {}
+    reader = ConfigParser(strict=False, allow_no_value=True, interpolation=None)
+    with suppress(ConfigError, OSError, UnicodeDecodeError):
+        lines = Path(str(path)).expanduser().read_text(encoding="utf-8").splitlines()
+        reader.read_string("\n".join(line for line in lines if not line.startswith("!")))
+    found: dict[str, str] = {}
+    for section in ("client", str(parameters.get("read_default_group") or "client")):
+        if reader.has_section(section):
+            for option, value in reader.items(section):
+                word = _WORDS.get(option.replace("_", "-"))
+                if word and value:
+                    found[word] = value.strip().strip("'\"")
+    return found
+
+
+def _is_true(value: object) -> bool:
+    return str(value).strip().lower() in ("1", "true", "yes", "on")
+
+
+def trust_of(flat: Mapping[str, Any], driver: str) -> Trust:
+    """Return how much of the certificate a driver looks at, by its own parameters.
+
+    :param flat: the parameters, those of a dictionary ``ssl`` as ``ssl_...`` among them.
+    """
+    mode = str(flat.get("ssl_mode") or "").upper()
+    context = flat.get("ssl")
+    if _is_true(flat.get("ssl_disabled")) or mode == "DISABLED":
+        return "off"
+    if isinstance(context, ssl.SSLContext):
+        verifies = context.verify_mode == ssl.CERT_REQUIRED
+        return "any" if not verifies else "name" if context.check_hostname else "chain"
+    has_authority = any(flat.get(word) for word in ("ssl_ca", "ssl_capath"))
+    as_mapping = isinstance(context, Mapping) and bool(context)
+    # PyMySQL looks at all of it when a dictionary names an authority, unless told not to.
+    by_default = driver == "pymysql" and as_mapping and has_authority
+    wanted = flat.get("ssl_verify_mode")
+    chain = (
+        _is_true(flat.get("ssl_verify_cert"))
+        or (by_default if wanted is None else _is_true(wanted) or str(wanted) == "required")
+        or mode == "VERIFY_CA"
+    )
+    checked = flat.get("ssl_check_hostname")
+    name = (
+        _is_true(flat.get("ssl_verify_identity"))
+        or mode == "VERIFY_IDENTITY"
+        or (chain and driver == "mariadbconnector")
+        or (has_authority and (by_default if checked is None else _is_true(checked)))
+    )
+    if name or chain:
+        return "name" if name else "chain"
+    encrypts = as_mapping or mode == "REQUIRED" or has_authority or flat.get("ssl_cert")
+    return "any" if encrypts else ""
 
 
 def server_of(connection: Connection, target: Target) -> Server:
     url = target.engine.url
+    driver = target.engine.dialect.driver
     address = address_of(url)
+    given = parameters_of(connection)
     parameters: dict[str, Any] = {
         "host": address.host,
         "port": address.port,
@@ -91,14 +214,25 @@ def server_of(connection: Connection, target: Target) -> Server:
         "password": url.password,
         "unix_socket": address.socket,
     }
-    parameters |= parameters_of(connection)
-    facts = connection.execute(text("SELECT database() AS name, version() AS version")).one()
-    secret = parameters.get("password") or parameters.get("passwd") or ""
+    parameters |= {**_included(given), **given}
+    encryption = parameters.get("ssl")
+    authorities = ""
+    if isinstance(encryption, Mapping):
+        parameters |= {f"ssl_{word}": value for word, value in encryption.items()}
+    elif isinstance(encryption, ssl.SSLContext):
+        found = encryption.get_ca_certs(binary_form=True)
+        authorities = "".join(map(ssl.DER_cert_to_PEM_cert, found))
+    facts = connection.exec_driver_sql(
+        f"SELECT database() AS name, version() AS version, {IDENTITY} AS identity"
+    ).one()
     return Server(
-        _option_file(parameters, target.engine.dialect.driver),
-        (str(secret),),
+        parameters,
+        driver,
+        trust_of(parameters, driver),
+        authorities,
         facts.name,
         "mariadb" in facts.version.lower(),
+        str(facts.identity),
     )
 
 
@@ -113,31 +247,103 @@ def connected(target: Target) -> Iterator[Connection]:
         raise SnapshotFailed(found.message, hint=found.hint) from error
 
 
+class Program(NamedTuple):
+    """A program with the option file that leads it to the database.
+
+    :param start: its path and the option that names the file.
+    :param pass_fds: the descriptors that it must inherit.
+    """
+
+    start: tuple[str, ...]
+    pass_fds: tuple[int, ...]
+    mariadb: bool
+
+
+# MySQL's programs read a file of logins whatever else they are told, and after all else.
+# https://dev.mysql.com/doc/refman/8.4/en/option-file-options.html
+SURROUNDINGS = {"MYSQL_TEST_LOGIN_FILE": "/dev/null"}
+
+
 @contextmanager
-def option_path(server: Server) -> Iterator[str]:
-    with private_folder() as folder:
-        path = folder / "client.cnf"
-        create(path)
-        path.write_text(server.options, encoding="utf-8")
-        yield str(path)
+def led(path: str, server: Server) -> Iterator[Program]:
+    """Give a program what it needs to reach the database, and nothing that leads it elsewhere."""
+    mariadb = is_mariadbs(path)
+    with nameless(server.authorities) as (authorities, first):
+        text_ = option_file(
+            server,
+            mariadb_program=mariadb,
+            authorities=authorities[0] if server.authorities else "",
+        )
+        with nameless(text_) as (options, second):
+            yield Program((path, f"--defaults-file={options[0]}"), (*first, *second), mariadb)
+
+
+def is_mariadbs(path: str) -> bool:
+    """Whether one of the programs is MariaDB's, whatever its name says."""
+    return "MariaDB" in output_of([path, "--version"])
 
 
 def tool_path(server: Server, ours: str, theirs: str) -> str:
-    names = (ours, theirs) if server.mariadb else (theirs, ours)
-    package = "mariadb-client" if server.mariadb else "mysql-client"
-    return find_tool(names, package=package)
+    """Find a program, the server's own kind first."""
+    if server.mariadb:
+        return find_tool((ours, theirs), package="mariadb-client")
+    return find_tool(
+        (theirs, ours), package="mysql-client", fits=lambda path: not is_mariadbs(path)
+    )
+
+
+def prove(client: str, server: Server, target: Target) -> None:
+    """Let the client show that it reaches the server, database and user of the application.
+
+    :raises SnapshotFailed: it does not.
+    """
+    with led(client, server) as program:
+        command = [
+            *program.start,
+            "--batch",
+            f"--database={server.database}",
+            f"--execute={server.proof(server.database)}",
+        ]
+        with running(
+            command, environment=SURROUNDINGS, secrets=server.secrets, pass_fds=program.pass_fds
+        ) as asked:
+            if asked.process.wait():
+                raise failed(client, asked, target)
 
 
 def failed(tool: str, program: Running, target: Target) -> SnapshotFailed:
     where = address_of(target.engine.url).location
     complaint = program.complaint() or "it ended early"
-    user = address_of(target.engine.url).user
-    hint = None
-    if "ccess denied" in complaint:
-        hint = (
-            f"as an administrator: GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON "
-            f"`{address_of(target.engine.url).name}`.* TO '{user}'@'%';"
+    if "safemigrate: reached" in complaint:
+        return SnapshotFailed(
+            f"{Path(tool).name} reached another server, user or database than the application's "
+            f'"{where}"; nothing was done there.',
+            hint="name one server in the URL, not a name that stands for several",
         )
     return SnapshotFailed(
-        f'{Path(tool).name} failed for database "{where}": {complaint}', hint=hint
+        f'{Path(tool).name} failed for database "{where}": {complaint}',
+        hint=_cure(complaint, target),
     )
+
+
+def _cure(complaint: str, target: Target) -> str | None:
+    address = address_of(target.engine.url)
+    # The server names the account with its host, which a GRANT must name too.
+    account = re.search(r"(?:for user|command denied to user) ('[^']*'@'[^']*')", complaint)
+    to = account[1] if account else f"'{address.user}'@'%'"
+    if "1227" in complaint or "DEFINER" in complaint:
+        return (
+            "let a user do it who may set definers (MariaDB: GRANT SET USER ON *.*; MySQL: GRANT "
+            "SET_ANY_DEFINER ON *.*), or give the object to this user"
+        )
+    if "SHOW CREATE" in complaint or "mysql.proc" in complaint:
+        return (
+            f"as an administrator: GRANT SELECT ON mysql.proc TO {to};  # MySQL: GRANT "
+            f"SHOW_ROUTINE ON *.* TO {to};"
+        )
+    if "ccess denied" in complaint or "command denied" in complaint:
+        return (
+            "as an administrator: GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON "
+            f"{quoted(address.name)}.* TO {to};"
+        )
+    return None

@@ -15,10 +15,13 @@ from flask_safemigrate.backends.journal import JOURNAL, journal_query, journal_r
 from flask_safemigrate.backends.mysql.address import address_of, connect_defaults
 from flask_safemigrate.backends.mysql.explain import explain
 from flask_safemigrate.backends.mysql.lock import in_cluster
+from flask_safemigrate.backends.mysql.quoting import quoted
+from flask_safemigrate.backends.mysql.unfinished import unfinished
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.own_tables import (
     OWN_TABLES,
     PROGRESS_TABLE,
+    UNFINISHED_TABLE,
     NotOurs,
     prove_own,
 )
@@ -91,11 +94,6 @@ def _dropped(name: str, what: str, dropped: str) -> str:
     return f"{kind} {quoted(trigger or name)}"
 
 
-def quoted(name: str) -> str:
-    """Return an identifier as MariaDB and MySQL read it back unchanged."""
-    return "`" + name.replace("`", "``") + "`"
-
-
 def numbers_of(version: str) -> tuple[int, ...]:
     """Return the numbers of a server's version, those of MariaDB itself."""
     # MariaDB before 11 puts a number in front that old replicas understand.
@@ -122,6 +120,14 @@ def _prove_age(version: str, target: Target) -> None:
                 f"upgrade the server to {name} {wanted} or later",
             )
         )
+
+
+class Unfinished(Exception):
+    """The database was left in the middle of being emptied or filled."""
+
+    def __init__(self, reason: Unreachable) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
 
 
 def _replicates(connection: Connection, dialect: str) -> bool:
@@ -169,6 +175,8 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
     location = f"{address_of(target.engine.url).server}/{facts.name}"
     _prove_own(connection, location, listed)
     places = {(row.place, row.name) for row in rows}
+    if (facts.name, UNFINISHED_TABLE) in places:
+        raise Unfinished(unfinished(connection, location))
     version = (target.version_schema or facts.name, target.version_table)
     journals = [p for p in ((version[0], JOURNAL), (facts.name, JOURNAL)) if p in places]
     versions = journal = None
@@ -226,7 +234,7 @@ def read(target: Target) -> DatabaseState:
         defaults = connect_defaults(target.engine, answer_seconds=ANSWER_SECONDS)
         with own_connection(target.engine, defaults) as connection:
             return _read(connection, target)
-    except (TooOld, NotOurs) as stop:
+    except (TooOld, NotOurs, Unfinished) as stop:
         unreachable = stop.reason
     except (SQLAlchemyError, OSError) as error:  # some drivers let the socket's error through
         unreachable = explain(error, target)

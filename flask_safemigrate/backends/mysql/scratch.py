@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flask_safemigrate.backends import scratch_names
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.mysql.address import connect_defaults
-from flask_safemigrate.backends.mysql.read import quoted
+from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.sharing import sharing
 from flask_safemigrate.backends.statements import plain

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import gzip
+import re
 import subprocess
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 from sqlalchemy import text
 
 from flask_safemigrate.backends.contract import Say, Target
 from flask_safemigrate.backends.mysql.programs import (
+    SURROUNDINGS,
     connected,
     failed,
-    option_path,
+    is_mariadbs,
+    led,
+    prove,
     server_of,
     tool_path,
 )
-from flask_safemigrate.backends.own_tables import LOCK_TABLE
+from flask_safemigrate.backends.own_tables import LOCK_TABLE, UNFINISHED_TABLE
 from flask_safemigrate.backends.tools import (
     Running,
     new_file,
     news,
-    output_of,
     running,
 )
-from flask_safemigrate.errors import SnapshotFailed
+from flask_safemigrate.errors import ProgramUnfit, SnapshotFailed
+from flask_safemigrate.outcome import Progress
 
 CHUNK = 1 << 20
 _TRAILER = b"-- Dump completed"
@@ -61,23 +65,53 @@ _VERSIONED = text("""
 """)
 
 
+_GENERATED = text("""
+    SELECT count(*) FROM information_schema.columns
+    WHERE table_schema = database() AND extra LIKE '%GENERATED%' AND extra NOT LIKE 'DEFAULT%'
+""")
+# What a restore by this user may have to make as its own.
+_OF_OTHERS = text("""
+    SELECT concat('view ', table_name, ' of ', definer) FROM information_schema.views
+    WHERE table_schema = database() AND definer <> current_user()
+    UNION ALL SELECT concat('trigger ', trigger_name, ' of ', definer)
+    FROM information_schema.triggers
+    WHERE trigger_schema = database() AND definer <> current_user()
+    UNION ALL SELECT concat(lower(routine_type), ' ', routine_name, ' of ', definer)
+    FROM information_schema.routines
+    WHERE routine_schema = database() AND definer <> current_user()
+    UNION ALL SELECT concat('event ', event_name, ' of ', definer)
+    FROM information_schema.events
+    WHERE event_schema = database() AND definer <> current_user()
+""")
+
+
 def take(target: Target, path: Path, say: Say) -> None:
     """Write a compressed SQL dump of one moment of the database.
 
     Tables of engines without transactions are locked meanwhile.
     https://mariadb.com/kb/en/mariadb-dump/
 
-    :raises SnapshotFailed: the program is missing or fails.
+    :raises SnapshotFailed: the program is missing or fails, or what it writes could not be put
+        back.
     """
     with connected(target) as connection:
         server = server_of(connection, target)
         locks = bool(connection.execute(_NOT_TRANSACTIONAL).scalar())
         history = bool(connection.execute(_VERSIONED).scalar())
+        generated = bool(connection.execute(_GENERATED).scalar())
+        others = list(connection.execute(_OF_OTHERS).scalars())
     dump = tool_path(server, "mariadb-dump", "mysqldump")
-    with option_path(server) as options, new_file(path):
+    client = tool_path(server, "mariadb", "mysql")
+    if generated and not server.mariadb and is_mariadbs(dump):
+        raise wrong_kind(dump)
+    if others:
+        shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if others[5:] else "")
+        text_ = f"a user who may not set definers gets these back as its own: {shown}"
+        say(Progress("dumping", path.name, text_, bind=target.bind))
+    prove(client, server, target)
+    with led(dump, server) as program, new_file(path):
         command = [
-            dump,
-            f"--defaults-file={options}",
+            *program.start,
             "--lock-tables" if locks else "--single-transaction",
             "--quick",
             "--routines",
@@ -86,19 +120,34 @@ def take(target: Target, path: Path, say: Say) -> None:
             "--hex-blob",
             "--no-tablespaces",
             "--default-character-set=utf8mb4",
-            f"--ignore-table={server.database}.{LOCK_TABLE}",
+            *(f"--ignore-table={server.database}.{own}" for own in (LOCK_TABLE, UNFINISHED_TABLE)),
             "--max-allowed-packet=1G",
             *(["--dump-history"] if history else []),
-            *([] if "MariaDB" in output_of([dump, "--version"]) else ["--set-gtid-purged=OFF"]),
+            *([] if program.mariadb else ["--set-gtid-purged=OFF"]),
             "--",
             server.database,
         ]
         with running(
-            command, environment={}, secrets=server.secrets, stdout=subprocess.PIPE
-        ) as program:
-            tail = _compress(program, path, news(say, "dumping", path, target.bind))
-            if program.process.wait() or _TRAILER not in tail:
-                raise failed(dump, program, target)
+            command,
+            environment=SURROUNDINGS,
+            secrets=server.secrets,
+            stdout=subprocess.PIPE,
+            pass_fds=program.pass_fds,
+        ) as running_:
+            tail = _compress(running_, path, news(say, "dumping", path, target.bind))
+            if running_.process.wait() or _TRAILER not in tail:
+                raise failed(dump, running_, target)
+
+
+def wrong_kind(dump: str) -> ProgramUnfit:
+    """Say why MariaDB's program does not do for a MySQL server."""
+    return ProgramUnfit(
+        f"\"{dump}\" is MariaDB's, and the database is MySQL's and has generated columns: it "
+        "writes their values down, which MySQL does not take back.",
+        hint="install MySQL's own mysqldump and mysql (mysql-client or mysql-community-client, "
+        "https://dev.mysql.com/downloads/), and put their folder first in PATH; or go without: "
+        "--no-snapshot",
+    )
 
 
 def _compress(program: Running, path: Path, tell: Callable[[int], Any]) -> bytes:
@@ -113,20 +162,83 @@ def _compress(program: Running, path: Path, tell: Callable[[int], Any]) -> bytes
     return tail
 
 
+class Dump(NamedTuple):
+    """What a dump holds.
+
+    :param definers: as they are written, in bytes of SQL.
+    :param kinds: of stored programs and views, such as ``TRIGGER``.
+    :param by_mariadb: whether MariaDB's program wrote it.
+    :param generated: whether a table has generated columns.
+    """
+
+    definers: frozenset[bytes]
+    kinds: frozenset[str]
+    by_mariadb: bool
+    generated: bool
+
+
+_ACCOUNT = rb"`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?"
+#: The lines in which a definer stands, and what stands in the line before.
+DEFINER = re.compile(
+    rb"((?:/\*!\d+ )?CREATE(?:\*/ /\*!\d+)? DEFINER=|/\*!\d+ DEFINER=)(" + _ACCOUNT + rb")"
+)
+BEFORE_DEFINER = re.compile(rb"DELIMITER |/\*!\d+ CREATE ALGORITHM=|/\*!\d+ SET time_zone +=")
+_KIND = re.compile(rb"\b(TRIGGER|FUNCTION|PROCEDURE|EVENT|PACKAGE|SQL SECURITY)\b")
+
+
+def lines_of(file: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[bool, bytes]]:
+    """Give the lines of a dump, long ones in pieces, with whether each begins a line."""
+    begins = True
+    while piece := file.readline(CHUNK):
+        yield begins, piece
+        begins = piece.endswith(b"\n")
+
+
+def inspect(path: Path, file: IO[bytes]) -> Dump:
+    """Read a dump to its end, and tell what it holds.
+
+    :param file: the compressed file.
+    :raises SnapshotFailed: it is damaged.
+    """
+    definers: set[bytes] = set()
+    kinds: set[str] = set()
+    by_mariadb = generated = False
+    head = b""
+    tail = previous = b""
+    file.seek(0)
+    try:
+        with gzip.open(file, "rb") as content:
+            for begins, piece in lines_of(content):
+                if begins:
+                    head = head if len(head) > 500 else head + piece[:500]
+                    found = DEFINER.match(piece) if BEFORE_DEFINER.match(previous) else None
+                    if found:
+                        definers.add(found[2])
+                        kind = _KIND.search(piece, found.end())
+                        kinds.add(kind[1].decode() if kind else "")
+                    generated = generated or (
+                        piece.startswith(b"  ") and b" GENERATED ALWAYS AS " in piece
+                    )
+                    previous = piece
+                tail = (tail + piece[-200:])[-200:]
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(path, str(error)) from error
+    if _TRAILER not in tail:
+        raise _damaged(path, "its end is missing")
+    by_mariadb = b"-- MariaDB dump" in head
+    return Dump(frozenset(definers), frozenset(kinds), by_mariadb, generated)
+
+
 def check(path: Path) -> None:
     """Prove that a dump decompresses to its last line, which says that it is complete.
 
     :raises SnapshotFailed: it does not.
     """
-    tail = b""
     try:
-        with gzip.open(path, "rb") as file:
-            while chunk := file.read(CHUNK):
-                tail = (tail + chunk)[-200:]
-    except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, str(error)) from error
-    if _TRAILER not in tail:
-        raise _damaged(path, "its end is missing")
+        with path.open("rb") as file:
+            inspect(path, file)
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
 
 
 def _damaged(path: Path, why: str) -> SnapshotFailed:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
 from flask_safemigrate.backends.driver_errors import error_number
-from flask_safemigrate.backends.mysql.read import quoted
+from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.reach import grouped, numbered, reached_from
 from flask_safemigrate.backends.statements import plain

@@ -7,7 +7,7 @@ from flask_safemigrate.backends.postgresql.examine import examine
 from flask_safemigrate.backends.postgresql.explain import explain
 from flask_safemigrate.backends.postgresql.lock import lock
 from flask_safemigrate.backends.postgresql.read import read
-from flask_safemigrate.backends.postgresql.restore import put_back
+from flask_safemigrate.backends.postgresql.restore import contents, put_back
 from flask_safemigrate.backends.postgresql.schema import prelude, read_schema, schema_on
 from flask_safemigrate.backends.postgresql.scratch import scratch
 from flask_safemigrate.backends.postgresql.session import (
@@ -32,6 +32,7 @@ BACKEND = Backend(
     take=take,
     check=check,
     put_back=put_back,
+    contents=contents,
     drop_everything=drop_everything,
     begin_watch=begin_watch,
     finish_watch=finish_watch,

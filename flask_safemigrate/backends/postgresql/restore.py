@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from flask_safemigrate.backends.contract import Say, Target
+from flask_safemigrate.backends.postgresql.others import Others, others_in
 from flask_safemigrate.backends.postgresql.programs import (
     Server,
     connected,
+    fail_unless,
     failed,
+    literal,
+    quoted,
     server_of,
     tool_path,
+    trusted,
+    version_of,
 )
-from flask_safemigrate.backends.postgresql.read import quoted
 from flask_safemigrate.backends.postgresql.snapshot import check
-from flask_safemigrate.backends.postgresql.wipe import LOCK_SECONDS, drop_statements
+from flask_safemigrate.backends.postgresql.wipe import (
+    LOCK_SECONDS,
+    Object,
+    drop_statement,
+    objects_in,
+)
 from flask_safemigrate.backends.tools import (
     news,
     output_of,
     private_folder,
     running,
 )
+from flask_safemigrate.errors import SnapshotFailed
 from flask_safemigrate.outcome import Progress
 
 _CHUNK = 1 << 20
 
 # Schemas that stay: an extension lives in them, or they are not this user's to drop.
 _SCHEMAS = text("""
-    SELECT n.nspname AS name,
+    SELECT n.nspname AS name, n.oid::bigint AS oid,
         n.nspname = 'public' OR NOT pg_has_role(n.nspowner, 'USAGE')
             OR EXISTS (SELECT FROM pg_extension e WHERE e.extnamespace = n.oid)
             OR EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_namespace'::regclass
@@ -68,27 +80,134 @@ _LOOSE = text("""
 """)
 
 
-def _empty_script(connection: Connection) -> tuple[str, tuple[str, ...]]:
-    """Return SQL that drops what a dump brings back, and the entries of it that stay in place."""
+class _Plan(NamedTuple):
+    """How a dump comes into the database.
+
+    :param script: SQL that drops what the dump brings back.
+    :param schemas: names of those that stay.
+    :param not_ours: those of them that belong to another role.
+    """
+
+    script: str
+    schemas: frozenset[str]
+    not_ours: frozenset[str]
+    extensions: frozenset[str]
+    others: Others
+
+
+def _plan(connection: Connection) -> _Plan:
+    others = others_in(connection)
     schemas = connection.execute(_SCHEMAS).all()
+    stay = [row for row in schemas if row.stays or row.oid in others.spaces]
+    stay_names = frozenset(row.name for row in stay)
     lines = [
         "SET client_min_messages = warning",
         f"SET lock_timeout = '{LOCK_SECONDS}s'",
         *(f"DROP {kind.upper()} IF EXISTS {name} CASCADE" for kind, name in _loose(connection)),
-        *drop_statements(connection, [row.name for row in schemas if row.stays]),
-        *(f"DROP SCHEMA {quoted(row.name)} CASCADE" for row in schemas if not row.stays),
+        *(drop_statement(o) for o in objects_in(connection, sorted(stay_names)) if o.ours),
+        *(
+            f"DROP SCHEMA {quoted(row.name)} CASCADE"
+            for row in schemas
+            if row.name not in stay_names
+        ),
         "SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE pg_has_role(lomowner, 'USAGE')",
     ]
-    kept = [f" SCHEMA - {row.name} " for row in schemas if row.stays]
-    kept += [
-        f" {what} - SCHEMA {row.name} "
-        for row in schemas
-        if not row.ours
-        for what in ("COMMENT", "ACL")
+    script = "".join(f"{line};\n" for line in lines)
+    if others.objects:
+        counted = _counts(others.objects)
+        before = str(connection.exec_driver_sql(f"SELECT {counted}").scalar())
+        names = ", ".join(f"{o.type} {o.identity} of {o.owner}" for o in others.objects[:5])
+        script += fail_unless(
+            f"{counted} = {literal(before)}",
+            f"something of other owners hangs on what would be replaced; theirs are {names}",
+        )
+    return _Plan(
+        script,
+        stay_names,
+        frozenset(row.name for row in schemas if not row.ours),
+        frozenset(connection.execute(text("SELECT extname FROM pg_extension")).scalars()),
+        others,
+    )
+
+
+def _counts(objects: Sequence[Object]) -> str:
+    """SQL for numbers that change where a CASCADE took something of these along."""
+
+    def counted(catalogue: str, table: str, column: str, more: str = "") -> str:
+        oids = ", ".join(str(o.oid) for o in objects if o.catalogue == catalogue)
+        return f"(SELECT count(*) FROM {table} WHERE {column} = ANY (ARRAY[{oids}]::oid[]){more})"
+
+    parts = [
+        counted("pg_class", "pg_class", "oid"),
+        counted("pg_class", "pg_constraint", "conrelid"),
+        counted("pg_class", "pg_attrdef", "adrelid"),
+        counted("pg_class", "pg_index", "indrelid"),
+        counted("pg_class", "pg_policy", "polrelid"),
+        counted("pg_class", "pg_trigger", "tgrelid", " AND NOT tgisinternal"),
+        counted("pg_class", "pg_attribute", "attrelid", " AND NOT attisdropped"),
+        counted("pg_proc", "pg_proc", "oid"),
+        counted("pg_type", "pg_type", "oid"),
     ]
-    for name in connection.execute(text("SELECT extname FROM pg_extension")).scalars():
-        kept += [f" EXTENSION - {name} ", f" COMMENT - EXTENSION {name} "]
-    return "".join(f"{line};\n" for line in lines), tuple(kept)
+    return f"concat_ws(' ', {', '.join(parts)})"
+
+
+def wanted_entries(listed: str, plan: _Plan) -> str:
+    """Choose from the list of a dump what is to be made anew.
+
+    What stays in place stays out: extensions, schemas, and what belongs to roles that this user
+    is no member of. A line is the entry's number, the oids of its catalogue and object, its kind,
+    schema, name and owner; names may have blanks.
+    https://www.postgresql.org/docs/current/app-pgrestore.html
+
+    :param listed: by ``pg_restore --list``.
+    :raises SnapshotFailed: it cannot be told whose an entry is.
+    """
+    return "".join(
+        line for line in listed.splitlines(keepends=True) if not _stays(line.rstrip("\n"), plan)
+    )
+
+
+_ENTRY = re.compile(r"(\d+); (\d+) \d+ (.*)", re.DOTALL)
+_PG_NAMESPACE, _PG_EXTENSION, _NONE = "2615", "3079", "0"
+
+
+def _stays(line: str, plan: _Plan) -> bool:
+    entry = _ENTRY.fullmatch(line)
+    if entry is None:
+        return False  # a comment
+    catalogue, rest = entry[2], entry[3]
+    if catalogue == _PG_EXTENSION and rest.startswith("EXTENSION - "):
+        return rest.removeprefix("EXTENSION - ").rstrip(" ") in plan.extensions
+    if catalogue == _PG_NAMESPACE and rest.startswith("SCHEMA - "):
+        return _is_one_of(rest.removeprefix("SCHEMA - "), plan.schemas, plan)
+    for kind in ("COMMENT", "ACL", "SECURITY LABEL"):
+        if catalogue == _NONE and rest.startswith(f"{kind} - EXTENSION "):
+            name = rest.removeprefix(f"{kind} - EXTENSION ").rstrip(" ")
+            if name in plan.extensions or _is_one_of(name, plan.extensions, plan):
+                return True
+        if catalogue == _NONE and rest.startswith(f"{kind} - SCHEMA "):
+            name = rest.removeprefix(f"{kind} - SCHEMA ")
+            if _is_one_of(name, plan.not_ours, plan):
+                return True
+    theirs = {role for role in plan.others.roles if rest.endswith(f" {role}")}
+    if theirs and any(rest.endswith(f" {role}") for role in plan.others.ours):
+        longest = max((*theirs, *plan.others.ours), key=lambda r: rest.endswith(f" {r}") * len(r))
+        raise SnapshotFailed(
+            f"It cannot be told whether '{longest}' or a role with the end of that name owns an "
+            f"entry of the snapshot: {rest}",
+            hint="let a superuser restore it",
+        )
+    return bool(theirs)
+
+
+def _is_one_of(name_and_owner: str, names: frozenset[str], plan: _Plan) -> bool:
+    """Whether this is one of the names and the name of a role, or of none."""
+    for name in names:
+        if name_and_owner.startswith(f"{name} "):
+            owner = name_and_owner[len(name) + 1 :]
+            if owner == "" or owner in plan.others.roles or owner in plan.others.ours:
+                return True
+    return False
 
 
 def _loose(connection: Connection) -> list[tuple[str, str]]:
@@ -97,42 +216,112 @@ def _loose(connection: Connection) -> list[tuple[str, str]]:
     return [(words.get(kind, kind), identity) for kind, identity in found]
 
 
+def contents(target: Target) -> tuple[str, ...]:
+    """Return what :func:`put_back` would drop, whoever owns it."""
+    with connected(target) as connection:
+        schemas = connection.execute(_SCHEMAS).all()
+        found = [
+            f"{o.type} {o.identity}" for o in objects_in(connection, [s.name for s in schemas])
+        ]
+        found += [f"schema {quoted(s.name)}" for s in schemas if not s.stays]
+        found += [f"{kind} {name}" for kind, name in _loose(connection)]
+        large = connection.execute(text("SELECT count(*) FROM pg_largeobject_metadata")).scalar()
+        return (*found, *([f"large objects: {large}"] if large else []))
+
+
 def put_back(target: Target, path: Path, say: Say) -> None:
     """Replace the content of the database by that of a dump, in one transaction.
 
     Everything is dropped and made anew between one BEGIN and one COMMIT, so whatever fails or is
-    killed leaves the database as it was. Extensions, and schemas they live in, stay. Readers wait
-    meanwhile.
+    killed leaves the database as it was. Extensions, schemas they live in, and what other roles
+    own stay. Before anything else the script proves that it runs in the database, on the server
+    and as the role that the application is connected to. Readers wait meanwhile.
 
     :raises SnapshotFailed: the dump is damaged, a program is missing, another session kept a
         lock, or an object cannot be made; the database is as it was.
     """
     check(path)
+    restore, psql = tool_path("pg_restore"), tool_path("psql")
+    tell = news(say, "restoring", path, target.bind)
     with connected(target) as connection:
         server = server_of(connection, target)
-        script, kept = _empty_script(connection)
-    restore = tool_path("pg_restore")
-    with private_folder() as folder:
-        entries = output_of([restore, "--list", str(path)]).splitlines(keepends=True)
-        wanted = folder / "entries"
-        wanted.write_text(
-            "".join(e for e in entries if not any(words in f"{e.strip()} " for words in kept)),
-            encoding="utf-8",
-        )
-        reader = [restore, "--file=-", f"--use-list={wanted}", str(path)]
-        done = _pipe(reader, script, server, target, news(say, "restoring", path, target.bind))
-    say(Progress("restoring", path.name, f"{done / 1_000_000:.0f} MB", bind=target.bind))
-    # A dump has no statistics, and the planner is lost without them.
-    with connected(target) as connection:
+        plan = _plan(connection)
+        known = frozenset(connection.execute(text("SELECT name FROM pg_settings")).scalars())
+        with trusted(server, connection) as server, private_folder() as folder:
+            entries = folder / "entries"
+            listed = output_of([restore, "--list", str(path)])
+            entries.write_text(wanted_entries(listed, plan), encoding="utf-8")
+            reader = [restore, "--file=-", f"--use-list={entries}", str(path)]
+            start = f"SET client_encoding = 'UTF8';\nBEGIN;\n{server.proof}{plan.script}"
+            understood = _Understood(known, _restricts(psql))
+            done = _pipe(reader, psql, start, understood, server, target, tell)
+        say(Progress("restoring", path.name, f"{done / 1_000_000:.0f} MB", bind=target.bind))
+        # A dump has no statistics, and the planner is lost without them.
         connection.execute(text("ANALYZE"))
 
 
+#: The releases from which psql knows ``\\restrict``, which pg_restore of these and later writes.
+#: https://www.postgresql.org/docs/release/17.6/
+_RESTRICTS = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
+
+
+def _restricts(psql: str) -> bool:
+    major, minor = version_of(psql)
+    return major > max(_RESTRICTS) or minor >= _RESTRICTS.get(major, 1000)
+
+
+class _Understood(NamedTuple):
+    """What server and psql know of what pg_restore writes, which may be newer than both.
+
+    :param settings: names that the server knows.
+    :param restricts: whether psql knows ``\\restrict``.
+    """
+
+    settings: frozenset[str]
+    restricts: bool
+
+    def text(self, stream: IO[bytes]) -> Iterator[bytes]:
+        """Give the text in pieces, without what would fail in the lines before the first object.
+
+        So ``\\unrestrict``, the last line, goes where the first one went.
+        """
+        last = None
+        for line in stream:
+            setting, restrict = _SETTING.match(line), _RESTRICT.match(line)
+            if restrict and not self.restricts:
+                last = b"\\unrestrict " + restrict[1]
+            elif not setting or setting[1].decode() in self.settings:
+                yield line
+            if not (setting or restrict or _BEFORE.match(line)):
+                break
+        kept = b""
+        while chunk := stream.read(_CHUNK):
+            kept += chunk
+            if last is None or len(kept) > 2 * _END:
+                yield kept[: -_END if last else None]
+                kept = kept[-_END:] if last else b""
+        yield kept.replace(last, b"") if last else kept
+
+
+_END = 1000  # bytes, in which the last line is
+_SETTING = re.compile(rb"SET (\w+) = ")
+_BEFORE = re.compile(rb"\s*$|--|SELECT pg_catalog\.set_config\(")
+_RESTRICT = re.compile(rb"\\restrict (\S+)")
+
+
 def _pipe(
-    reader: list[str], script: str, server: Server, target: Target, tell: Callable[[int], Any]
+    reader: list[str],
+    psql: str,
+    start: str,
+    understood: _Understood,
+    server: Server,
+    target: Target,
+    tell: Callable[[int], Any],
 ) -> int:
     """Run a script and then what the reader prints, in one transaction; return the bytes."""
     writer = [
-        tool_path("psql"),
+        psql,
+        f"--dbname={server.conninfo}",
         "--no-psqlrc",
         "--quiet",
         "--no-password",
@@ -153,10 +342,10 @@ def _pipe(
         assert source.process.stdout is not None
         assert sink.process.stdin is not None
         try:
-            sink.process.stdin.write(f"BEGIN;\n{script}".encode())
-            while chunk := source.process.stdout.read(_CHUNK):
-                sink.process.stdin.write(chunk)
-                done += len(chunk)
+            sink.process.stdin.write(start.encode())
+            for piece in understood.text(source.process.stdout):
+                sink.process.stdin.write(piece)
+                done += len(piece)
                 tell(done)
             if source.process.wait():
                 # Without a COMMIT the end of the input undoes everything.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,40 +23,44 @@ LOCK_SECONDS = 10
 # another object, as the functions of a range type do.
 # https://www.postgresql.org/docs/current/catalogs.html
 _REST = {
-    "pg_operator": ("oprnamespace", 5),
-    "pg_opclass": ("opcnamespace", 6),
-    "pg_opfamily": ("opfnamespace", 7),
-    "pg_conversion": ("connamespace", 9),
-    "pg_ts_config": ("cfgnamespace", 9),
-    "pg_ts_dict": ("dictnamespace", 9),
-    "pg_ts_parser": ("prsnamespace", 9),
-    "pg_ts_template": ("tmplnamespace", 9),
-    "pg_statistic_ext": ("stxnamespace", 9),
-    "pg_collation": ("collnamespace", 10),
+    "pg_operator": ("opr", 5),
+    "pg_opclass": ("opc", 6),
+    "pg_opfamily": ("opf", 7),
+    "pg_conversion": ("con", 9),
+    "pg_ts_config": ("cfg", 9),
+    "pg_ts_dict": ("dict", 9),
+    "pg_ts_parser": ("prs", 9),
+    "pg_ts_template": ("tmpl", 9),
+    "pg_statistic_ext": ("stx", 9),
+    "pg_collation": ("coll", 10),
 }
+_OF_SUPERUSERS = ("prs", "tmpl")  # they have no owner
 _UNIONS = " ".join(
-    f"UNION ALL SELECT {rank}, '{catalogue}'::regclass, oid FROM {catalogue} "
-    f"WHERE {column} IN (SELECT oid FROM spaces)"
-    for catalogue, (column, rank) in _REST.items()
+    f"UNION ALL SELECT {rank}, '{catalogue}'::regclass, oid, {word}namespace, "
+    f"{'10::oid' if word in _OF_SUPERUSERS else word + 'owner'} FROM {catalogue} "
+    f"WHERE {word}namespace IN (SELECT oid FROM spaces)"
+    for catalogue, (word, rank) in _REST.items()
 )
 _OBJECTS = text(f"""
     WITH spaces AS (SELECT oid FROM pg_namespace WHERE nspname = ANY (:schemas)),
-    objects (rank, classid, objid) AS (
+    objects (rank, classid, objid, space, owner) AS (
         SELECT CASE WHEN relkind IN ('v', 'm') THEN 1 WHEN relkind = 'S' THEN 3 ELSE 2 END,
-            'pg_class'::regclass, oid
+            'pg_class'::regclass, oid, relnamespace, relowner
         FROM pg_class WHERE relnamespace IN (SELECT oid FROM spaces)
             AND relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND NOT relispartition
             AND relname <> :lock_table
-        UNION ALL SELECT 4, 'pg_proc'::regclass, oid
+        UNION ALL SELECT 4, 'pg_proc'::regclass, oid, pronamespace, proowner
         FROM pg_proc WHERE pronamespace IN (SELECT oid FROM spaces)
-        UNION ALL SELECT 8, 'pg_type'::regclass, t.oid
+        UNION ALL SELECT 8, 'pg_type'::regclass, t.oid, t.typnamespace, t.typowner
         FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
         WHERE t.typnamespace IN (SELECT oid FROM spaces)
             AND (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')
                 OR (t.typtype = 'b' AND t.typcategory <> 'A'))
         {_UNIONS}
     )
-    SELECT identified.type, identified.identity
+    SELECT identified.type, identified.identity, o.classid::regclass::text AS catalogue,
+        o.objid::bigint AS oid, o.space::bigint AS space, pg_get_userbyid(o.owner) AS owner,
+        pg_has_role(o.owner, 'USAGE') AS ours
     FROM objects o, pg_identify_object(o.classid, o.objid, 0) identified
     WHERE NOT EXISTS (
         SELECT FROM pg_depend d
@@ -96,17 +101,42 @@ _OUTSIDE = text("""
 """)
 
 
-def drop_statements(connection: Connection, schemas: Iterable[str]) -> tuple[str, ...]:
-    """Return the statements that empty these schemas, in order; extensions stay.
+class Object(NamedTuple):
+    """An object in a schema.
 
-    So does the table of locks: whoever empties the database holds one.
+    :param catalogue: where it is listed, such as ``pg_class``.
+    :param space: oid of its schema.
+    :param ours: whether this user may do with it what its owner may.
+    """
+
+    type: str
+    identity: str
+    catalogue: str
+    oid: int
+    space: int
+    owner: str
+    ours: bool
+
+
+def objects_in(connection: Connection, schemas: Iterable[str]) -> tuple[Object, ...]:
+    """Return what is in these schemas, in the order in which it can be dropped.
+
+    Without what belongs to an extension, and without the table of locks: whoever empties the
+    database holds one.
     """
     values = {"schemas": list(schemas), "lock_table": LOCK_TABLE}
-    rows = connection.execute(_OBJECTS, values)
-    return tuple(
-        f"DROP {_WORDS.get(kind, kind.upper())} IF EXISTS {identity} CASCADE"
-        for kind, identity in rows
-    )
+    return tuple(Object(*row) for row in connection.execute(_OBJECTS, values))
+
+
+def drop_statement(found: Object) -> str:
+    """Return the statement that drops an object."""
+    kind = _WORDS.get(found.type, found.type.upper())
+    return f"DROP {kind} IF EXISTS {found.identity} CASCADE"
+
+
+def drop_statements(connection: Connection, schemas: Iterable[str]) -> tuple[str, ...]:
+    """Return the statements that empty these schemas, in order; see :func:`objects_in`."""
+    return tuple(map(drop_statement, objects_in(connection, schemas)))
 
 
 def _outside(connection: Connection, schemas: list[str]) -> dict[tuple[int, int, int], str]:

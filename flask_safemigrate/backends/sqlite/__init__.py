@@ -16,7 +16,7 @@ from flask_safemigrate.backends.sqlite.session import (
     prepare,
     session_of,
 )
-from flask_safemigrate.backends.sqlite.snapshot import check, needs, put_back, take
+from flask_safemigrate.backends.sqlite.snapshot import check, contents, needs, put_back, take
 from flask_safemigrate.backends.sqlite.verify import begin_watch, finish_watch, whole
 from flask_safemigrate.backends.sqlite.wipe import drop_everything
 
@@ -31,6 +31,7 @@ BACKEND = Backend(
     take=take,
     check=check,
     put_back=put_back,
+    contents=contents,
     drop_everything=drop_everything,
     begin_watch=begin_watch,
     finish_watch=finish_watch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import itertools
 import json
@@ -16,7 +17,6 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from sqlalchemy import Connection
 
 from flask_safemigrate.backends import private
@@ -75,33 +75,41 @@ def lock(target: Target, seconds: float, say: Say, how: str = "auto") -> Iterato
         yield _FileHeld()
         return
     path = lock_path(file, target.version_table)
-    holder = path.with_suffix(".json")
-    try:
-        like = file.path if file.path.exists() else file.path.parent
-        private.make_folder(path.parent, like=like)
-        with contextlib.suppress(FileExistsError):
-            private.create(path)
-        # One object a call: FileLock lets the same object in again.
-        handle = FileLock(str(path), mode=0o600, thread_local=False)
-        _wait(handle, holder, seconds, say, file, target)
-    except OSError as error:
-        raise _cannot_lock(error, path, file) from error
-    owner = os.getpid()
-    try:
-        with contextlib.suppress(OSError):  # without it waiters cannot tell who, nothing more
-            private.write_json(holder, _myself())
-        yield _FileHeld()
-    finally:
-        # In a forked child, the lock and the note are still the parent's.
-        if os.getpid() == owner:
-            with contextlib.suppress(OSError):
-                holder.unlink()
-            handle.release()
+    holder = path.with_suffix(".json").name
+    database = file.path if file.path.exists() else None
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(private.folder(path.parent, like=database))
+            owned = private.owner_of(database)
+            handle = _open(folder, path.name, owned)
+            stack.callback(os.close, handle)
+            _wait(handle, folder, holder, seconds, say, file, target)
+        except OSError as error:
+            raise _cannot_lock(error, path, file) from error
+        owner = os.getpid()
+        try:
+            with contextlib.suppress(OSError):  # without it waiters cannot tell who, nothing more
+                private.write_json(folder, holder, _myself(), owned)
+            yield _FileHeld()
+        finally:
+            # In a forked child, the lock and the note are still the parent's.
+            if os.getpid() == owner:
+                with contextlib.suppress(OSError):
+                    os.unlink(holder, dir_fd=folder)
+                fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+def _open(folder: int, name: str, owner: tuple[int, int] | None) -> int:
+    """Open the lock file, whose content is nothing, and make it where it is missing."""
+    with contextlib.suppress(FileExistsError):
+        return private.create(folder, name, owner)
+    return os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
 
 
 def _wait(
-    handle: FileLock,
-    holder: Path,
+    handle: int,
+    folder: int,
+    holder: str,
     seconds: float,
     say: Say,
     file: files.DatabaseFile,
@@ -110,23 +118,23 @@ def _wait(
     start = time.monotonic()
     for attempt in itertools.count():
         try:
-            handle.acquire(timeout=0)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        except Timeout:
+        except BlockingIOError:
             waited = time.monotonic() - start
         if waited >= seconds:
             raise LockTimeout(
-                f'Database "{file.path.name}" is being changed by {who_holds(holder)}; '
+                f'Database "{file.path.name}" is being changed by {who_holds(folder, holder)}; '
                 f"gave up after {seconds:g} s.",
-                hint=f"flask db deploy --lock-wait {max(60, int(seconds * 5))}"
-                "  # or wait until it is done and run the same command again",
+                hint="wait until it is done and run the same command again, with --lock-wait "
+                f"{max(60, int(seconds * 5))} for instance",
             )
         if attempt % round(NEWS_SECONDS / POLL_SECONDS) == 0:
             say(
                 Progress(
                     "waiting",
                     subject=file.path.name,
-                    text=f"waiting for {who_holds(holder)}",
+                    text=f"waiting for {who_holds(folder, holder)}",
                     seconds=waited,
                     bind=target.bind,
                 )
@@ -134,10 +142,10 @@ def _wait(
         time.sleep(min(POLL_SECONDS, seconds - waited))
 
 
-def who_holds(holder: Path) -> str:
-    """Say who holds a lock, by the note that the holder left."""
+def who_holds(folder: int, holder: str) -> str:
+    """Say who holds a lock, by the note that the holder left in the open folder."""
     try:
-        note = json.loads(holder.read_bytes())
+        note = json.loads(private.read(folder, holder)[0])
         return f"{note['command']} (pid {note['pid']} on {note['host']}, since {note['since']})"
     except (OSError, ValueError, TypeError, KeyError):
         return "another process"

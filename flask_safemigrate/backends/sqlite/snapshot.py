@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sqlite3
 import stat
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from flask_safemigrate.backends import private
 from flask_safemigrate.backends.contract import Say, Target
 from flask_safemigrate.backends.sqlite import errors, files
+from flask_safemigrate.backends.tools import make_private
 from flask_safemigrate.errors import DatabaseUnavailable, SafeMigrateError, SnapshotFailed
 from flask_safemigrate.outcome import Progress
 
@@ -79,7 +81,7 @@ def take(target: Target, path: Path, say: Say) -> None:
     temporary = path.with_name(path.name + ".part")
     try:
         with _failures_named(f'Snapshot of "{file.path.name}" failed', file, path):
-            private.create(temporary)
+            make_private(temporary)
             with files.reading(file) as source:
                 _copy_out(source, temporary, file, target, say)
             temporary.rename(path)
@@ -214,6 +216,17 @@ def quick_check(connection: sqlite3.Connection) -> list[str]:
     raise sqlite3.OperationalError("too many functions of the application's own")
 
 
+def contents(target: Target) -> tuple[str, ...]:
+    """Return what :func:`put_back` would replace."""
+    file = _file_of(target)
+    if not file.path.exists() or file.path.stat().st_size == 0:
+        return ()
+    named = _failures_named(f'Reading "{file.path.name}" failed', file, file.path)
+    with named, files.reading(file) as connection:
+        rows = connection.execute("SELECT type, name FROM sqlite_master ORDER BY name")
+        return tuple(f"{kind} {files.quoted(name)}" for kind, name in rows.fetchall())
+
+
 def put_back(target: Target, path: Path, say: Say) -> None:
     """Replace the content of the database by that of a snapshot file.
 
@@ -252,6 +265,7 @@ def _copy_in(file: files.DatabaseFile, path: Path, target: Target, say: Say) -> 
             say(Progress("waiting", subject, text, bind=target.bind))
 
     new = not file.path.exists() or file.path.stat().st_size == 0
+    _make_like(file.path, path)
     with (
         contextlib.closing(_open_snapshot(path)) as source,
         contextlib.closing(files.connect(file, "rwc")) as live,
@@ -272,6 +286,19 @@ def _copy_in(file: files.DatabaseFile, path: Path, target: Target, say: Say) -> 
             live.execute(f"PRAGMA journal_mode={mode}")
 
 
+def _make_like(database: Path, snapshot: Path) -> None:
+    """Make an empty file with mode and owner of the snapshot, if there is no file yet."""
+    with contextlib.suppress(FileExistsError):
+        new = os.open(database, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        try:
+            like = snapshot.stat()
+            os.fchmod(new, stat.S_IMODE(like.st_mode))
+            if os.geteuid() == 0:
+                os.fchown(new, like.st_uid, like.st_gid)
+        finally:
+            os.close(new)
+
+
 def _page_size(connection: Any) -> int:
     return int(connection.execute("PRAGMA page_size").fetchone()[0])
 
@@ -283,17 +310,16 @@ def _replace(file: files.DatabaseFile, path: Path, target: Target, say: Say) -> 
     aside = file.path.with_name(f"{file.path.name}.damaged-{moment}")
     fresh = file.path.with_name(f"{file.path.name}.restoring-{moment}")
     try:
-        private.create(fresh)
-        with (
-            contextlib.closing(_open_snapshot(path)) as source,
-            contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as copy,
-        ):
-            copy.execute("PRAGMA journal_mode=OFF")
-            _copy(source, copy, lambda done, total: None)
-        fresh.chmod(stat.S_IMODE(before.st_mode))
-        if os.geteuid() == 0:
-            os.chown(fresh, before.st_uid, before.st_gid)
-        private.sync(fresh)
+        # The snapshot is a whole database in one file, so its bytes will do; and bytes can be
+        # written without reaching the new file by its name.
+        new = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        with path.open("rb") as source, os.fdopen(new, "wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+            copy.flush()
+            os.fchmod(new, stat.S_IMODE(before.st_mode))
+            if os.geteuid() == 0:
+                os.fchown(new, before.st_uid, before.st_gid)
+            os.fsync(new)
         # A log or journal of the old content would be played into the new file.
         for ending in ("-wal", "-shm", "-journal"):
             with contextlib.suppress(FileNotFoundError):
