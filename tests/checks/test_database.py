@@ -29,6 +29,8 @@ KINDS = [
     ("SM525", "replica"),
     ("SM526", "too old"),
     ("SM542", "own table"),
+    ("SM545", "half restored"),
+    ("SM545", "half emptied"),
 ]
 
 READ_ONLY = Unreachable("read-only", '"app.db" can be read, but not written.', "chown")
