@@ -225,7 +225,8 @@ class ProgressRow(NamedTuple):
     """A statement of a revision that was begun and is not finished (MariaDB and MySQL).
 
     :param position: its number in the revision, from 0.
-    :param kind: ``held`` or ``commits`` where it changes something.
+    :param kind: ``held`` or ``commits`` where it changes something, ``beside`` where it was said
+        on another connection and may have.
     :param state: ``begun``, ``done``, or ``failed`` where the revision went on after an error.
     :param started: UTC, ISO 8601.
     """
@@ -242,7 +243,8 @@ class ProgressRow(NamedTuple):
     @property
     def changes(self) -> bool:
         """Whether it may have changed something for good."""
-        return self.kind in ("held", "commits") and self.state in ("done", "begun")
+        changing = self.kind in ("held", "commits", "beside")
+        return changing and self.state in ("done", "begun")
 
 
 class Unreachable(NamedTuple):

@@ -15,6 +15,7 @@ from flask_safemigrate.errors import (
     HalfApplied,
     Interrupted,
     LockTimeout,
+    MigrationFailed,
     Refused,
     SafeMigrateError,
     UsageError,
@@ -66,6 +67,16 @@ def _partly_outside(what: str, position: Position, run: Run) -> HalfApplied:
     )
 
 
+def _beside(what: str, position: Position) -> HalfApplied:
+    """A revision failed, and what it had committed on another connection stays."""
+    listed = "\n".join(f"  {said}" for said in position.beside)
+    return HalfApplied(
+        f"{what}\nBut this was committed on another connection than the migration's:\n{listed}",
+        hint="undo these statements by hand; then use op.get_bind() in place of db.session, an "
+        "engine or its connection, so that they go and come with the rest of the revision",
+    )
+
+
 def _again(run: Run) -> str:
     if run.direction == "downgrade":
         return f"flask db safe-downgrade {run.revision}"
@@ -114,6 +125,8 @@ def described(error: BaseException, position: Position, run: Run) -> SafeMigrate
             return in_part
     if position.stays and not in_pieces:
         return _partly_outside(told.message, position, run)
+    if position.beside and not in_pieces:
+        return _beside(f"{told.message}\n{_aftermath(run, position)}", position)
     if isinstance(told, (DatabaseUnavailable, LockTimeout, Refused, UsageError)):
         return told
     told.message = f"{told.message}\n{_aftermath(run, position)}"
@@ -129,6 +142,14 @@ def _is_ours(error: Exception) -> bool:
 
 
 def _of_failure(error: BaseException, position: Position, run: Run) -> SafeMigrateError:
+    if position.guard is not None and (said := position.guard.waits_for_itself):
+        return MigrationFailed(
+            f"Revision '{position.revision}' waits for itself: another connection than the "
+            f"migration's waits for what the migration has locked, in\n  {said}",
+            revision=position.revision,
+            hint="use op.get_bind() in place of db.session, an engine or its connection; "
+            f"then run: {_again(run)}",
+        )
     if position.guard is not None and position.revision is not None:
         blocked = position.guard.blocked(error, position.revision)
         if blocked is not None:

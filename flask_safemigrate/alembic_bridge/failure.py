@@ -98,6 +98,12 @@ def migration_failed(
     )
 
 
+def _remark(row: ProgressRow) -> str:
+    if row.kind == "beside":
+        return "  (on another connection; perhaps)"
+    return "" if row.state == "done" else "  (begun; the next run finds out)"
+
+
 def half_applied(
     told: SafeMigrateError,
     plans: Sequence[Plan],
@@ -132,19 +138,22 @@ def half_applied(
             f"{plan.location} commits every DDL statement, and revision '{last.revision}' is half "
             "applied. In:"
         )
-        lines += [
-            f"  {row.position + 1}. {short(row.statement)}"
-            + ("" if row.state == "done" else "  (begun; the next run finds out)")
-            for row in rows
-        ]
+        lines += [f"  {row.position + 1}. {short(row.statement)}" + _remark(row) for row in rows]
         lines.append(f"Not in: every statement of '{last.revision}' after these.")
     if isinstance(told, (HalfApplied, LockLost)) or (last is None and away):
         return HalfApplied("\n".join(lines), hint=told.hint)
     if last is None:
         return HalfApplied("\n".join(lines), hint=f"mend what failed, then run {again} again")
+    back = f" Or go back: flask db restore {way_back}" if way_back else ""
+    if any(row.kind == "beside" for rows in left.values() for row in rows):
+        return HalfApplied(
+            "\n".join(lines),
+            hint="a run cannot go on over what was said on another connection: finish "
+            f"'{last.revision}' by hand, then flask db stamp what it leads to. Use op.get_bind() "
+            f"in place of db.session, an engine or its connection.{back}",
+        )
     return HalfApplied(
         "\n".join(lines),
         hint=f"mend what failed, then run {again} again: it goes on after statement "
-        f"{last.position + 1}. What is in must stay as it is in the file."
-        + (f" Or go back: flask db restore {way_back}" if way_back else ""),
+        f"{last.position + 1}. What is in must stay as it is in the file." + back,
     )

@@ -139,6 +139,11 @@ _ASKS_FIRST = re.compile(r"\bIF\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
 _READS = re.compile(r"\s*(?:SELECT|SHOW|EXPLAIN|SET|VALUES|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 
+def is_reading(statement: str) -> bool:
+    """Whether a statement of a server changes nothing, by its first word."""
+    return _READS.match(statement) is not None
+
+
 def _named_by(dialect: str, statement: str) -> Iterable[str]:
     """Tables that a statement may write to.
 

@@ -71,7 +71,7 @@ class Entry(NamedTuple):
     @property
     def changes(self) -> bool:
         """Whether it is one that may have changed something for good."""
-        return self.kind in ("held", "commits") and self.state == "done"
+        return self.kind in ("held", "commits", "beside") and self.state == "done"
 
 
 @dataclass(frozen=True)

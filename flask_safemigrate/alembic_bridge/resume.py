@@ -369,6 +369,35 @@ class Recorder:
         none: Any = type(parameters[0])() if executemany else type(parameters)()
         return self._catalogue.NOTHING, [none] if executemany else none
 
+    def beside(self, statement: str, parameters: Any, said: str, *, writes: bool) -> None:
+        """Before the revision says something on another connection.
+
+        What was done here is committed, so that it is seen there and nothing waits for it. What
+        is changed there is not for the record to undo or to repeat; it is noted, so that a later
+        run does not do it twice.
+
+        :param said: the line and the statement, for a message.
+        :raises HalfApplied: an earlier run has said the same already.
+        """
+        if self._deaf:
+            return
+        assert self._group is not None
+        if self._refusal is not None:
+            raise self._refusal
+        if writes:
+            sum_ = progress.checksum(statement, parameters)
+            place = self._place
+            self._place += 1
+            if place < len(self._done):
+                known = self._done[place]
+                self._refusal = _unlike(self._group, known, sum_, statement)
+                self._refusal = self._refusal or _said_beside(self._group, known, said)
+                raise self._refusal
+            entry = Entry(place, "beside", "done", sum_, statement, answer=_SILENT)
+            self._news.append(entry)
+        self._flush()
+        progress.commit(self._connection)
+
     def _hear_errors(self) -> None:
         """Keep errors from passing unheard, which would leave a statement without an end.
 
@@ -535,6 +564,16 @@ def _undecided(group: Group, entry: Entry) -> str:
     return (
         f"Revision '{group.revision}' was stopped in its statement {entry.position + 1}, and "
         f"nobody can tell whether it has happened: {short(entry.statement)}"
+    )
+
+
+def _said_beside(group: Group, known: Entry, said: str) -> HalfApplied:
+    return HalfApplied(
+        f"Statement {known.position + 1} of revision '{group.revision}' was said on another "
+        f"connection than the migration's, and may be in: {said}",
+        hint="look whether it is; then finish the revision by hand and run flask db stamp "
+        f"{group.revision}. With op.get_bind() in place of db.session, an engine or its "
+        "connection, a stopped revision goes on by itself",
     )
 
 

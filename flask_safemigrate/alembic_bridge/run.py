@@ -120,6 +120,16 @@ def _import_revisions(run: Run, script: ScriptDirectory) -> None:
         ) from error
 
 
+def _hearing_others(
+    run: Run, stage: Stage, position: Position, guard: Guard, recorder: Recorder | None
+) -> contextlib.AbstractContextManager[None]:
+    if stage.connection.dialect.name == "sqlite":
+        return contextlib.nullcontext()
+    from flask_safemigrate.alembic_bridge.beside import hearing_others
+
+    return hearing_others(stage, position, guard, recorder, directory_of(run).absolute())
+
+
 @contextlib.contextmanager
 def _recording(run: Run, stage: Stage) -> Iterator[Recorder | None]:
     """Write down every statement, where the server commits those that change the schema."""
@@ -144,6 +154,7 @@ def _end_transaction(
     """Prove and commit a revision that ``env.py`` wants to have a transaction of its own."""
     proven = guard.finish(frozenset(written))
     position.statements.clear()
+    position.beside.clear()
     if stage.context._transaction is None:
         stage.connection.commit()
     else:
@@ -232,6 +243,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         with (
             listening(stage, position, written),
             _recording(run, stage) as recorder,
+            _hearing_others(run, stage, position, guard, recorder),
         ):
             order: Sequence[Revision] = plan.steps
             if recorder is not None:
@@ -270,6 +282,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 if position.cut == revision and guard.transactional_ddl:
                     # What it did outside of the transaction stays, so the row that says so must.
                     position.statements.clear()
+                    position.beside.clear()
                     with stage.context.autocommit_block():
                         pass
                 if apart and len(revisions) < len(plan.steps):

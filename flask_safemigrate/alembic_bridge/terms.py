@@ -39,6 +39,16 @@ class Guard(Protocol):
     def outside(self) -> AbstractContextManager[None]:
         """Surround what a revision runs outside of the transaction."""
 
+    def is_ours(self, connection: Connection) -> bool:
+        """Whether we opened it ourselves, and not the application or a revision."""
+
+    def heard_beside(self, connection: Connection, said: str) -> None:
+        """The revision is about to say something on another connection."""
+
+    @property
+    def waits_for_itself(self) -> str:
+        """What it said there and could never end, "" where there was no such thing."""
+
     def blocked(self, error: BaseException, revision: str) -> Blocked | None:
         """Who had a lock for too long, None where the error means something else."""
 
@@ -106,6 +116,7 @@ class Position:
     :ivar cutting: whether a transaction is being ended on purpose.
     :ivar statements: what the running revision has run so far that changes something.
     :ivar stays: those of them that are committed, though the revision is not recorded.
+    :ivar beside: what was committed on other connections of a server, each with its line.
     """
 
     bind: str = ""
@@ -119,6 +130,7 @@ class Position:
     cutting: bool = False
     statements: list[str] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
     note: Callable[[], None] = lambda: None
     committed_revisions: int = 0
 

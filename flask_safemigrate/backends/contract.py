@@ -148,6 +148,8 @@ class Backend(NamedTuple):
     :param session_of: number of a connection's session on the server.
     :param busy: whether an error means no more than that another session had a lock too long.
     :param blockers: what a session waits for and who has it, asked by another connection.
+    :param number_of: the same without asking, None where the driver does not know it.
+    :param end_waiting: end the statement of one session if it waits for another; whether it did.
     :param transactional_ddl: whether a failed upgrade leaves nothing behind.
     :param catalogue: what it takes to go on with a revision that was stopped half-way, where
         that can happen; functions of these names: ``alembic_bridge.resume.Catalogue``.
@@ -190,3 +192,5 @@ class Backend(NamedTuple):
     )
     whole: Callable[[Connection], tuple[str, ...]] = lambda connection: ()
     catalogue: Any = None
+    number_of: Callable[[Connection], int | None] = lambda connection: None
+    end_waiting: Callable[[Connection, int, int], bool] = lambda connection, waiting, holder: False

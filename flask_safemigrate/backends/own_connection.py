@@ -16,6 +16,7 @@ from flask_safemigrate.backends.driver_errors import NotConnected
 from flask_safemigrate.errors import SafeMigrateError
 
 _PARAMETERS = "safemigrate_parameters"
+_OWN = "safemigrate_own"
 
 # Defaults, forced ones, and those that the driver was called with in the end.
 _Parameters = tuple[Mapping[str, Any], Mapping[str, Any], dict[str, Any]]
@@ -66,6 +67,7 @@ def own_connection(
     if not event.contains(engine, "do_connect", _connect):
         event.listen(engine, "do_connect", _connect)
     own = Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True)
+    own.update_execution_options(**{_OWN: True})
     used: dict[str, Any] = {}
     token = _wanted.set((defaults, forced or {}, used))
     try:
@@ -85,6 +87,11 @@ def own_connection(
         connection.invalidate()
         connection.close()
         own.dispose()
+
+
+def is_own(connection: Connection) -> bool:
+    """Whether it is one of :func:`own_connection`, and not one of the application's."""
+    return bool(connection.get_execution_options().get(_OWN))
 
 
 def parameters_of(connection: Connection) -> Mapping[str, Any]:

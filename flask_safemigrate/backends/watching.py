@@ -21,6 +21,10 @@ class Watcher:
     Once the server has ended the statement that waited, it does not say any more for whom.
 
     :param look: what a session waits for, in words; "" where it does not wait.
+    :param end_waiting: end a session's statement if it waits for the other session.
+    :ivar other: number of a session that this process itself waits for now, and what it said.
+    :ivar ended: what it said, where it waited for the session that is watched, and never would
+        have come to an end.
     """
 
     def __init__(
@@ -28,8 +32,12 @@ class Watcher:
         target: Target,
         session: int,
         look: Callable[[Connection, int], str],
+        end_waiting: Callable[[Connection, int, int], bool],
     ) -> None:
         self.latest = ""
+        self.other: tuple[int, str] | None = None
+        self.ended = ""
+        self._end_waiting = end_waiting
         self._target = target
         self._session = session
         self._look = look
@@ -44,7 +52,13 @@ class Watcher:
                 with own as connection:
                     while not self._done.is_set():
                         self.latest = self._look(connection, self._session) or self.latest
+                        self._end_other(connection)
                         self._done.wait(_POLL_SECONDS)
+
+    def _end_other(self, connection: Connection) -> None:
+        other = self.other
+        if other is not None and self._end_waiting(connection, other[0], self._session):
+            self.other, self.ended = None, other[1]
 
     def stop(self) -> None:
         """End the thread."""

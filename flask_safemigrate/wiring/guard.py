@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from flask_safemigrate.backends.contract import Backend, Held, Say, SessionOptions, Target
+from flask_safemigrate.backends.own_connection import is_own
 from flask_safemigrate.backends.watching import Watcher
 from flask_safemigrate.errors import Blocked
 from flask_safemigrate.outcome import Snapshot
@@ -45,7 +46,7 @@ class Guard:
         backend, connection = self.backend, self.connection
         if connection.dialect.name != "sqlite":
             session = backend.session_of(connection)
-            self.watcher = Watcher(self.target, session, backend.blockers)
+            self.watcher = Watcher(self.target, session, backend.blockers, backend.end_waiting)
         self.undo = backend.prepare(connection, self.target, self.options, self.say)
         self.baseline = backend.begin_watch(connection)
         return snapshot
@@ -86,6 +87,21 @@ class Guard:
             self.watcher.stop()
         self.undo()
         self.undo = lambda: None
+
+    def is_ours(self, connection: Connection) -> bool:
+        """Whether we opened it ourselves, and not the application or a revision."""
+        return is_own(connection)
+
+    def heard_beside(self, connection: Connection, said: str) -> None:
+        """Watch whether it waits for the migration, which waits for it."""
+        number = self.backend.number_of(connection)
+        if self.watcher is not None:
+            self.watcher.other = None if number is None else (number, said)
+
+    @property
+    def waits_for_itself(self) -> str:
+        """What was said on another connection and waited for the migration's own."""
+        return self.watcher.ended if self.watcher is not None else ""
 
     def blocked(self, error: BaseException, revision: str) -> Blocked | None:
         """Say who had a lock for too long, None where the error means something else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask_safemigrate.backends.contract import Backend
 from flask_safemigrate.backends.postgresql.examine import examine
 from flask_safemigrate.backends.postgresql.explain import explain
-from flask_safemigrate.backends.postgresql.lock import lock
+from flask_safemigrate.backends.postgresql.lock import greeted_by, lock
 from flask_safemigrate.backends.postgresql.read import read
 from flask_safemigrate.backends.postgresql.restore import contents, put_back
 from flask_safemigrate.backends.postgresql.schema import prelude, read_schema, schema_on
@@ -13,6 +13,7 @@ from flask_safemigrate.backends.postgresql.scratch import scratch
 from flask_safemigrate.backends.postgresql.session import (
     blockers,
     busy,
+    end_waiting,
     outside,
     prepare,
     session_of,
@@ -46,4 +47,6 @@ BACKEND = Backend(
     schema_on=schema_on,
     prelude=prelude,
     scratch=scratch,
+    number_of=greeted_by,
+    end_waiting=end_waiting,
 )

@@ -113,7 +113,7 @@ def _note(connection: Connection, revision: str) -> None:
 _LOCK = SessionLock(_prepare, _attempt, _holder, _held, _release, unavailable, _note)
 
 
-def _greeted_by(connection: Connection) -> int | None:
+def greeted_by(connection: Connection) -> int | None:
     """Return the backend that the server named when the connection was made, None if unknown."""
     driver: Any = connection.connection.driver_connection
     if hasattr(driver, "info") and hasattr(driver.info, "backend_pid"):  # psycopg, psycopg2
@@ -141,7 +141,7 @@ def not_ours_alone(connection: Connection) -> str:
     }
     if len(backends) > 1:
         return "a pooler stands before the server and changes the backend between transactions"
-    greeted = _greeted_by(connection)
+    greeted = greeted_by(connection)
     if greeted is not None and greeted not in backends:
         return (
             f"a pooler stands before the server (backend {backends.pop()} answers, the "

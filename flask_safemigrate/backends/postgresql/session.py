@@ -61,6 +61,12 @@ _BLOCKERS = text("""
 """)
 
 
+_END_WAITING = text("""
+    SELECT pg_cancel_backend(:waiting)
+    WHERE CAST(:holder AS integer) = ANY (pg_blocking_pids(CAST(:waiting AS integer)))
+""")
+
+
 def session_of(connection: Connection) -> int:
     """Return the number of a session on the server."""
     return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
@@ -174,6 +180,11 @@ def _drop_invalid(connection: Connection, table: str, name: str, target: Target,
         words = f"index {full}, which an earlier build left invalid, is dropped first"
         say(Progress("table", table, words, bind=target.bind))
         connection.execute(plain(f"DROP INDEX CONCURRENTLY IF EXISTS {full}"))
+
+
+def end_waiting(connection: Connection, waiting: int, holder: int) -> bool:
+    """End the statement of a session if it waits for another; whether it did."""
+    return bool(connection.scalar(_END_WAITING, {"waiting": waiting, "holder": holder}))
 
 
 def busy(error: BaseException) -> bool:
