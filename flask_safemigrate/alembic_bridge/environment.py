@@ -109,7 +109,10 @@ def _text(factory: Callable[[bytes], Any], raw: bytes) -> Any:
 
 
 def _own_transaction(
-    connection: Connection, patience: float, waiting: Callable[[float], None]
+    connection: Connection,
+    patience: float,
+    waiting: Callable[[float], None],
+    before: Callable[[Any], Callable[[], None]],
 ) -> Callable[[], None]:
     """Begin an SQLite transaction that holds DDL too; returns what undoes the settings.
 
@@ -120,6 +123,7 @@ def _own_transaction(
     driver: Any = connection.connection.driver_connection
     level, autocommit = driver.isolation_level, getattr(driver, "autocommit", None)
     text = driver.text_factory
+    undo: list[Callable[[], None]] = []
     if driver.in_transaction:
         driver.rollback()
     if autocommit is not None and autocommit != -1:
@@ -135,12 +139,15 @@ def _own_transaction(
             driver.text_factory = text
             if driver.in_transaction:
                 driver.rollback()
+            for each in undo:
+                each()
             driver.execute(f"PRAGMA busy_timeout = {timeout}")
             driver.isolation_level = level
             if autocommit is not None and autocommit != -1:
                 driver.autocommit = autocommit
 
     try:
+        undo.append(before(driver))
         _begin(driver, patience, waiting)
     except BaseException:
         restore()
@@ -184,6 +191,14 @@ def _driver_block(connection: Connection) -> Iterator[None]:
         driver.autocommit = False
 
 
+def _enforcement(
+    impl: sqlite.LosslessSQLiteImpl, known: Callable[[], bool], driver: Any
+) -> Callable[[], None]:
+    """Get ready for revisions that switch foreign keys; returns what undoes it."""
+    impl.enforcement = sqlite.Enforcement(driver, known)
+    return impl.enforcement.restore
+
+
 @contextlib.contextmanager
 def _operations_installed(operations: Operations) -> Iterator[None]:
     operations._install_proxy()
@@ -207,6 +222,7 @@ def run_environment(
     outside: Callable[[Autocommit], contextlib.AbstractContextManager[None]] = lambda own: own(),
     ended: Callable[[], None] = lambda: None,
     connect: Callable[[str], Connection] | None = None,
+    switches_keys: Callable[[str], bool] = lambda bind: False,
 ) -> None:
     """Run ``env.py`` online; ``steps`` decides for every database what runs.
 
@@ -225,6 +241,7 @@ def run_environment(
         connection is still open.
     :param connect: where given, the migrations run on the connection that it returns for a
         bind key, and not on that of ``env.py``.
+    :param switches_keys: whether a revision of a bind key may switch foreign keys on or off.
     """
     undo: list[Callable[[], None]] = []
     stages: dict[int, tuple[str, Connection]] = {}
@@ -282,12 +299,18 @@ def run_environment(
             # A block without transaction would commit half of the upgrade; on SQLite nothing
             # that a revision may want to do there needs one.
             setattr(context, "autocommit_block", contextlib.nullcontext)  # noqa: B010
+            begin = functools.partial(begin_once, context.begin_transaction)
+            setattr(context, "begin_transaction", begin)  # noqa: B010
         else:
             own: Autocommit = context.autocommit_block
             if back is not None and context._in_external_transaction:
                 own = functools.partial(_driver_block, target)
             block = functools.partial(outside, own)
             setattr(context, "autocommit_block", block)  # noqa: B010
+
+    def begin_once(stock: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+        # To Alembic, which takes SQLite's DDL for no part of a transaction, it is nothing there.
+        return contextlib.nullcontext() if sharing.running else stock(*args, **kw)
 
     def run_migrations(**kw: Any) -> None:
         context = environment.get_context()
@@ -301,11 +324,21 @@ def run_environment(
             if is_sqlite:
                 bind, given = stages[id(context)]
                 news = functools.partial(waiting, bind)
+                impl = context.impl
+                assert isinstance(impl, sqlite.LosslessSQLiteImpl)
                 driver: Any = connection.connection.driver_connection
                 level = driver.isolation_level
-                undo.append(_own_transaction(connection, patience, news))
+                enforce = functools.partial(
+                    _enforcement, impl, functools.partial(switches_keys, bind)
+                )
+                undo.append(_own_transaction(connection, patience, news, enforce))
                 shared = sharing.begin(connection, given, level)
-                setattr(context.impl, "must_be_free", shared.must_be_free)  # noqa: B010
+                impl.must_be_free = shared.must_be_free
+                assert impl.enforcement is not None
+                impl.outside = sqlite.Outside(
+                    connection, impl.enforcement, lambda: sharing.running, impl.count, sharing.stop
+                )
+                stack.callback(impl.outside.detach)
                 stack.enter_context(_operations_installed(sqlite.operations(context)))
                 stack.callback(getattr(context.impl, "detach"))  # noqa: B009
             else:

@@ -134,6 +134,7 @@ def replay(
                     waiting=lambda bind, seconds: None,
                     applied=lambda: None,
                     connect=connections.__getitem__,
+                    switches_keys=lambda bind: _switches_keys(script, order),
                 )
                 break
             except (Exception, SystemExit) as error:
@@ -150,6 +151,11 @@ def replay(
                 if len(done) == len(binds):
                     break
     return {bind: recorder.replay for bind, recorder in done.items()}
+
+
+def _switches_keys(script: ScriptDirectory, order: Sequence[str]) -> bool:
+    found = (script.get_revision(id) for id in order)
+    return sqlite.is_switched_in(each.path for each in found if each is not None)
 
 
 def _running(position: Sequence[_Recorder]) -> str:

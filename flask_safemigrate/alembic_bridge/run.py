@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationStep
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
 
 from flask_safemigrate.alembic_bridge import journal, sqlite
 from flask_safemigrate.alembic_bridge.aftermath import described, where_it_is
@@ -185,6 +185,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
     script = ScriptDirectory.from_config(run.config)
     position = Position()
     done: dict[str, Applied] = {}
+    kept: dict[str, tuple[Engine, tuple[tuple[str, str], ...]]] = {}
     guards: dict[str, Guard] = {}
     # Plans that are only tried must not reach what is real.
     confinement = (
@@ -317,6 +318,8 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 stage.connection.connection.commit()
         seen = functools.partial(_note_commit, position, stage.bind)
         event.listen(stage.connection, "commit", seen)
+        if engine is not None and engine.outside is not None and engine.outside.kept:
+            kept[stage.bind] = stage.connection.engine, tuple(engine.outside.kept)
         done[stage.bind] = Applied(
             bind=stage.bind,
             location=plan.location,
@@ -341,6 +344,11 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         connection = of_our_own(run.rehearse, bind)
         confinement.admit(connection)
         return connection
+
+    def switches_keys(bind: str) -> bool:
+        plan = run.plans.get(bind)
+        steps = plan.steps if plan is not None else ()
+        return sqlite.is_switched_in(run.sources.get(step.id, "") for step in steps)
 
     def waiting(bind: str, seconds: float) -> None:
         where = run.plans[bind].location if bind in run.plans else ""
@@ -382,6 +390,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 outside=outside,
                 ended=ended,
                 connect=connect if confinement is not None else None,
+                switches_keys=switches_keys,
             )
     except BaseException as failure:
         error = (confinement is not None and confinement.strayed) or failure
@@ -397,6 +406,15 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
             _prove_committed(run, bind)
         guards[bind].committed()
         run.say(Progress("committed", done[bind].location, bind=bind))
+    for bind, (real, statements) in kept.items():
+        if run.rehearse is None:
+            sqlite.run_kept(real, done[bind].location, statements, run.patience)
+        said = tuple(
+            f"{statement}, of revision '{revision}', "
+            + ("ran after COMMIT" if run.rehearse is None else "is kept for after COMMIT")
+            for revision, statement in statements
+        )
+        done[bind] = done[bind]._replace(verified=done[bind].verified + said)
     return tuple(done.values())
 
 

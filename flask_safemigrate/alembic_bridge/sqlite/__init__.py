@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from flask_safemigrate.alembic_bridge.sqlite.batch import operations
+from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement, is_switched_in
 from flask_safemigrate.alembic_bridge.sqlite.implementation import LosslessSQLiteImpl, install
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+from flask_safemigrate.alembic_bridge.sqlite.outside import Outside, run_kept
 from flask_safemigrate.alembic_bridge.sqlite.sharing import (
     Sharing,
     is_second,
@@ -16,12 +18,16 @@ from flask_safemigrate.alembic_bridge.sqlite.sharing import (
 )
 
 __all__ = [
+    "Enforcement",
     "EngineOptions",
     "LosslessSQLiteImpl",
+    "Outside",
     "Sharing",
     "install",
     "is_second",
     "is_stood_for",
+    "is_switched_in",
     "operations",
+    "run_kept",
     "speaks_for_another",
 ]

@@ -15,6 +15,7 @@ from flask_safemigrate.alembic_bridge.sqlite.changeover import Changeover, repor
 from flask_safemigrate.alembic_bridge.sqlite.classic import ClassicChangeover
 from flask_safemigrate.alembic_bridge.sqlite.column_changes import must_be_stored_first
 from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
+from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
 from flask_safemigrate.alembic_bridge.sqlite.replay import (
@@ -51,7 +52,12 @@ class Executor:
     """Queue, scratch database and real database of one run."""
 
     def __init__(
-        self, driver: Any, module: Any, options: EngineOptions, script: list[str]
+        self,
+        driver: Any,
+        module: Any,
+        options: EngineOptions,
+        script: list[str],
+        enforcement: Enforcement | None = None,
     ) -> None:
         self.database = Database(driver, script)
         self.options = options
@@ -64,7 +70,9 @@ class Executor:
         self._touched: set[str] = set()
         self._rewritten: set[str] = set()
         self._editable: bool | None = None
-        self.keys = proofs.ForeignKeys(self.database)
+        self.keys = proofs.ForeignKeys(self.database, enforcement)
+        self._enforcement = enforcement
+        self._legacy = self.renames_as_before_3_26()
         self._before: dict[str, int] = {}
         #: What made a foreign key, by the folded names of child and parent.
         self._keys: dict[tuple[str, str], Origin] = {}
@@ -184,6 +192,17 @@ class Executor:
                 f" AND name = {quote_string(table)} COLLATE NOCASE"
             )
         )
+
+    def renames_as_before_3_26(self) -> bool:
+        """Whether PRAGMA legacy_alter_table is on.
+
+        https://sqlite.org/pragma.html#pragma_legacy_alter_table
+        """
+        return bool(self.database.value("PRAGMA legacy_alter_table"))
+
+    def leaves_references(self) -> bool:
+        """Whether a migration has asked that RENAME leaves views, triggers and foreign keys."""
+        return not self._legacy and self.renames_as_before_3_26()
 
     # ------------------------------------------------------------ applying
 
@@ -391,13 +410,14 @@ class Executor:
             self._stale = True
         self.keys.before(statement)
 
-    def after_foreign(self, statement: str) -> None:
+    def after_foreign(self, statement: str, revision: str | None = None) -> None:
         """It has run.
 
+        :param revision: the one that it is of.
         :raises VerificationFailed: it was a DROP TABLE that cascaded.
         """
         if not _READS.match(statement):
-            self.keys.after(statement)
+            self.keys.after(statement, revision)
 
     def prove(self) -> tuple[str, ...]:
         """Prove what was done; says what was proven.
@@ -412,8 +432,19 @@ class Executor:
             proven.append("the schema is as planned")
         self._stale = True
         self.sync()
-        proofs.nothing_broke(self.database, self.mirror, self._baseline, self._keys)
-        proven.append("views, triggers and foreign keys work as before")
+        enforced = self._enforcement
+        loose = proofs.nothing_broke(
+            self.database,
+            self.mirror,
+            self._baseline,
+            self._keys,
+            enforced=enforced.wanted if enforced is not None else self.database.foreign_keys(),
+        )
+        if loose:
+            proven.append("views and triggers work as before")
+            proven.append(f"these foreign keys lead nowhere: {', '.join(loose)}")
+        else:
+            proven.append("views, triggers and foreign keys work as before")
         for table in self._rewritten:
             if self.database.has_table(table):
                 proofs.content(self.database, table)

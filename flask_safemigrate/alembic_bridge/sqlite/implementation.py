@@ -27,9 +27,11 @@ from flask_safemigrate.alembic_bridge.sqlite.caught import (
     may_be_caught,
     uses_driver,
 )
+from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement
 from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read, literal, with_literals
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+from flask_safemigrate.alembic_bridge.sqlite.outside import Outside
 from flask_safemigrate.alembic_bridge.sqlite.replay import refused
 from flask_safemigrate.alembic_bridge.sqlite.version_rows import VersionRows
 from flask_safemigrate.ddl import changes, strict
@@ -76,6 +78,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
     :ivar named: the tables that operations name, by the names they had then.
     :ivar version_rows: what the version table says, and is to say.
     :ivar bookkeeping: whether the statement that runs is about the version table.
+    :ivar enforcement: whether foreign keys are to be enforced.
+    :ivar outside: what is kept for after COMMIT.
     :ivar must_be_free: raises while another connection writes, which an operation would wait for.
     """
 
@@ -110,6 +114,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._retyped: tuple[str, str] | None = None
         self.bookkeeping = False
         self.must_be_free: Callable[[str], None] = lambda what: None
+        self.enforcement: Enforcement | None = None
+        self.outside: Outside | None = None
         self.version_rows = VersionRows()
         self._watched: bool | None = None
         self._script: list[str] = []
@@ -272,6 +278,10 @@ class LosslessSQLiteImpl(SQLiteImpl):
         """What was done, table by table, in the order in which the tables were first touched."""
         return self._executor.work if self._executor is not None else ()
 
+    def count(self) -> int:
+        """How many statements the engine itself has run on tables."""
+        return sum(len(each.statements) for each in self.work)
+
     @property
     def script(self) -> tuple[str, ...]:
         """The statements that changed something, in order; the sqlite3 shell can replay them.
@@ -356,7 +366,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 self._script.append(with_literals(statement, row, driver))
         if not self.bookkeeping and self._executor is not None:
             with self._final():
-                self._executor.after_foreign(statement)
+                self._executor.after_foreign(statement, self.revision)
 
     # ------------------------------------------------------------ the door
 
@@ -372,7 +382,9 @@ class LosslessSQLiteImpl(SQLiteImpl):
             if not driver.in_transaction:
                 raise OperationRefused("no transaction is open on the SQLite connection")
             module = self.dialect.dbapi or sys.modules[type(driver).__module__]
-            self._executor = Executor(driver, module, self._options, self._script)
+            self._executor = Executor(
+                driver, module, self._options, self._script, self.enforcement
+            )
         return self._executor
 
     def _origin(self, operation: str) -> Origin:
@@ -774,7 +786,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
         operation = f"rename_table({old_table_name!r}, {new_table_name!r})"
         self._must_be_main(schema, operation)
         new = str(new_table_name)
-        if self._engine().is_foreign(old_table_name):
+        engine = self._engine()
+        if engine.is_foreign(old_table_name) or engine.leaves_references():
             self._exec(f"ALTER TABLE {quote(old_table_name)} RENAME TO {quote(new)}")
         else:
             self._queue(changes.RenameTable(old_table_name, new), operation)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from flask_safemigrate.alembic_bridge.sqlite.database import Database
+from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror, is_virtual
 from flask_safemigrate.alembic_bridge.sqlite.replay import no_key, refused
 from flask_safemigrate.ddl.changes import Origin
@@ -194,7 +195,9 @@ def nothing_broke(
     mirror: Mirror,
     baseline: Baseline,
     keys: Mapping[tuple[str, str], Origin],
-) -> None:
+    *,
+    enforced: bool,
+) -> list[str]:
     """Views and triggers that worked still do; no foreign key leads nowhere that led somewhere.
 
     Nor does one that the migration makes, where foreign keys are enforced; where they are not,
@@ -202,6 +205,8 @@ def nothing_broke(
 
     :param mirror: freshly loaded.
     :param keys: what made foreign keys, by the folded names of child and parent.
+    :param enforced: whether foreign keys are.
+    :return: foreign keys of new tables that lead nowhere.
     :raises VerificationFailed: naming what broke.
     :raises OperationRefused: naming the operation.
     """
@@ -227,10 +232,13 @@ def nothing_broke(
                 f"{kind} {quote(name)} cannot be read any more: {error}",
                 hint="change or drop it in the same migration",
             ) from error
-    enforced = bool(keys) and database.foreign_keys()
+    loose = []
     for child, parent in sorted(set(_dangling(mirror)) - baseline.dangling):
         made = keys.get((child, parent))
-        if made is not None and enforced:
+        if not enforced and (made is not None or child not in baseline.tables):
+            loose.append(f"{quote(child)} to {quote(parent)}")
+            continue
+        if made is not None:
             names = {fold(each.name): each.name for each in mirror.entries()}
             said = f'foreign key mismatch - "{names.get(child, child)}" referencing "{parent}"'
             if parent in names:
@@ -240,12 +248,12 @@ def nothing_broke(
                 f"there is no table {quote(parent)} to refer to",
                 "create it in the same migration",
             )
-        if made is None and child in baseline.tables:
-            raise VerificationFailed(
-                f"the foreign key of table {quote(child)} leads to {quote(parent)}, which is"
-                " gone or has no such unique key any more",
-                hint="drop the foreign key, or the table that has it, in the same migration",
-            )
+        raise VerificationFailed(
+            f"the foreign key of table {quote(child)} leads to {quote(parent)}, which is"
+            " gone or has no such unique key any more",
+            hint="drop the foreign key, or the table that has it, in the same migration",
+        )
+    return loose
 
 
 def bookkeeping(database: Database, baseline: Baseline, touched: frozenset[str]) -> None:
@@ -293,10 +301,14 @@ class ForeignKeys:
 
     Compared only for tables that a statement may have affected, and only while SQLite does not
     enforce foreign keys itself.
+
+    :param enforcement: what the revisions want of it.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, enforcement: Enforcement | None = None) -> None:
         self.database = database
+        self._enforcement = enforcement
+        self._watched: dict[str, int] = {}
         self._before: dict[str, int] = {}
         self._seen: set[str] = set()
         self._kinds: set[tuple[str, tuple[str, ...]]] = set()
@@ -305,12 +317,13 @@ class ForeignKeys:
 
     def before(self, statement: str) -> None:
         """A statement of the migration is about to run."""
-        if statement in self._seen:
+        watched = self._enforcement is not None and self._enforcement.watched
+        if statement in self._seen and not watched:
             return
         kind, targets = statement_targets(statement)
-        if kind != "drop table" and (kind, targets) in self._kinds:
+        if kind != "drop table" and (kind, targets) in self._kinds and not watched:
             return
-        if kind == "drop table":
+        if kind == "drop table" and self.database.foreign_keys():
             self._before_drop(targets)
             return
         if len(self._seen) < 1000:
@@ -323,8 +336,11 @@ class ForeignKeys:
         names = {fold(name) for name in targets}
         for child, _, parent, _, _ in self.database.read(LINKS):
             affected = not names or fold(child) in names or fold(parent) in names
-            if affected and fold(child) not in self._before:
-                self._before[fold(child)] = self.violations(child)
+            if affected and (watched or fold(child) not in self._before):
+                count = self.violations(child)
+                self._before.setdefault(fold(child), count)
+                if watched:
+                    self._watched[child] = count
 
     def violations(self, table: str) -> int:
         """How many rows of a table have no parent."""
@@ -335,8 +351,6 @@ class ForeignKeys:
             return 0
 
     def _before_drop(self, targets: tuple[str, ...]) -> None:
-        if not self.database.foreign_keys():
-            return
         for child, counts in self._references(targets).items():
             self._dropping[child] = counts
 
@@ -353,11 +367,23 @@ class ForeignKeys:
         self._columns[child] = columns
         return tuple(self.database.read(f"SELECT {counted} FROM {quote(child)}")[0])
 
-    def after(self, statement: str) -> None:
+    def after(self, statement: str, revision: str | None = None) -> None:
         """It has run.
 
-        :raises VerificationFailed: it dropped a table, and rows of others went along.
+        :param revision: the one that it is of.
+        :raises VerificationFailed: it dropped a table, and rows of others went along; or foreign
+            keys are to be enforced, SQLite does not do it in this run, and it would have minded.
         """
+        watched, self._watched = self._watched, {}
+        for child, count in watched.items():
+            if self.database.has_table(child) and self.violations(child) > count:
+                said = " ".join(statement.split())
+                raise VerificationFailed(
+                    f"Revision '{revision}': \"{said}\" leaves rows of table {quote(child)}"
+                    " without the row that their foreign key leads to. Foreign keys are not"
+                    " enforced in this run, because another of its revisions switches them off",
+                    hint=f"run it apart from that one: flask db safe-upgrade {revision}",
+                )
         dropping, self._dropping = self._dropping, {}
         for child, counts in dropping.items():
             if not self.database.has_table(child):

@@ -13,7 +13,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, Pool, event
@@ -163,6 +163,11 @@ class Sharing:
         for reference in self._found:
             _give_back(reference())
 
+    @property
+    def running(self) -> str | None:
+        """The revision whose code runs."""
+        return self._revision
+
     @contextlib.contextmanager
     def revision(self, revision: str, path: str) -> Iterator[None]:
         """Run a revision inside.
@@ -201,7 +206,7 @@ class Sharing:
             # The child of a fork has the parent's connection, and must not use it
             # (https://sqlite.org/howtocorrupt.html, section 2.6).
             if self._revision is not None:
-                self._stop("connects to the database in a forked process", HINT)
+                self.stop("connects to the database in a forked process", HINT)
             return False
         if threading.get_ident() == self._thread:
             return True
@@ -238,7 +243,12 @@ class Sharing:
                         return str(path.relative_to(folder.parent)), line
         return None
 
-    def _stop(self, what: str, hint: str) -> None:
+    def stop(self, what: str, hint: str) -> NoReturn:
+        """Stop the revision, also where it catches the error.
+
+        :param what: what it does, behind its name.
+        :raises MigrationFailed: always.
+        """
         place = self._place()
         where = f' in "{place[0]}", line {place[1]},' if place is not None else ""
         self._stopped = MigrationFailed(
@@ -255,7 +265,7 @@ class Sharing:
         if shared is None:
             return
         if "aiosqlite" in type(dbapi).__module__:
-            self._stop("connects to the database by an asynchronous engine", HINT)
+            self.stop("connects to the database by an asynchronous engine", HINT)
         second = SecondConnection(shared, dbapi)
         fairy.dbapi_connection = second
         # A pool of one connection has the run's own, or that of env.py, in its record.
@@ -317,7 +327,7 @@ class Sharing:
 
     def _before_statement(self, connection: Any, *_rest: Any) -> None:
         if self._outside(connection) is not None:
-            self._stop("works on a connection to the database from before the run", HINT)
+            self.stop("works on a connection to the database from before the run", HINT)
 
     def _outside(self, connection: Any) -> SharedConnection | None:
         """What a connection should speak through and does not."""
@@ -335,7 +345,7 @@ class Sharing:
         if isinstance(dbapi, sqlite3.Connection):
             _main, *attached = [row[2] for row in dbapi.execute("PRAGMA database_list")]
             if any(self._of_file(file) is not None for file in attached if file):
-                self._stop("attaches the database to another connection", HINT)
+                self.stop("attaches the database to another connection", HINT)
 
     def _before_end(self, connection: Any) -> None:
         """The run's transaction ends; a second user of its connection must not do that."""
@@ -347,7 +357,7 @@ class Sharing:
                 self._revision is not None
                 and connection.connection.dbapi_connection is shared.driver
             ):
-                self._stop("connects by an engine that has but one connection", HINT)
+                self.stop("connects by an engine that has but one connection", HINT)
 
     def hear(self, name: str, arguments: tuple[Any, ...]) -> None:
         if self._revision is None:
@@ -365,7 +375,7 @@ class Sharing:
             for frame, _ in traceback.walk_stack(None)
         ):
             return
-        self._stop("opens the database by itself (sqlite3.connect)", HINT)
+        self.stop("opens the database by itself (sqlite3.connect)", HINT)
 
 
 def _give_back(holder: Any) -> None:
