@@ -73,6 +73,11 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "create_index('ix', 'doc'): SQLite has no collation de",
         "create_collation",
     ),
+    "a column that is not there, in a constraint": (
+        "with op.batch_alter_table('doc') as b:\n    b.create_unique_constraint('uq', ['none'])",
+        "add unique constraint 'uq' to 'doc': table \"doc\" has no column \"none\"",
+        "name a column that is there",
+    ),
     "rows and NOT NULL": (
         "with op.batch_alter_table('doc') as b:\n    b.alter_column('n', nullable=False)",
         "alter_column('doc', 'n', nullable=False): 1 of 2 rows have NULL",

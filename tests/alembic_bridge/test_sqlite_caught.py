@@ -127,6 +127,19 @@ CASES: dict[str, str] = {
             "b.drop_constraint('none', type_='unique')",
         )
     ),
+    "a block without a copy of which one part fails": trying(
+        block(
+            "t",
+            "b.add_column(sa.Column('x', sa.Integer))",
+            "b.drop_index('none')",
+            "b.add_column(sa.Column('y', sa.Integer))",
+        )
+    )
+    + "op.execute('UPDATE t SET x = 1')",
+    "a constraint of another kind": trying(
+        block("child", "b.drop_constraint('fk_t', type_='check')")
+    ),
+    "a table renamed to itself": trying("op.rename_table('t', 't')"),
     "a block that renames before it fails": trying(
         block(
             "t",

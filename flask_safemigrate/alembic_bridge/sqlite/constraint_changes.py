@@ -49,6 +49,14 @@ def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin
             origin,
             f"table {quote(table.name)} already has a constraint {quote(change.name or '')}",
         )
+    for column in change.columns:
+        if questions.find_column(read, column) is None:
+            raise refused(
+                origin,
+                f"table {quote(table.name)} has no column {quote(column)}",
+                "name a column that is there; a constraint over one that is not, Alembic's batch"
+                " mode leaves out without a word",
+            )
     if change.kind == "primary":
         text = read.sql
         if questions.primary_key(read) is not None:
@@ -60,8 +68,7 @@ def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin
             tracked = table.column(column)
             at = read_create_table(text)
             there = questions.find_column(at, column)
-            if there is None:
-                raise refused(origin, f"table {quote(table.name)} has no column {quote(column)}")
+            assert there is not None
             if not questions.is_not_null(there):
                 text = edits.set_not_null(at, column)
                 if tracked is not None:

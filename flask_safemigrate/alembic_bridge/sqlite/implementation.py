@@ -418,8 +418,19 @@ class LosslessSQLiteImpl(SQLiteImpl):
     def requires_recreate_in_batch(self, batch_op: BatchOperationsImpl) -> bool:
         return False
 
+    def _recreates(self, batch: BatchOperationsImpl) -> bool:
+        """Whether Alembic would make the table anew for a block."""
+        return batch.recreate == "always" or (
+            batch.recreate == "auto" and super().requires_recreate_in_batch(batch)
+        )
+
     def apply_batch(self, batch: BatchOperationsImpl) -> None:
         """Take over a ``batch_alter_table`` block with all its options."""
+        if not self._recreates(batch) and may_be_caught(LosslessSQLiteImpl.run.__code__):
+            # Alembic runs it statement by statement; what comes before the one that fails stays.
+            for call, args, kw in batch.batch:
+                getattr(self, call)(*args, **kw)
+            return
         self._perform(
             functools.partial(self._apply_batch, batch),
             functools.partial(self._flush_stock, batch, _names_in(batch)),
@@ -457,9 +468,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._must_be_main(batch.schema, operation)
         before = self._convention, self._never, self._copy_from, self._recreating
         self._convention = batch.naming_convention
-        self._recreating = batch.recreate == "always" or (
-            batch.recreate == "auto" and super().requires_recreate_in_batch(batch)
-        )
+        self._recreating = self._recreates(batch)
         self._copy_from = batch.copy_from
         if batch.recreate == "never":
             self._never = self._origin(operation)
@@ -779,7 +788,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             {key: text for key, text in each.items() if isinstance(text, str)} for each in found
         )
 
-    @_operation(beyond_stock=False)
+    @_operation(beyond_stock=True)
     def rename_table(
         self, old_table_name: str, new_table_name: str, schema: str | None = None
     ) -> None:

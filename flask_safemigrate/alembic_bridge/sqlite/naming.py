@@ -59,15 +59,11 @@ def find_constraint(table: CreateTable, change: DropConstraint) -> Written | Non
     By name; else, among those without a name, by what a naming convention would call it; else by
     its columns or text where these are known; else the only one of its kind, if no name was given.
     """
-    wanted = [
-        each
-        for each in table.all_constraints
-        if each.kind in (KINDS.values() if change.kind is None else (KINDS[change.kind],))
-    ]
-    for name in change.names:
-        for each in wanted:
-            if each.name is not None and same_name(each.name.value, name):
-                return each
+    wanted = _of_kind(table, change)
+    # The name decides, as for Alembic and for other databases: a kind may be given wrongly.
+    for each in (*wanted, *table.all_constraints):
+        if each.name is not None and any(same_name(each.name.value, n) for n in change.names):
+            return each
     if change.names and change.columns is None and not (change.guess or change.implied):
         return None
     unnamed = [each for each in wanted if each.name is None]
