@@ -116,11 +116,27 @@ class AddConstraint(NamedTuple):
     replaces: bool = False
 
 
+class Known(NamedTuple):
+    """A constraint whose name is known from elsewhere.
+
+    :ivar expression: of a CHECK.
+    """
+
+    name: str
+    kind: ConstraintType
+    columns: tuple[str, ...]
+    expression: str | None = None
+
+
 class NameConstraints(NamedTuple):
-    """Name the constraints that have no name by a naming convention, as far as it has one."""
+    """Name the constraints that have no name, as far as there is one for them.
+
+    :ivar convention: a naming convention, as SQLAlchemy has it.
+    """
 
     table: str
     convention: dict[str, Any]
+    known: tuple[Known, ...] = ()
 
 
 class DropConstraint(NamedTuple):

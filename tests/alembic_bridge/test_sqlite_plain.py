@@ -215,6 +215,35 @@ def test_a_naming_convention_names_for_good(tmp_path: Path, schema_edits: bool, 
     assert contents(ours) == contents(plain)
 
 
+COPY_FROM = """
+table = sa.Table('t', sa.MetaData(), sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('mail', sa.String(20)), sa.Column('pid', sa.Integer),
+    sa.UniqueConstraint('mail', name='one'), sa.UniqueConstraint('mail', 'pid', name='two'),
+    sa.CheckConstraint('pid > 0', name='positive'),
+    sa.ForeignKeyConstraint(['pid'], ['p.id'], name='to_p'))
+"""
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_copy_from_names_for_good(tmp_path: Path, schema_edits: bool) -> None:
+    ours, plain = tmp_path / "ours.db", tmp_path / "plain.db"
+    seed(ours, UNNAMED.replace("UNIQUE (mail),", "UNIQUE (mail), CHECK (pid > 0),"))
+    shutil.copy(ours, plain)
+    bodies = (
+        COPY_FROM
+        + block(
+            "t", "b.add_column(sa.Column('x', sa.Integer))", args=ALWAYS + ", copy_from=table"
+        ),
+        block("t", "b.drop_constraint('one', type_='unique')"),
+        block("t", "b.drop_constraint('to_p', type_='foreignkey')"),
+        block("t", "b.drop_constraint('positive', type_='check')"),
+    )
+    upgrade_plain(plain, *bodies)
+    upgrade(ours, *bodies, options=sqlite.EngineOptions(schema_edits=schema_edits))
+    assert contents(ours) == contents(plain)
+    assert ask(ours, "UPDATE t SET pid = -1") == []
+
+
 def test_a_naming_convention_names_nothing_where_nothing_is_copied(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     seed(path, UNNAMED)

@@ -183,6 +183,13 @@ def constraint_text(dialect: Dialect, constraint: Constraint) -> str:
     return str(text)
 
 
+def check_expression(dialect: Dialect, constraint: Constraint) -> str | None:
+    """The expression of a CHECK as SQL."""
+    text = read_create_table(f"CREATE TABLE x (x, {constraint_text(dialect, constraint)}\n)")
+    span = text.constraints[0].expression
+    return span.of(text.sql) if span is not None else None
+
+
 def create_table(dialect: Dialect, table: Table, **kw: Any) -> str:
     """``CREATE TABLE``."""
     return str(CreateTable(table, **kw).compile(dialect=dialect)).strip()

@@ -100,10 +100,12 @@ def name_constraints(replay: Replay, change: changes.NameConstraints, origin: Or
     text = read_create_table(replay.text(table))
     for place in range(len(text.all_constraints)):
         each = text.all_constraints[place]
-        # Alembic leaves a CHECK without a name out of the copy; it could not be named either.
-        if each.name is not None or each.kind not in ("UNIQUE", "FOREIGN KEY", "PRIMARY KEY"):
+        if each.name is not None or each.kind not in naming.KINDS.values():
             continue
-        name = naming.conventional(text, each, change.convention)
+        name = naming.known_name(text, each, change.known)
+        # Alembic leaves a CHECK without a name out of the copy, which cannot be called anything.
+        if name is None and each.kind != "CHECK":
+            name = naming.conventional(text, each, change.convention)
         if name is not None and not questions.constraints_named(text, name):
             text = read_create_table(edits.name_constraint(text, each, name))
     replay.rewrite(table, text.sql, origin)

@@ -36,7 +36,6 @@ from flask_safemigrate.alembic_bridge.sqlite.replay import refused
 from flask_safemigrate.alembic_bridge.sqlite.version_rows import VersionRows
 from flask_safemigrate.ddl import changes, strict
 from flask_safemigrate.ddl.changes import Origin
-from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import quote, same_name
 from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 from flask_safemigrate.outcome import TableWork
@@ -491,11 +490,28 @@ class LosslessSQLiteImpl(SQLiteImpl):
         for given in batch.reflect_args:
             if isinstance(given, Column) and not isinstance(given.type, NullType):
                 self._set_type(batch.table_name, given.name, given.type, operation, gently=True)
-        if self._recreating and batch.naming_convention and batch.copy_from is None:
+        # What Alembic copies from has the say about names; a convention is for what it reflects.
+        known = self._known(batch.copy_from) if batch.copy_from is not None else ()
+        convention = batch.naming_convention if batch.copy_from is None else None
+        if self._recreating and (known or convention):
             self._queue(
-                changes.NameConstraints(batch.table_name, dict(batch.naming_convention)),
-                operation,
+                changes.NameConstraints(batch.table_name, dict(convention or {}), known), operation
             )
+
+    def _known(self, table: Table) -> tuple[changes.Known, ...]:
+        """The constraints of ``copy_from`` that have names."""
+        return tuple(
+            changes.Known(
+                name,
+                kind,
+                tuple(column.name for column in getattr(each, "columns", ())),
+                sql.check_expression(self.dialect, each) if kind == "check" else None,
+            )
+            for each in table.constraints
+            if (kind := sql.constraint_kind(each)) is not None
+            and not _is_type_bound(each)
+            and (name := sql.constraint_name(self.dialect, each)) is not None
+        )
 
     def _after_batch(self, batch: BatchOperationsImpl, operation: str, block: Block) -> None:
         name = batch.table_name
@@ -744,13 +760,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         shown = names[0] if names else None
         operation = f"drop_constraint({shown!r}, {table!r})"
         self._must_be_main(const.table.schema, operation)
-        expression = None
-        if implied:
-            text = read_create_table(
-                f"CREATE TABLE x (x, {sql.constraint_text(self.dialect, const)}\n)"
-            )
-            span = text.constraints[0].expression
-            expression = span.of(text.sql) if span is not None else None
+        expression = sql.check_expression(self.dialect, const) if implied else None
         columns = self._columns_of(names, kind)
         self._queue(
             changes.DropConstraint(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import NullType
 
 from flask_safemigrate.ddl import questions
-from flask_safemigrate.ddl.changes import ConstraintType, DropConstraint, Origin
+from flask_safemigrate.ddl.changes import ConstraintType, DropConstraint, Known, Origin
 from flask_safemigrate.ddl.create_table import Constraint as Written
 from flask_safemigrate.ddl.create_table import ConstraintKind, CreateTable
 from flask_safemigrate.ddl.tokens import (
@@ -104,6 +104,20 @@ def _unquoted(expression: str) -> tuple[str, ...]:
         fold(unquote(token.text)) if token.kind in ("name", "quoted") else token.text
         for token in significant(tokenize(expression))
     )
+
+
+def known_name(table: CreateTable, constraint: Written, known: Iterable[Known]) -> str | None:
+    """The name that is known for a constraint, None where none is."""
+    for each in known:
+        if KINDS[each.kind] != constraint.kind:
+            continue
+        if constraint.expression is not None:
+            text = _unquoted(constraint.expression.of(table.sql))
+            if each.expression is not None and text == _unquoted(each.expression):
+                return each.name
+        elif [fold(name) for name in constraint.column_names] == [fold(n) for n in each.columns]:
+            return each.name
+    return None
 
 
 def conventional(
