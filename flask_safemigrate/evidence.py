@@ -43,6 +43,7 @@ class Replay(NamedTuple):
     :param problem: why it failed.
     :param unconfined: whether it did not fail, but was stopped: it reaches outside of the scratch
         database.
+    :param cure: what helps against it, "" where that is unknown.
     :param stands: statements that make what the tables stand on: schemas and extensions.
     :param types: the same for its types.
     """
@@ -52,6 +53,7 @@ class Replay(NamedTuple):
     stopped_at: str = ""
     problem: str = ""
     unconfined: bool = False
+    cure: str = ""
     stands: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
 
@@ -106,6 +108,7 @@ class Evidence(NamedTuple):
     :param stopped_at: the revision that failed on an empty database.
     :param problem: why it failed.
     :param unconfined: whether it was stopped because it reaches outside of the scratch database.
+    :param cure: what helps against either, "" where that is unknown.
     :param views: names of the views that the history makes, in lower case.
     :param virtual: virtual tables of SQLite that the history makes, in lower case.
     :param refused: why nothing could be replayed.
@@ -133,6 +136,7 @@ class Evidence(NamedTuple):
     stopped_at: str = ""
     problem: str = ""
     unconfined: bool = False
+    cure: str = ""
     views: frozenset[str] = frozenset()
     virtual: frozenset[str] = frozenset()
     refused: str = ""

@@ -121,6 +121,8 @@ _SHARED_CATALOGUES = """
     WHERE l.pid = pg_backend_pid() AND l.database = 0 AND l.mode = 'RowExclusiveLock'
         AND c.relkind = 'r' AND c.relname <> 'pg_shdepend'
 """
+# Functions that a query may call and that change something.
+_LOCKS = re.compile(r"advisory|set_config|get_lock|nextval|setval|pg_\w*notify", re.IGNORECASE)
 _ATTACH = 24  # SQLITE_ATTACH of https://sqlite.org/c3ref/c_alter_table.html
 _FUNCTION = 31
 _SQLITE_FUNCTIONS = frozenset({"load_extension", "writefile", "edit", "fts3_tokenizer"})
@@ -146,6 +148,7 @@ class Confinement:
         self.directory = directory.resolve()
         self.strayed: NotConfined | None = None
         self._running = running
+        self._deferred: list[str] = []
         self._tried = place
         self._engines: dict[int, Engine] = {}
         self._others: dict[int, frozenset[str]] = {}
@@ -179,7 +182,9 @@ class Confinement:
         where = self._place(frame or sys._getframe(1))
         name = self.revision
         who = (name if name.endswith(")") else f"revision '{name}'") if name else "env.py"
-        error = NotConfined(f"{who} was not run {self._tried}, because{where} it would {what}")
+        error = NotConfined(
+            f"{who} was not run {self._tried}, because{where} it would {what}", hint=_hint(what)
+        )
         if self.strayed is None:
             self.strayed = error
         return error
@@ -228,8 +233,11 @@ class Confinement:
             if row is not None:
                 self.stop(f"change {row[0]}, which all databases of the server share")
 
-    def of_others(self, statement: str) -> None:
-        """:raises NotConfined: a statement for a database that is not ours may not be run."""
+    def of_others(self, statement: str) -> str:
+        """Return what to run in the place of a statement for a database that is not ours.
+
+        :raises NotConfined: a revision says it.
+        """
         word = statement.split(None, 1)[0].upper().rstrip(";") if statement.strip() else ""
         plain = statement.upper().strip("; \n")
         if self.revision:
@@ -242,8 +250,24 @@ class Confinement:
             not {"=", "("} & set(statement) or bool(_OF_CONNECTION.match(plain))
         )
         sets = word == "SET" and not _is_global(plain)
-        if not (harmless or asks or sets) or " INTO " in plain or "FOR UPDATE" in plain:
-            self.stop(f"change the application's own database: {_short(statement)}")
+        changes = " INTO " in plain or "FOR UPDATE" in plain or _LOCKS.search(statement)
+        if (harmless or asks or sets) and not changes:
+            return statement
+        # What env.py prepares, such as a schema, is prepared in the scratch database.
+        self._deferred.append(statement)
+        return "SELECT 1"
+
+    def prepare(self, connection: Connection) -> None:
+        """Run on a scratch connection what ``env.py`` has said to the connection that it made.
+
+        :raises NotConfined: that reaches outside.
+        """
+        said, self._deferred = self._deferred, []
+        for statement in said:
+            with contextlib.suppress(SQLAlchemyError):
+                connection.exec_driver_sql(statement.replace("%", "%%"))
+        if said:
+            connection.commit()
 
     def audit(self, name: str, arguments: tuple[Any, ...]) -> None:
         """Judge an audit event.
@@ -286,6 +310,18 @@ class Confinement:
     def _is_env_connecting(self) -> bool:
         """Whether ``env.py`` connects to the database that it migrates, as it must."""
         return not self.revision and _comes_from(sqlalchemy.engine.default.__file__)
+
+
+def _hint(what: str) -> str:
+    """What helps, by what the code would do."""
+    if "connection" in what or "connect by" in what or "SQLite database" in what:
+        return "use op.get_bind() there; for the ORM: Session(bind=op.get_bind())"
+    if "statement" in what or "which all databases" in what or "attach" in what:
+        return (
+            "nothing, if that is meant: flask db safe-upgrade runs it. flask db doctor --fast "
+            "leaves the comparison out"
+        )
+    return "move it out of the migration, into a function under @migrate.on_deploy"
 
 
 def _comes_from(file: str) -> bool:
@@ -419,13 +455,18 @@ def confined(confinement: Confinement) -> Iterator[None]:
     _install()
     bytecode = sys.dont_write_bytecode
 
-    def on_statement(connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def on_statement(
+        connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any
+    ) -> tuple[str, Any]:
         if _current() is not confinement:
-            return
+            return statement, parameters
         if confinement.is_ours(connection.engine):
             confinement.statement(connection, statement)
-        elif not sqlite.is_second(connection):
-            confinement.of_others(statement)
+            return statement, parameters
+        if sqlite.is_second(connection):
+            return statement, parameters
+        instead = confinement.of_others(statement)
+        return instead, parameters if instead == statement else ()
 
     def on_commit(connection: Any) -> None:
         if _current() is confinement and confinement.is_ours(connection.engine):
@@ -458,7 +499,8 @@ def confined(confinement: Confinement) -> Iterator[None]:
     )
     with contextlib.ExitStack() as stack:
         for target, name, listener in listeners:
-            event.listen(target, name, listener)
+            changes = {"retval": True} if name == "before_cursor_execute" else {}
+            event.listen(target, name, listener, **changes)
             stack.callback(event.remove, target, name, listener)
         stack.enter_context(_no_drivers(confinement))
         sys.dont_write_bytecode = True

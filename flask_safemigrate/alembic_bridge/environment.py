@@ -16,6 +16,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.schema import CreateSchema
 
 from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.errors import UsageError
@@ -290,6 +291,11 @@ def run_environment(
         back = _no_autocommit(target) if target.dialect.name != "sqlite" else None
         if back is not None:
             undo.append(back)
+        schema = kw.get("version_table_schema")
+        if connect is not None and schema and target.dialect.name == "postgresql":
+            # It is there in the application's database, and in no scratch database.
+            target.execute(CreateSchema(schema, if_not_exists=True))
+            target.commit()
         stock_configure(target, *args, **kw)
         context = environment.get_context()
         manners[id(context)] = apart, back is not None

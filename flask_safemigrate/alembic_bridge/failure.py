@@ -10,6 +10,7 @@ from pathlib import Path
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, StatementError
 
+from flask_safemigrate.alembic_bridge.cures import cure_of, without_addresses
 from flask_safemigrate.errors import HalfApplied, LockLost, MigrationFailed, SafeMigrateError
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.state import ProgressRow
@@ -84,7 +85,8 @@ def migration_failed(
     """
     who = f"Revision '{revision}'" if revision else "The migration environment"
     place = _place(error, directory.resolve())
-    hint = f"mend {'the revision' if revision else 'it'}, then run: {again}"
+    cure = cure_of(error) or f"mend {'the revision' if revision else 'it'}"
+    hint = f"{cure}, then run: {again}"
     if "cannot add a STORED column" in str(error):
         column = 'sa.Column("...", sa.Text(), sa.Computed("...", persisted=True))'
         hint = f'op.add_column("...", {column})  # which can, instead of the statement'
@@ -94,7 +96,9 @@ def migration_failed(
         who = who if revision else "Writing to the database"
         hint = f"df -h; ulimit -f  # make room where the database is, then run: {again}"
     return MigrationFailed(
-        f"{who} failed{place}: {_cause(error)}\n{undone}".rstrip(), revision=revision, hint=hint
+        f"{who} failed{place}: {without_addresses(_cause(error))}\n{undone}".rstrip(),
+        revision=revision,
+        hint=hint,
     )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event
 
 from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.alembic_bridge.confinement import Confinement, confined, of_our_own
+from flask_safemigrate.alembic_bridge.cures import cure_of
 from flask_safemigrate.alembic_bridge.environment import Stage, run_environment
 from flask_safemigrate.alembic_bridge.failure import migration_failed
 from flask_safemigrate.ddl.references import statement_targets
@@ -45,6 +46,10 @@ def silence() -> Iterator[None]:
         logging.disable(disabled)
 
 
+# A revision, why it stopped, whether it reached outside, and what helps.
+_Stop = tuple[str, str, bool, str]
+
+
 class _Recorder:
     """What the revisions of one database did."""
 
@@ -57,8 +62,13 @@ class _Recorder:
         self.stopped_at = ""
         self.problem = ""
         self.unconfined = False
+        self.cure = ""
         self.stands: tuple[str, ...] = ()
         self.types: tuple[str, ...] = ()
+
+    def stop(self, revision: str, problem: str, unconfined: bool, cure: str) -> None:
+        self.stopped_at, self.problem = revision, problem
+        self.unconfined, self.cure = unconfined, cure
 
     def record(self, revision: str, *, look: bool) -> None:
         if not look:
@@ -82,6 +92,7 @@ class _Recorder:
             self.stopped_at,
             self.problem,
             self.unconfined,
+            self.cure,
             self.stands,
             self.types,
         )
@@ -112,7 +123,7 @@ def replay(
     script = ScriptDirectory.from_config(config)
     directory = Path(config.get_main_option("script_location") or ".")
     done: dict[str, _Recorder] = {}
-    stops: dict[str, tuple[str, str, bool]] = {}
+    stops: dict[str, _Stop] = {}
     # One that fails takes the databases after it along; they get a run of their own.
     for _ in binds:
         done = {}
@@ -133,7 +144,7 @@ def replay(
                     patience=60.0,
                     waiting=lambda bind, seconds: None,
                     applied=lambda: None,
-                    connect=connections.__getitem__,
+                    connect=functools.partial(_prepared, confinement, connections),
                     switches_keys=lambda bind: _switches_keys(script, order),
                 )
                 break
@@ -146,8 +157,11 @@ def replay(
                 bind = next(b for b, recorder in done.items() if recorder is failed)
                 away = isinstance(cause, NotConfined)
                 why = _why(cause, failed.revision, directory)
-                stops[bind] = failed.revision, why, away
-                failed.stopped_at, failed.problem, failed.unconfined = stops[bind]
+                cure = (cause.hint if isinstance(cause, SafeMigrateError) else None) or cure_of(
+                    cause
+                )
+                stops[bind] = failed.revision, why, away, cure
+                failed.stop(*stops[bind])
                 if len(done) == len(binds):
                     break
     return {bind: recorder.replay for bind, recorder in done.items()}
@@ -156,6 +170,14 @@ def replay(
 def _switches_keys(script: ScriptDirectory, order: Sequence[str]) -> bool:
     found = (script.get_revision(id) for id in order)
     return sqlite.is_switched_in(each.path for each in found if each is not None)
+
+
+def _prepared(
+    confinement: Confinement, connections: Mapping[str, Connection], bind: str
+) -> Connection:
+    connection = connections[bind]
+    confinement.prepare(connection)
+    return connection
 
 
 def _running(position: Sequence[_Recorder]) -> str:
@@ -175,7 +197,7 @@ def _steps(
     script: ScriptDirectory,
     order: Sequence[str],
     done: dict[str, _Recorder],
-    stops: Mapping[str, tuple[str, str, bool]],
+    stops: Mapping[str, _Stop],
     read: Callable[[str, Connection], Facts],
     prelude: Prelude,
     position: list[_Recorder],
@@ -203,7 +225,7 @@ def _steps(
             for id in order:
                 if stage.bind in stops and stops[stage.bind][0] == id:
                     stop = stops[stage.bind]
-                    recorder.stopped_at, recorder.problem, recorder.unconfined = stop
+                    recorder.stop(*stop)
                     break
                 recorder.revision = id
                 if engine is not None:

@@ -343,6 +343,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         assert confinement is not None
         connection = of_our_own(run.rehearse, bind)
         confinement.admit(connection)
+        confinement.prepare(connection)
         return connection
 
     def switches_keys(bind: str) -> bool:

@@ -531,6 +531,19 @@ def _two_sides(differences: Sequence[Difference]) -> str:
     return "; ".join(parts)
 
 
+def _fails_next(state: State, bind: str, evidence: Evidence) -> str:
+    """The database on which the same revision will run on the same schema; "" for none.
+
+    What fails for want of rows, or of a table that no revision makes, may go through there.
+    """
+    database = next((d for d in reached(state) if d.bind == bind), None)
+    unknown = evidence.strangers or not evidence.at_version
+    if database is None or unknown or not evidence.cure:
+        return ""
+    applied = state.history.ancestors(database.version_rows or ())
+    return "" if evidence.stopped_at in applied else database.label
+
+
 def history_fails_on_empty(state: State) -> Iterator[Found]:
     """The history cannot build a database from nothing.
 
@@ -541,9 +554,10 @@ def history_fails_on_empty(state: State) -> Iterator[Found]:
     Example
         ``no such table: users`` in the first revision.
     Fix
-        Make the revision run on empty tables: create what is missing in an earlier revision, and
-        change rows by ``op.get_bind()`` only. Until then nothing later can be proven, and no new
-        installation can be made with ``flask db upgrade``.
+        What the hint says. Where rows are missing, let the revision run on empty tables; what is
+        missing is created in an earlier revision; rows are changed by ``op.get_bind()`` only.
+        Until then nothing later can be proven, and no new installation can be made with ``flask
+        db upgrade``. A revision that is still pending will fail at the next upgrade.
     Prevention
         Build an empty database in continuous integration: ``flask db safe-upgrade``.
     """
@@ -554,10 +568,15 @@ def history_fails_on_empty(state: State) -> Iterator[Found]:
             continue
         told.add(evidence.stopped_at)
         problem = evidence.problem.rstrip(". \n")
+        ahead = _fails_next(state, bind, evidence)
         yield Found(
-            f"The history cannot build a database from nothing. {problem}.",
+            (
+                f'The next upgrade of database "{ahead}" will fail. {problem}.'
+                if ahead
+                else f"The history cannot build a database from nothing. {problem}."
+            ),
             revision.path,
-            "make the revision run on empty tables",
+            evidence.cure or "make the revision run on empty tables",
             bind=bind,
             subject=revision.id,
         )
@@ -583,13 +602,13 @@ def history_not_replayed(state: State) -> Iterator[Found]:
         roles and other databases out of revisions.
     """
     yield from _not_compared(state)
-    reasons: dict[str, tuple[str, str]] = {}
+    reasons: dict[str, tuple[str, str, str]] = {}
     for bind, evidence in state.evidence.items():
         if evidence.unconfined:
-            reasons.setdefault(evidence.problem, (bind, evidence.stopped_at))
+            reasons.setdefault(evidence.problem, (bind, evidence.stopped_at, evidence.cure))
         elif evidence.refused:
-            reasons.setdefault(evidence.refused, (bind, ""))
-    for reason, (bind, stopped_at) in reasons.items():
+            reasons.setdefault(evidence.refused, (bind, "", evidence.cure))
+    for reason, (bind, stopped_at, cure) in reasons.items():
         database = next((d for d in state.databases if d.bind == bind), None)
         place = database.location if database is not None else state.project.directory
         revision = state.history.by_id.get(stopped_at)
@@ -597,7 +616,7 @@ def history_not_replayed(state: State) -> Iterator[Found]:
             f"The schema was not compared with {'all of ' if revision else ''}the history: "
             f"{reason.rstrip('.')}.",
             revision.path if revision is not None else place,
-            "let this user create databases, or flask db doctor --fast",
+            cure or "flask db doctor --fast leaves the comparison out",
             bind=bind,
             subject=stopped_at,
         )

@@ -247,6 +247,7 @@ def compare(
         stopped_at=replay.stopped_at,
         problem=replay.problem,
         unconfined=replay.unconfined,
+        cure=replay.cure,
         direct=_direct(history, replay, database, models, at, names),
         views=views,
         virtual=virtual,

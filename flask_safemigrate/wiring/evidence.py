@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from flask_safemigrate.alembic_bridge.confinement import Confinement, confined
+from flask_safemigrate.alembic_bridge.cures import cure_of, without_addresses
 from flask_safemigrate.alembic_bridge.replay import replay
 from flask_safemigrate.alembic_bridge.sqlite import EngineOptions
 from flask_safemigrate.backends import backend_for, private
@@ -75,11 +76,19 @@ class Gathering:
         # env.py connects to every database, so it fails where one of them cannot be reached.
         if len(databases) < len(state.databases) or not order:
             return {}
+        for database in databases.values():
+            if database.refuses is not None and database.dialect != "sqlite":
+                # A scratch database would be written there, which stops a replica's replication.
+                replica = database.refuses.kind == "replica"
+                why = f'"{database.label}" is {"a replica" if replica else "read-only"}'
+                return {bind: Evidence(refused=why) for bind in databases}
         try:
             replays = self._replays(state, order, databases)
         except Exception as error:
-            why = error.message if isinstance(error, SafeMigrateError) else _first_line(error)
-            return {bind: Evidence(refused=why) for bind in databases}
+            why, cure = f"env.py failed: {_first_line(error)}", cure_of(error)
+            if isinstance(error, SafeMigrateError):
+                why, cure = error.message, error.hint or ""
+            return {bind: Evidence(refused=why, cure=cure) for bind in databases}
         return {
             bind: self._compared(state, bind, found, replays.get(bind))
             for bind, found in databases.items()
@@ -129,10 +138,9 @@ class Gathering:
     def _without(self, target: Target) -> tuple[str, ...]:
         # What failed batch migrations left is reported by itself.
         own = sorted(OWN_TABLES)
-        version = target.version_table
-        if target.version_schema:
-            own.append(f"{target.version_schema}.{version}")
-        return (version, *own, "_alembic_tmp_*", *self.exclude)
+        # It may be in a schema that env.py alone names.
+        version = (target.version_table, f"*.{target.version_table}")
+        return (*version, *own, "_alembic_tmp_*", *self.exclude)
 
     def _facts_on(self, bind: str, connection: Connection, known: _Known) -> Facts:
         target = self.targets[bind]
@@ -316,4 +324,4 @@ def _broken(history: History) -> bool:
 
 def _first_line(error: BaseException) -> str:
     said = str(getattr(error, "orig", error)).strip() or type(error).__name__
-    return said.splitlines()[0]
+    return without_addresses(said.splitlines()[0])

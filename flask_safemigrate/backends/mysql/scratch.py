@@ -23,6 +23,17 @@ _OLD = r"""
 """
 
 
+def _allow(said: str, server: Connection) -> str | None:
+    if "denied" not in said:
+        return None
+    account = str(server.exec_driver_sql("SELECT CURRENT_USER()").scalar())
+    user, _, host = account.rpartition("@")
+    return (
+        "as an administrator: GRANT ALL ON `safemigrate\\_scratch\\_%`.* TO "
+        f"'{user}'@'{host}'; or flask db doctor --fast"
+    )
+
+
 @contextlib.contextmanager
 def _as_its_own(target: Target, connection: Connection, name: str) -> Iterator[Connection]:
     """Yield the same connection under a dialect object of its own.
@@ -37,7 +48,11 @@ def _as_its_own(target: Target, connection: Connection, name: str) -> Iterator[C
     # Not disposed of at the end: the driver's connection is the other engine's to close.
     with engine.connect() as own:
         if engine.dialect.default_schema_name != name:
-            raise Refused("the application's way to connect leads to one database only")
+            raise Refused(
+                "the application's way to connect leads to one database only",
+                hint="let its creator= use the database that the URL names; or "
+                "flask db doctor --fast",
+            )
         own.rollback()
         with sharing(own) as shared:
             yield shared
@@ -67,7 +82,9 @@ def scratch(target: Target) -> Iterator[Connection]:
             )
         except SQLAlchemyError as error:
             said = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise Refused(f"no scratch database can be made: {said}") from error
+            raise Refused(
+                f"no scratch database can be made: {said}", hint=_allow(said, server)
+            ) from error
         try:
             connection.exec_driver_sql(f"USE {quoted(name)}")
             connection.commit()

@@ -19,6 +19,13 @@ from flask_safemigrate.errors import Refused
 _OLD = text("SELECT datname FROM pg_database WHERE datname LIKE 'safemigrate\\_scratch\\_%'")
 
 
+def _allow(said: str, server: Connection) -> str | None:
+    if "permission denied" not in said:
+        return None
+    user = quoted(str(server.exec_driver_sql("SELECT session_user").scalar()))
+    return f"as an administrator: ALTER ROLE {user} CREATEDB; or flask db doctor --fast"
+
+
 @contextlib.contextmanager
 def scratch(target: Target) -> Iterator[Connection]:
     """Yield a connection to an empty database of the application's server.
@@ -39,14 +46,20 @@ def scratch(target: Target) -> Iterator[Connection]:
             server.exec_driver_sql(f"CREATE DATABASE {quoted(name)} TEMPLATE template0")
         except SQLAlchemyError as error:
             said = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise Refused(f"no scratch database can be made: {said}") from error
+            raise Refused(
+                f"no scratch database can be made: {said}", hint=_allow(said, server)
+            ) from error
         try:
             # Drivers differ in the word for it.
             key = "dbname" if engine.dialect.driver.startswith("psycopg") else "database"
             defaults = connect_defaults(engine)
             with own_connection(engine, defaults, forced={key: name}) as connection:
                 if connection.execute(text("SELECT current_database()")).scalar() != name:
-                    raise Refused("the application's way to connect leads to one database only")
+                    raise Refused(
+                        "the application's way to connect leads to one database only",
+                        hint="let its creator= use the database that the URL names; or "
+                        "flask db doctor --fast",
+                    )
                 for schema in schemas:
                     connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
                 connection.commit()

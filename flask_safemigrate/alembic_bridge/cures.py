@@ -1,0 +1,130 @@
+"""What helps against an error of a revision, by its cause and not by where it came up."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy.exc import (
+    ArgumentError,
+    CompileError,
+    DBAPIError,
+    NoSuchTableError,
+    ObjectNotExecutableError,
+)
+
+from flask_safemigrate.errors import OperationRefused
+
+_BLOCK = "with op.get_context().autocommit_block(): around the statement, alone in its revision"
+_VIEW = (
+    'op.execute("DROP VIEW ...") before it, and make the view again after it, in the same revision'
+)
+_MISSING_TABLE = "make the table in an earlier revision, or mind the order of the operations"
+_MISSING_COLUMN = "add the column in an earlier revision, or mind the order of the operations"
+_TWICE = "two revisions make it; take it out of one of them"
+_ROWS = "look for the rows that break the rule, and change them by op.execute() before it"
+_EMPTY_COLUMN = "give the new column a server_default, or fill it by op.execute() before NOT NULL"
+_OTHER_DBMS = 'if op.get_context().dialect.name == "...":  around what only one DBMS understands'
+
+#: By SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_STATES = {
+    "25001": _BLOCK,
+    "55P04": f"{_BLOCK}; the new value can be used in the next one",
+    "0A000": _VIEW,
+    "2BP01": _VIEW,
+    "42P01": _MISSING_TABLE,
+    "42703": _MISSING_COLUMN,
+    "42704": "create the type, role, collation or extension before what uses it",
+    "42883": "create the function or its extension before what uses it",
+    "3F000": 'op.execute("CREATE SCHEMA IF NOT EXISTS ...") before what is made in it',
+    "42P07": _TWICE,
+    "42701": _TWICE,
+    "42710": _TWICE,
+    "42804": 'pass postgresql_using="column::type" to op.alter_column',
+    "42501": "grant the privilege that the message names",
+    "23502": _EMPTY_COLUMN,
+    "23503": _ROWS,
+    "23505": _ROWS,
+    "23514": _ROWS,
+    "42830": "make the columns that the foreign key refers to unique before it",
+    "25P02": "with op.get_bind().begin_nested(): around what may fail and is caught",
+}
+#: By number: https://mariadb.com/kb/en/mariadb-error-code-reference/
+_NUMBERS = {
+    1146: _MISSING_TABLE,
+    1051: _MISSING_TABLE,
+    1054: _MISSING_COLUMN,
+    1072: _MISSING_COLUMN,
+    1050: _TWICE,
+    1060: _TWICE,
+    1061: _TWICE,
+    1064: _OTHER_DBMS,
+    1048: _EMPTY_COLUMN,
+    1138: _EMPTY_COLUMN,
+    1265: _ROWS,
+    1062: _ROWS,
+    1452: _ROWS,
+    1553: "drop the foreign key that needs the index before it",
+    1170: "give the column a length, sa.String(255), or the index mysql_length=",
+    1071: "shorten the columns of the index: it is too long",
+}
+_SQLITE = (
+    (re.compile("no such table"), _MISSING_TABLE),
+    (re.compile("no such column|has no column named"), _MISSING_COLUMN),
+    (re.compile("already exists|duplicate column name"), _TWICE),
+    (re.compile("syntax error|unrecognized token|no such function"), _OTHER_DBMS),
+    (re.compile("from within a transaction"), "take it out: SQLite cannot do it in a transaction"),
+    (re.compile("NOT NULL"), _EMPTY_COLUMN),
+    (re.compile("constraint failed"), _ROWS),
+)
+_REFUSED = (
+    (re.compile("there is no table"), _MISSING_TABLE),
+    (re.compile("has no column"), _MISSING_COLUMN),
+    (re.compile("already"), _TWICE),
+)
+_ADDRESS = re.compile(r"<(?:[\w.]*\.)?(\w+) (?:object )?at 0x[0-9a-fA-F]+[^<>]*>")
+
+
+def without_addresses(said: str) -> str:
+    """A text without the addresses of objects, which are others at every run."""
+    return _ADDRESS.sub(r"\1", said)
+
+
+def cure_of(error: BaseException) -> str:
+    """What a person can write in the revision, "" where nothing is known.
+
+    It does not end a sentence.
+    """
+    if isinstance(error, ObjectNotExecutableError):
+        return 'put the SQL into sa.text("..."), as SQLAlchemy 2 wants it'
+    if isinstance(error, ArgumentError) and "select(" in str(error):
+        return "sa.select(a, b) instead of sa.select([a, b]), as SQLAlchemy 2 wants it"
+    if isinstance(error, CompileError):
+        return (
+            "the type is of another DBMS: give one that this has, with the other as a variant, "
+            'sa.Text().with_variant(..., "postgresql")'
+        )
+    if isinstance(error, NoSuchTableError):
+        return _MISSING_TABLE
+    if isinstance(error, ModuleNotFoundError):
+        return f"pip install what brings the module {error.name}, or take the import out"
+    if isinstance(error, OperationRefused):
+        return next((cure for pattern, cure in _REFUSED if pattern.search(error.message)), "")
+    if isinstance(error, DBAPIError):
+        return _of_driver(error.orig)
+    return ""
+
+
+def _of_driver(error: Any) -> str:
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    first = error.args[0] if getattr(error, "args", None) else None
+    if isinstance(first, dict):
+        # pg8000 has the fields of the protocol, under its letters.
+        state = first.get("C")
+    if isinstance(state, str) and state in _STATES:
+        return _STATES[state]
+    if isinstance(first, int):
+        return _NUMBERS.get(first, "")
+    if type(error).__module__.startswith("sqlite3") or "sqlite" in type(error).__module__:
+        return next((cure for pattern, cure in _SQLITE if pattern.search(str(error))), "")
+    return ""

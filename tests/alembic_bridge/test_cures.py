@@ -1,0 +1,136 @@
+"""One hint for each cause of a revision's failure, and what env.py prepares for the replay."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from flask_safemigrate.alembic_bridge.cures import cure_of, without_addresses
+from tests.support.projects import Project, ProjectFactory
+from tests.support.servers import Databases
+
+FIRST = 'op.create_table("t", sa.Column("id", sa.Integer, primary_key=True))'
+MODELS = "class T(db.Model):\n    id = db.Column(db.Integer, primary_key=True)\n"
+
+
+def only(p: Project) -> dict[str, Any]:
+    done = p.invoke("db", "doctor", "--select", "SM4", "--format", "json")
+    found = json.loads(done.stdout)["findings"]
+    assert len(found) == 1, found
+    return dict(found[0])
+
+
+SQLITE = {
+    "text": ('op.get_bind().execute("UPDATE t SET id = 5")', 'sa.text("...")'),
+    "select": ('sa.select([sa.column("a")])', "sa.select(a, b)"),
+    "type": ('op.create_table("u", sa.Column("a", sa.ARRAY(sa.Integer)))', "with_variant("),
+    "function": ('op.execute("INSERT INTO t VALUES (now())")', "dialect.name"),
+    "table": ('op.drop_table("nope")', "in an earlier revision"),
+    "module": ("import no_such_module", "no_such_module"),
+}
+
+
+@pytest.mark.parametrize("case", SQLITE)
+def test_on_sqlite(project: ProjectFactory, case: str) -> None:
+    body, cure = SQLITE[case]
+    p = project(models=MODELS, revisions=[("a1", FIRST)])
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    p.revision("a2", body)
+    found = only(p)
+    assert found["code"] == "SM413"
+    assert "The next upgrade of database" in found["message"]
+    assert cure in found["hint"]
+    assert " at 0x" not in found["message"]
+
+
+def test_what_fails_for_want_of_rows_may_go_through(project: ProjectFactory) -> None:
+    p = project(models=MODELS, revisions=[("a1", FIRST)])
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    p.revision("a2", 'op.get_bind().execute(sa.text("SELECT id FROM t")).fetchone()[0]')
+    found = only(p)
+    assert "cannot build a database from nothing" in found["message"]
+    assert "run on empty tables" in found["hint"]
+
+
+POSTGRESQL = {
+    "concurrently": ('op.execute("CREATE INDEX CONCURRENTLY i ON t (id)")', "autocommit_block()"),
+    "enum": (
+        "op.execute(\"CREATE TYPE m AS ENUM ('a')\")\n"
+        "op.execute(\"ALTER TYPE m ADD VALUE 'b'\")\n"
+        "op.execute(\"CREATE TABLE u (m m DEFAULT 'b')\")",
+        "autocommit_block()",
+    ),
+    "view": (
+        'op.execute("CREATE VIEW v AS SELECT id FROM t")\n'
+        'op.alter_column("t", "id", type_=sa.BigInteger)',
+        "DROP VIEW",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", POSTGRESQL)
+def test_on_postgresql(project: ProjectFactory, databases: Databases, case: str) -> None:
+    body, cure = POSTGRESQL[case]
+    p = project(url=databases.create("postgresql"), models=MODELS, revisions=[("a1", FIRST)])
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    p.revision("a2", body)
+    found = only(p)
+    assert "The next upgrade of database" in found["message"]
+    assert cure in found["hint"]
+    failed = p.invoke("db", "safe-upgrade", "--yes")
+    assert failed.exit_code == 1
+    assert cure in " ".join(failed.stderr.split())
+
+
+def test_drivers_that_say_it_in_their_own_way() -> None:
+    mysql = sa.exc.OperationalError("x", None, Exception(1146, "Table 'a.b' doesn't exist"))
+    assert "earlier revision" in cure_of(mysql)
+    pg8000 = sa.exc.ProgrammingError("x", None, Exception({"C": "25001", "M": "no"}))
+    assert "autocommit_block" in cure_of(pg8000)
+    assert cure_of(ValueError("x")) == ""
+
+
+def test_addresses_are_no_part_of_a_message() -> None:
+    said = "Compiler <a.b.TypeCompiler object at 0x7f9b53c7f950> can't; <a.Column at 0x7f; x>"
+    assert without_addresses(said) == "Compiler TypeCompiler can't; Column"
+
+
+def _env(p: Project, statements: str, *, schema: str = "") -> None:
+    path = p.path / p.directory / "env.py"
+    text = path.read_text()
+    opening = "    with connectable.connect() as connection:\n"
+    assert opening in text
+    lines = "".join(f"        {line}\n" for line in statements.splitlines())
+    text = text.replace(opening, opening + lines)
+    if schema:
+        old = "target_metadata=get_metadata(),\n            **"
+        assert old in text
+        text = text.replace(old, f"version_table_schema={schema!r},\n            {old}")
+    path.write_text("import sqlalchemy as sa\n" + text)
+
+
+def test_what_env_py_prepares_is_prepared_in_the_scratch_database(
+    project: ProjectFactory, databases: Databases
+) -> None:
+    p = project(url=databases.create("postgresql"), models=MODELS, revisions=[("a1", FIRST)])
+    _env(
+        p,
+        'connection.execute(sa.text("CREATE SCHEMA IF NOT EXISTS ops"))\n'
+        'connection.execute(sa.text("SELECT pg_advisory_lock(77)"))\nconnection.commit()',
+        schema="ops",
+    )
+    assert p.invoke("db", "upgrade").exit_code == 0
+    p.execute("CREATE SCHEMA other", "DROP SCHEMA IF EXISTS strange")
+    done = p.invoke("db", "doctor", "--select", "SM413,SM414", "--format", "json")
+    assert json.loads(done.stdout)["findings"] == []
+
+
+def test_a_pragma_of_env_py_does_not_blind_the_doctor(project: ProjectFactory) -> None:
+    p = project(models=MODELS, revisions=[("a1", FIRST)])
+    _env(p, 'connection.execute(sa.text("PRAGMA busy_timeout=5000"))\nconnection.commit()')
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    done = p.invoke("db", "doctor", "--select", "SM4", "--format", "json")
+    assert json.loads(done.stdout)["findings"] == []
