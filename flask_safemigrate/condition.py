@@ -137,6 +137,7 @@ class Condition(NamedTuple):
     :param unreadable: tables that cannot be read from the first row to the last.
     :param orphans: rows that break a foreign key of SQLite.
     :param mismatches: foreign keys of SQLite that cannot be enforced.
+    :param no_snapshot: why no snapshot could be taken and put back here, and what helps.
     :param unusable: tables and views of SQLite that cannot be read or written.
     :param enforces: whether the application's connections enforce foreign keys on SQLite.
     :param file_system: the name of the network file system that an SQLite file is on.
@@ -167,3 +168,4 @@ class Condition(NamedTuple):
     storage: tuple[Storage, ...] = ()
     collation: str = ""
     sql_mode: str | None = None
+    no_snapshot: tuple[str, str] | None = None

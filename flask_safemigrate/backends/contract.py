@@ -128,6 +128,8 @@ class Backend(NamedTuple):
     :param needs: bytes of disk that a snapshot would take, None where unknown.
     :param take: write a consistent copy of the database to the path (which does not exist yet).
         :raises SnapshotFailed: a tool is missing or the copy failed; no file is left.
+    :param foresee: find what would keep ``take`` from writing what ``put_back`` can use, without
+        writing anything. :raises SnapshotFailed: there is something.
     :param check: prove that a snapshot file is whole.
         :raises SnapshotFailed: it is not.
     :param put_back: replace the content of the database by that of the file.
@@ -190,6 +192,7 @@ class Backend(NamedTuple):
         (),
         (),
     )
+    foresee: Callable[[Target], None] = lambda target: None
     whole: Callable[[Connection], tuple[str, ...]] = lambda connection: ()
     catalogue: Any = None
     number_of: Callable[[Connection], int | None] = lambda connection: None

@@ -320,6 +320,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM541", "table-unusable", ERROR, sqlite_file.table_unusable),
     Check("SM542", "own-table-strange", ERROR, database.own_table_strange, ALL),
     Check("SM545", "restore-unfinished", ERROR, database.restore_unfinished, ALL),
+    Check("SM546", "snapshot-impossible", INFO, server.snapshot_impossible),
 )
 
 

@@ -12,6 +12,27 @@ from flask_safemigrate.state import DatabaseState, State
 _SHOWN = 3
 
 
+def snapshot_impossible(state: State) -> Iterator[Found]:
+    """No snapshot of this database could be taken here and put back.
+
+    Cause
+        A program of the server is missing or older than the server, MariaDB's would dump generated
+        columns of MySQL, a pooler stands before the server, or something that another role made
+        hangs on what is ours.
+    Example
+        An image with ``pg_dump`` 15 before a server of PostgreSQL 18.
+    Fix
+        As the hint says. Until then ``deploy --snapshot``, ``snapshot``, ``reset`` and
+        ``restore`` stop before anything is changed.
+    Prevention
+        Put the server's own programs of its version into the image that deploys.
+    """
+    for database in state.databases:
+        if database.condition.no_snapshot is not None:
+            message, hint = database.condition.no_snapshot
+            yield Found(message, database.location, hint, bind=database.bind)
+
+
 def index_invalid(state: State) -> Iterator[Found]:
     """An index is invalid.
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.errors import SnapshotFailed
 from flask_safemigrate.state import DatabaseState, Reference, State
 
 
@@ -36,7 +37,14 @@ def _examined(database: DatabaseState, target: Target, thorough: bool) -> Databa
     driver = target.engine.dialect.loaded_dbapi
     # It could be read a moment ago; what goes wrong now is told the next time.
     with contextlib.suppress(driver.Error, sa.exc.SQLAlchemyError, OSError):
-        condition = backend_for(target.engine).examine(target, thorough=thorough)
+        backend = backend_for(target.engine)
+        condition = backend.examine(target, thorough=thorough)
+        if thorough:
+            try:
+                backend.foresee(target)
+            except SnapshotFailed as error:
+                foreseen = (error.message, error.hint or "")
+                condition = condition._replace(no_snapshot=foreseen)
         return database._replace(condition=condition)
     return database
 

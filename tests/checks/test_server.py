@@ -106,6 +106,11 @@ FINDS = [
         ["'users_id_seq'", "gives 21 next, but 'users.id' is at 500 already", "--fix SM536"],
     ),
     (
+        "SM546",
+        state(postgresql(no_snapshot=('"pg_dump" is version 15.', "apt install x"))),
+        ['"pg_dump" is version 15.', "apt install x"],
+    ),
+    (
         "SM540",
         state(postgresql(version_tables=(SAME,))),
         ["holds the same", 'DROP TABLE "public"."alembic_version";'],
@@ -119,6 +124,7 @@ def test_finds(code: str, of: State, parts: list[str]) -> None:
 
 
 SILENT = [
+    ("SM546", state(postgresql())),
     ("SM524", state(at("c3", dialect="postgresql"))),
     ("SM533", state(postgresql())),
     # The history has it at this version, for a column that is to come.

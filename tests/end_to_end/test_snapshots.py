@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import stat
+import time
 from pathlib import Path
 
+import pytest
 from sqlalchemy.engine import make_url
 
 from tests.support.projects import Project, ProjectFactory
@@ -141,3 +144,86 @@ def test_the_way_back_from_a_half_applied_revision_is_kept(
     done = p.invoke("db", "safe-upgrade", "--yes")
     assert done.exit_code == 0, done.output
     assert p.rows("SELECT id, x FROM t ORDER BY id") == [(1, None), (2, None)]
+
+
+@pytest.mark.parametrize("command", ["restore", "reset"])
+def test_every_command_stops_after_a_kill_in_the_middle(
+    project: ProjectFactory, mysql_url: str, tmp_path: Path, command: str
+) -> None:
+    """MariaDB and MySQL cannot undo a DROP, and an empty database must not pass for a new one."""
+    p = started(project, mysql_url, ALLOW_RESET=True)
+    assert p.db("snapshot").returncode == 0
+    (snapshot,) = ids(p)
+    # The command is stopped where its own first DROP is to be done: before that all is prepared.
+    frozen = {
+        "FROZEN": str(tmp_path / "frozen"),
+        "PYTHONPATH": str(tmp_path),
+    }
+    (tmp_path / "sitecustomize.py").write_text(FREEZE)
+    process = p.start("db", command, "--yes", env=frozen)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "frozen").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    way_out = f"flask db restore {snapshot}" if command == "restore" else "flask db reset"
+    for arguments in (
+        ("status",),
+        ("doctor", "--fast"),
+        ("deploy", "--lock-wait", "0"),
+        ("safe-upgrade", "--yes"),
+        ("snapshot",),
+    ):
+        stopped = p.db(*arguments)
+        assert stopped.returncode == 5, (arguments, stopped.stdout, stopped.stderr)
+        assert way_out in " ".join((stopped.stdout + stopped.stderr).split())
+    taken = ids(p)
+    again = p.db(*way_out.split()[2:], "--yes")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert p.rows("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
+    # What was left half is not worth a snapshot.
+    assert ids(p) == taken
+    assert p.db("status").returncode == 0
+
+
+FREEZE = """
+import os, time
+from sqlalchemy import Engine, event
+
+@event.listens_for(Engine, "before_cursor_execute")
+def freeze(connection, cursor, statement, parameters, context, many):
+    if statement.startswith("DROP TABLE IF EXISTS `t`"):
+        cursor.execute(statement)
+        open(os.environ["FROZEN"], "w").close()
+        time.sleep(600)
+"""
+
+
+def test_another_database_is_empty_only_without_anything(
+    project: ProjectFactory, databases: Databases, database_url: str, tmp_path: Path
+) -> None:
+    p = started(project, database_url)
+    assert p.invoke("db", "snapshot").exit_code == 0
+    dialect = make_url(p.url).get_backend_name()
+    if dialect == "sqlite":
+        other, name = f"sqlite:///{tmp_path / 'other.db'}", str(tmp_path / "other.db")
+    else:
+        other = databases.create(dialect)
+        name = str(make_url(other).database)
+    things = {
+        "sqlite": ["CREATE VIEW v AS SELECT 1"],
+        "mysql": ["CREATE VIEW v AS SELECT 1", "CREATE PROCEDURE v() SELECT 1"],
+        "postgresql": ["CREATE VIEW v AS SELECT 1", "CREATE SCHEMA v"],
+    }[dialect]
+    for thing in things:
+        p.execute(thing, url=other)
+        refused = p.invoke("db", "restore", "--into", name)
+        assert refused.exit_code == 2, refused.output
+        assert "is not empty (tables: 0)" in said(refused)
+        p.execute(f"DROP {thing.split()[1]} v", url=other)
+    filled = p.invoke("db", "restore", "--into", name)
+    assert filled.exit_code == 0, filled.output
+    if dialect == "sqlite":
+        assert stat.S_IMODE((tmp_path / "other.db").stat().st_mode) == 0o600

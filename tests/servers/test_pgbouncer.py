@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -12,11 +13,12 @@ from sqlalchemy.engine import URL
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.postgresql import BACKEND
 from flask_safemigrate.backends.postgresql.lock import not_ours_alone
-from flask_safemigrate.errors import LockTimeout
+from flask_safemigrate.errors import LockTimeout, SnapshotFailed
 from flask_safemigrate.outcome import Progress
 from tests.end_to_end.story import assert_told, tell
 from tests.support.pgbouncer import pooler
 from tests.support.projects import ProjectFactory
+from tests.support.sql import run, value
 
 CROWD = 8
 
@@ -70,3 +72,43 @@ def test_deploys_at_once_through_a_pooler(project: ProjectFactory, pooled: URL) 
         left = connection.execute(text("SELECT expires FROM safemigrate_lock")).scalars().all()
     assert left == [0]
     engine.dispose()
+
+
+def test_programs_do_not_work_through_a_pooler_that_shares_backends(
+    pooled: URL, postgresql_url: str, tmp_path: Path
+) -> None:
+    """What they set would stay on connections that the application gets next."""
+    path = tmp_path / "x.dump"
+    engine, direct = create_engine(pooled), create_engine(postgresql_url)
+    BACKEND.take(Target("", direct), path, lambda progress: None)
+    for verb in (
+        lambda: BACKEND.take(Target("", engine), tmp_path / "y.dump", lambda progress: None),
+        lambda: BACKEND.put_back(Target("", engine), path, lambda progress: None),
+    ):
+        with pytest.raises(SnapshotFailed, match="a pooler stands before the server") as caught:
+            verb()
+        assert "address of the server itself" in str(caught.value.hint)
+    assert not (tmp_path / "y.dump").exists()
+    for _ in range(5):
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT current_schemas(false)")).scalar()
+        assert found == ["public"]
+    engine.dispose()
+    direct.dispose()
+
+
+def test_programs_work_through_a_pooler_that_keeps_sessions(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    if shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin") is None:
+        pytest.skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
+    run(make_url(postgresql_url), "CREATE TABLE a (i int); INSERT INTO a VALUES (7)")
+    path = tmp_path / "x.dump"
+    with pooler(make_url(postgresql_url), mode="session") as url:
+        engine = create_engine(url)
+        target = Target("", engine)
+        BACKEND.take(target, path, lambda progress: None)
+        run(make_url(postgresql_url), "DELETE FROM a")
+        BACKEND.put_back(target, path, lambda progress: None)
+        engine.dispose()
+    assert value(make_url(postgresql_url), "SELECT i FROM a") == 7

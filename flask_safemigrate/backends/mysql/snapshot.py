@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from flask_safemigrate.backends.contract import Say, Target
 from flask_safemigrate.backends.mysql.programs import (
     SURROUNDINGS,
+    Server,
     connected,
     failed,
     is_mariadbs,
@@ -85,6 +86,24 @@ _OF_OTHERS = text("""
 """)
 
 
+def foresee(target: Target) -> None:
+    """Find what would keep a snapshot from being taken and put back here.
+
+    :raises SnapshotFailed: a program is missing, or of the wrong kind.
+    """
+    with connected(target) as connection:
+        _programs(connection, server_of(connection, target))
+
+
+def _programs(connection: Connection, server: Server) -> tuple[str, str]:
+    """Return the paths of the programs that write a dump and that load it."""
+    dump = tool_path(server, "mariadb-dump", "mysqldump")
+    client = tool_path(server, "mariadb", "mysql")
+    if not server.mariadb and is_mariadbs(dump) and connection.execute(_GENERATED).scalar():
+        raise wrong_kind(dump)
+    return dump, client
+
+
 def take(target: Target, path: Path, say: Say) -> None:
     """Write a compressed SQL dump of one moment of the database.
 
@@ -98,12 +117,8 @@ def take(target: Target, path: Path, say: Say) -> None:
         server = server_of(connection, target)
         locks = bool(connection.execute(_NOT_TRANSACTIONAL).scalar())
         history = bool(connection.execute(_VERSIONED).scalar())
-        generated = bool(connection.execute(_GENERATED).scalar())
         others = list(connection.execute(_OF_OTHERS).scalars())
-    dump = tool_path(server, "mariadb-dump", "mysqldump")
-    client = tool_path(server, "mariadb", "mysql")
-    if generated and not server.mariadb and is_mariadbs(dump):
-        raise wrong_kind(dump)
+        dump, client = _programs(connection, server)
     if others:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if others[5:] else "")
         text_ = f"a user who may not set definers gets these back as its own: {shown}"

@@ -18,7 +18,7 @@ from flask_safemigrate.backends.postgresql.session import (
     prepare,
     session_of,
 )
-from flask_safemigrate.backends.postgresql.snapshot import check, needs, take
+from flask_safemigrate.backends.postgresql.snapshot import check, foresee, needs, take
 from flask_safemigrate.backends.postgresql.verify import begin_watch, finish_watch
 from flask_safemigrate.backends.postgresql.wipe import drop_everything
 
@@ -32,6 +32,7 @@ BACKEND = Backend(
     needs=needs,
     take=take,
     check=check,
+    foresee=foresee,
     put_back=put_back,
     contents=contents,
     drop_everything=drop_everything,

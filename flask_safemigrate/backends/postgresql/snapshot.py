@@ -63,6 +63,17 @@ def programs(server_major: int) -> str:
     return dump
 
 
+def foresee(target: Target) -> None:
+    """Find what would keep a snapshot from being taken and put back here.
+
+    :raises SnapshotFailed: a program is missing or too old, a pooler stands before the server,
+        or something hangs on what other roles own.
+    """
+    with connected(target) as connection:
+        programs(server_of(connection, target).major)
+        _prove_no_hanging(others_in(connection))
+
+
 def take(target: Target, path: Path, say: Say) -> None:
     """Write a dump in pg_dump's custom format, compressed, of one moment of the database.
 
@@ -128,6 +139,15 @@ def _tell(others: Others, target: Target, path: Path, say: Say) -> None:
 
     :raises SnapshotFailed: something of it would not survive a restore.
     """
+    _prove_no_hanging(others)
+    names = [f"{o.type} {o.identity} of {o.owner}" for o in others.objects]
+    if names:
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
+        text_ = f"not this user's, so a restore leaves them as they are: {shown}"
+        say(Progress("dumping", path.name, text_, bind=target.bind))
+
+
+def _prove_no_hanging(others: Others) -> None:
     if others.hanging:
         raise SnapshotFailed(
             "A snapshot could not be put back by this user: "
@@ -135,11 +155,6 @@ def _tell(others: Others, target: Target, path: Path, say: Say) -> None:
             hint="use a role that is a member of all owners, or give the objects to one: "
             f"ALTER TABLE ... OWNER TO {quoted(others.user)};",
         )
-    names = [f"{o.type} {o.identity} of {o.owner}" for o in others.objects]
-    if names:
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
-        text_ = f"not this user's, so a restore leaves them as they are: {shown}"
-        say(Progress("dumping", path.name, text_, bind=target.bind))
 
 
 def check(path: Path) -> None:
