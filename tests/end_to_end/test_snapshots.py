@@ -223,6 +223,8 @@ def test_another_database_is_empty_only_without_anything(
         assert refused.exit_code == 2, refused.output
         assert "is not empty (tables: 0)" in said(refused)
         p.execute(f"DROP {thing.split()[1]} v", url=other)
+    if dialect == "sqlite":
+        (tmp_path / "other.db").unlink()
     filled = p.invoke("db", "restore", "--into", name)
     assert filled.exit_code == 0, filled.output
     if dialect == "sqlite":
