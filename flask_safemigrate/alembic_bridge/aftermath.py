@@ -8,7 +8,7 @@ from alembic.util import CommandError
 
 from flask_safemigrate.alembic_bridge import journal
 from flask_safemigrate.alembic_bridge.failure import half_applied, migration_failed, short
-from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of
+from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of, is_untouched
 from flask_safemigrate.errors import (
     Blocked,
     DatabaseUnavailable,
@@ -42,7 +42,7 @@ def _aftermath(run: Run, position: Position) -> str:
     undone = all(
         h is not None and set(h) == set(p.start) for h, p in zip(heads, plans, strict=True)
     )
-    if position.leaked is not None:
+    if position.leaked is not None and not is_untouched(position):
         return (
             f"Revision '{position.leaked}' ended the transaction by itself, so what was done "
             f"before that stayed; by its version table {said}. Restore the snapshot, or look "

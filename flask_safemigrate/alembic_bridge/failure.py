@@ -30,6 +30,15 @@ def short(statement: str) -> str:
     return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
 
 
+def place_now(directory: Path) -> str:
+    """The innermost line of a migration file that is running."""
+    for frame, line in traceback.walk_stack(None):
+        path = Path(frame.f_code.co_filename)
+        if path.name != "env.py" and path.resolve().is_relative_to(directory.resolve()):
+            return f' in "{path.resolve().relative_to(directory.resolve().parent)}", line {line}'
+    return ""
+
+
 def _place(error: BaseException, directory: Path) -> str:
     """The innermost line of a migration file that the error came through."""
     frames = traceback.extract_tb(error.__traceback__)

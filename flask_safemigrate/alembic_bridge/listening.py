@@ -6,14 +6,18 @@ import contextlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 
 from flask_safemigrate.alembic_bridge import journal, sqlite
+from flask_safemigrate.alembic_bridge.confinement import of_our_own
 from flask_safemigrate.alembic_bridge.environment import Stage
+from flask_safemigrate.alembic_bridge.failure import place_now
 from flask_safemigrate.alembic_bridge.statementwise import each_by_itself
-from flask_safemigrate.alembic_bridge.terms import Position
+from flask_safemigrate.alembic_bridge.terms import Position, is_untouched
+from flask_safemigrate.alembic_bridge.witness import Witness
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import MigrationFailed
 
@@ -39,13 +43,18 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
                 f"Revision '{position.revision}' calls for {how}, but all revisions share one "
                 "transaction.",
                 revision=position.revision,
-                hint="take it out of the revision; on SQLite nothing needs it",
+                hint=_NESTED
+                if how == "ROLLBACK"
+                else "take it out of the revision; on SQLite nothing needs it",
             )
 
     def on_statement(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         # What is known to be about the version table need not be read.
         if journal.PROGRESS in statement or getattr(impl, "bookkeeping", False):
             return
+        if dialect == "sqlite" and position.running and _is_over(stage):
+            # Each statement more would be committed by itself.
+            raise _undone(stage, position)
         if ending := _ENDS.match(statement):
             ends(ending[1].upper())
         written.update(_named_by(dialect, statement))
@@ -63,6 +72,9 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
     def on_rollback(_c: Any) -> None:
         if sys.exc_info()[0] is None:
             ends("ROLLBACK")
+        elif position.running and dialect == "sqlite":
+            # A session does so before it hands an error on; the error then says what is wrong.
+            position.rolled_back = place_now(Path(stage.script.dir))
 
     listeners: tuple[tuple[str, Callable[..., None]], ...] = (
         ("before_cursor_execute", on_statement),
@@ -72,6 +84,11 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
     )
     for name, listener in listeners:
         event.listen(connection, name, listener)
+    if isinstance(impl, sqlite.LosslessSQLiteImpl):
+        if position.witness is not None:
+            position.witness.close()
+        position.witness = of_our_own(Witness, connection.connection.driver_connection)
+        impl.over = lambda: _undone(stage, position) if _is_over(stage) else None
     alone = contextlib.ExitStack()
     if stage.autocommit and dialect == "postgresql":
         block = stage.context.autocommit_block
@@ -85,24 +102,51 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
             event.remove(connection, name, listener)
 
 
+def _is_over(stage: Stage) -> bool:
+    """Whether SQLite has no transaction open any more."""
+    driver = stage.connection.connection.driver_connection
+    # mysql.connector has an attribute of that name too; there it is false after every DDL.
+    return (
+        stage.connection.dialect.name == "sqlite"
+        and getattr(driver, "in_transaction", True) is False
+    )
+
+
+def _undone(stage: Stage, position: Position) -> MigrationFailed:
+    """What to say of a transaction that is over while its revisions still run."""
+    who = f"Revision '{position.revision}'"
+    if position.rolled_back is not None:
+        place = position.rolled_back and f"{position.rolled_back},"
+        return MigrationFailed(
+            f"{who}{place} called rollback(), which undid all revisions of this run.",
+            revision=position.revision,
+            hint=_NESTED,
+        )
+    if is_untouched(position):
+        return MigrationFailed(
+            f"{who} met an error or a clause (OR ROLLBACK, RAISE(ROLLBACK)) for which SQLite"
+            " undid all revisions of this run.",
+            revision=position.revision,
+            hint="let one statement alone fail: OR ABORT, RAISE(ABORT)",
+        )
+    position.leaked = position.revision
+    return MigrationFailed(
+        f"{who} ended the transaction that all revisions share.",
+        revision=position.revision,
+        hint="use op.execute(), one statement a call, not executescript() or commit()",
+    )
+
+
 def still_begun(stage: Stage, position: Position) -> None:
     """Notice a transaction that was ended behind SQLAlchemy's back, as executescript() does.
 
     https://docs.python.org/3/library/sqlite3.html#sqlite3.Cursor.executescript
     """
-    # mysql.connector has an attribute of that name too; there it is false after every DDL.
-    if stage.connection.dialect.name != "sqlite":
-        return
-    driver = stage.connection.connection.driver_connection
-    if getattr(driver, "in_transaction", True) is False:
-        position.leaked = position.revision
-        if isinstance(stage.context.impl, sqlite.LosslessSQLiteImpl):
+    if _is_over(stage):
+        error = _undone(stage, position)
+        if position.leaked and isinstance(stage.context.impl, sqlite.LosslessSQLiteImpl):
             stage.context.impl.follow_leak()
-        raise MigrationFailed(
-            f"Revision '{position.revision}' ended the transaction that all revisions share.",
-            revision=position.revision,
-            hint="use op.execute(), one statement a call, not executescript() or commit()",
-        )
+        raise error
 
 
 def watched(
@@ -111,10 +155,12 @@ def watched(
     """Run a revision; where it fails outside of the transaction, note that it has ended it."""
     try:
         migrate(**arguments)
+        if _is_over(stage) and (position.rolled_back is not None or is_untouched(position)):
+            raise _undone(stage, position)
     except BaseException as error:
-        driver = stage.connection.connection.driver_connection
-        if getattr(driver, "in_transaction", True) is False and not _rolls_back(error):
+        if _is_over(stage) and not _rolls_back(error) and position.rolled_back is None:
             position.leaked = position.revision
+        position.running = False
         raise
 
 
@@ -128,6 +174,7 @@ def _rolls_back(error: BaseException) -> bool:
     return type(cause).__name__ == "IntegrityError" or bool(_UNDOES.search(str(cause)))
 
 
+_NESTED = "use op.get_bind().begin_nested() around what may fail, and roll back that"
 _UNDOES = re.compile(r"is full|disk I/O|out of memory|is locked|interrupted", re.IGNORECASE)
 _ENDS = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(COMMIT|END|ROLLBACK(?!\s+TO\b|\s+TRANSACTION\s+TO\b)|ABORT)\b"

@@ -396,6 +396,9 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
     except BaseException as failure:
         error = (confinement is not None and confinement.strayed) or failure
         raise described(error, position, run) from error
+    finally:
+        if position.witness is not None:
+            position.witness.close()
     missing = [p.location for b, p in run.plans.items() if not p.empty and b not in done]
     if missing:
         raise UsageError(

@@ -12,6 +12,7 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 from flask_safemigrate.alembic_bridge import sqlite
+from flask_safemigrate.alembic_bridge.witness import Witness
 from flask_safemigrate.errors import Blocked, SafeMigrateError
 from flask_safemigrate.outcome import Progress, Snapshot
 from flask_safemigrate.plan import Plan
@@ -112,6 +113,8 @@ class Position:
     """Where the run is, for the message when it fails.
 
     :ivar leaked: the revision that ended the transaction by itself.
+    :ivar rolled_back: where a revision rolled it back, in words; None where none did.
+    :ivar witness: knows whether anything was committed to an SQLite file.
     :ivar cut: the last revision with an ``autocommit_block``, at which the transaction was cut.
     :ivar cutting: whether a transaction is being ended on purpose.
     :ivar statements: what the running revision has run so far that changes something.
@@ -125,6 +128,8 @@ class Position:
     begun: Guard | None = None
     committed: set[str] = field(default_factory=set)
     leaked: str | None = None
+    rolled_back: str | None = None
+    witness: Witness | None = None
     running: bool = False
     cut: str | None = None
     cutting: bool = False
@@ -133,6 +138,11 @@ class Position:
     beside: list[str] = field(default_factory=list)
     note: Callable[[], None] = lambda: None
     committed_revisions: int = 0
+
+
+def is_untouched(position: Position) -> bool:
+    """Whether it is certain that the SQLite file is as it was before the run."""
+    return position.witness is not None and position.witness.saw_nothing()
 
 
 def directory_of(run: Run) -> Path:

@@ -47,7 +47,6 @@ STOPS = {
     "raise KeyboardInterrupt": "Stopped by Ctrl-C",
     "raise GeneratorExit": "GeneratorExit",
     "op.execute('SELECT nope FROM sqlite_master')": "no such column: nope",
-    "op.execute('VACUUM')": "VACUUM",
     "op.drop_column('nosuch', 'x')": 'no table "nosuch"',
     "op.execute('COMMIT')": "calls for COMMIT",
     "op.execute('/* a */ END')": "END",
@@ -112,6 +111,60 @@ def test_a_transaction_that_sqlite_ends_is_told_as_undone(started: Project) -> N
     assert done.exit_code == 1, done.output
     assert p.rows("SELECT name FROM sqlite_master WHERE name = 'u'") == []
     assert "Everything was undone" in " ".join(done.output.split())
+
+
+#: What undoes the transaction in the middle of a revision, and what is said.
+ROLLS_BACK = {
+    "in an except": (
+        "conn = op.get_bind()\ntry:\n    op.execute('SELECT nope')\nexcept Exception:\n"
+        "    conn.rollback()\n",
+        "line 24, called rollback(), which undid all revisions of this run. Everything was undone",
+    ),
+    "of a session": (
+        "from sqlalchemy.orm import Session\nwith Session(op.get_bind()) as session:\n"
+        "    try:\n        session.execute(sa.text('SELECT nope'))\n"
+        "    except Exception:\n        session.rollback()\n",
+        "called rollback(), which undid all revisions of this run. Everything was undone",
+    ),
+    "by a clause": (
+        "try:\n    op.execute(\"INSERT OR ROLLBACK INTO t VALUES (1, 'again')\")\n"
+        "except Exception:\n    pass\n",
+        "SQLite undid all revisions of this run. Everything was undone",
+    ),
+    "by a session that fails": (
+        "from sqlalchemy.orm import Session, declarative_base\n"
+        "class T(declarative_base()):\n    __tablename__ = 't'\n"
+        "    id = sa.Column(sa.Integer, primary_key=True)\n    x = sa.Column(sa.String)\n"
+        "session = Session(op.get_bind())\nsession.add(T(id=7, x=object()))\nsession.flush()\n",
+        "type 'object' is not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "pass",
+        "op.execute('CREATE TABLE stays (x)')",
+        "op.create_table('s', sa.Column('x', sa.Integer))",
+    ],
+)
+@pytest.mark.parametrize("case", ROLLS_BACK)
+def test_nothing_stays_once_the_transaction_was_rolled_back(
+    started: Project, case: str, after: str
+) -> None:
+    p = started
+    before = content(p)
+    body, says = ROLLS_BACK[case]
+    p.revision("a2", "op.execute(\"UPDATE t SET x = 'changed'\")\n" + body + after)
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1, done.output
+    assert "Everything was undone" in said
+    if sys.version_info >= (3, 11) or case != "by a session that fails":
+        assert says in said
+    assert "by itself" not in said
+    assert content(p) == before
 
 
 def test_a_transaction_ended_behind_our_back_is_told(started: Project) -> None:

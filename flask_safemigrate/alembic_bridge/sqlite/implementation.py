@@ -79,6 +79,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
     :ivar bookkeeping: whether the statement that runs is about the version table.
     :ivar enforcement: whether foreign keys are to be enforced.
     :ivar outside: what is kept for after COMMIT.
+    :ivar over: what to say where a revision has ended the transaction; None where it is open.
     :ivar must_be_free: raises while another connection writes, which an operation would wait for.
     """
 
@@ -115,6 +116,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self.must_be_free: Callable[[str], None] = lambda what: None
         self.enforcement: Enforcement | None = None
         self.outside: Outside | None = None
+        self.over: Callable[[], SafeMigrateError | None] = lambda: None
         self.version_rows = VersionRows()
         self._watched: bool | None = None
         self._script: list[str] = []
@@ -143,7 +145,9 @@ class LosslessSQLiteImpl(SQLiteImpl):
             return
         self._must_go_on()
         with self._final():
-            if self._executor is not None:
+            if self._executor is not None and not self._executor.replay.empty:
+                if (over := self.over()) is not None:
+                    raise over
                 self._executor.flush()
             self._write_version_rows()
 
