@@ -367,6 +367,8 @@ class ProjectState(NamedTuple):
         ``**`` where it passes a mapping too.
     :param version_table: the version table that ``env.py`` names, None where it names none.
     :param per_revision: whether ``transaction_per_migration`` is asked for, as far as is known.
+    :param env_role: the role that ``env.py`` takes by ``SET ROLE``, "" for none.
+    :param tenants: whether ``env.py`` migrates several schemas of one database in a loop.
     :param create_all: where the application calls ``create_all()``, as ``app.py:12``; empty if
         nobody looked.
     :param references: foreign keys of the models, per bind key; empty if that was not read.
@@ -392,6 +394,8 @@ class ProjectState(NamedTuple):
     configure_keywords: frozenset[str] = frozenset()
     version_table: str | None = None
     per_revision: bool = False
+    env_role: str = ""
+    tenants: bool = False
     create_all: tuple[str, ...] = ()
     checkout: Checkout = Checkout()
     references: Mapping[str, tuple[Reference, ...]] = {}

@@ -160,6 +160,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM131", "constraints-unnamed", INFO, models.constraints_unnamed),
     Check("SM132", "application-not-loaded", ERROR, configuration.application_not_loaded, ALL),
     Check("SM133", "extension-missing", ERROR, configuration.extension_missing, ALL),
+    Check("SM134", "schema-per-tenant", ERROR, environment.schema_per_tenant, CHANGING),
     Check("SM201", "revision-syntax", ERROR, revision_files.revision_syntax, ALL),
     Check("SM202", "revision-merge-conflict", ERROR, revision_files.revision_merge_conflict, ALL),
     Check("SM203", "revision-without-id", ERROR, revision_files.revision_without_id, ALL),
@@ -266,7 +267,7 @@ CATALOGUE: tuple[Check, ...] = (
         "history-not-replayed",
         INFO,
         drift.history_not_replayed,
-        unless=("SM122", "SM509", "SM525"),
+        unless=("SM122", "SM134", "SM509", "SM525"),
     ),
     Check(
         "SM415",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from flask_safemigrate.checks.found import (
     UPWARD,
@@ -13,9 +13,16 @@ from flask_safemigrate.checks.found import (
     reached,
     tables,
 )
+from flask_safemigrate.condition import Lacking
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import State
+from flask_safemigrate.state import DatabaseState, State
 
+_ANYWAY = "SAFEMIGRATE_EXCLUDE_TABLES names such tables, and --allow SM505 goes on in spite of it"
+_ROLE_HINT = (
+    'env.py says SET ROLE {role}, which its own connection has alone: say it in a "connect" '
+    'listener of the engine (sqlalchemy.event.listens_for(db.engine, "connect")), or add '
+    "?options=-c%20role%3D{role} to the URL"
+)
 _SHOWN = 3  # privileges that one message names
 
 
@@ -103,31 +110,71 @@ def privilege_missing(state: State) -> Iterator[Found]:
         ``must be owner of table users``, when another user made the tables.
     Fix
         Grant it as the owner: ``GRANT CREATE ON SCHEMA public TO shop``, ``ALTER TABLE users
-        OWNER TO shop``.
+        OWNER TO shop``. Tables that belong to others and that no pending revision names stop
+        nothing. Where ``env.py`` says ``SET ROLE``, say it for every connection of the engine.
     Prevention
         Let one user own the database and run its migrations.
     """
-    yield from _unreachable(state, "missing privilege")
+    for found in _unreachable(state, "missing privilege"):
+        if state.project.env_role:
+            # The application's own connections have another role than env.py's.
+            yield found._replace(hint=_ROLE_HINT.format(role=state.project.env_role))
+        else:
+            yield found
     for database in reached(state):
         named = ("", *tables(database))
         lacking = [one for one in database.condition.lacking if one.table in named]
+        applied = state.history.ancestors(database.version_rows or ())
+        pending = [r for r in state.history.revisions if r.id not in applied]
+        touched = {name for revision in pending for name in revision.tables}
+        # One who only reads needs none of it until there is something to apply.
+        behind = not at_head(state, database)
+        needed = [one for one in lacking if not one.table or one.table in touched]
+        if behind and lacking and not needed:
+            yield _of_others(database, lacking, unknown=any(not r.tables for r in pending))
+            continue
+        if behind:
+            lacking = needed
         if not lacking:
             continue
         shown = [one.what for one in lacking[:_SHOWN]]
         if more := len(lacking) - len(shown):
             shown.append(f"{more} more")
-        # One who only reads needs none of it until there is something to apply.
-        behind = not at_head(state, database)
+        stays = any(one.table for one in lacking)
         yield Found(
             f'User "{database.condition.user}" may not {"; nor ".join(shown)} (database '
             f'"{database.label}"): migrations will fail.',
             database.location,
-            "as an administrator: " + " ".join(one.hint for one in lacking[:_SHOWN]),
+            "as an administrator: "
+            + " ".join(one.hint for one in lacking[:_SHOWN])
+            + (f" If a table is to stay another user's: {_ANYWAY}" if stays else ""),
             bind=database.bind,
             severity=Severity.ERROR if behind else Severity.WARNING,
             blocks=UPWARD if behind else (),
             subject=lacking[0].table,
         )
+
+
+def _of_others(database: DatabaseState, lacking: Sequence[Lacking], *, unknown: bool) -> Found:
+    """What is said of tables that no pending revision is known to change.
+
+    :param unknown: whether there is a revision whose tables are not known.
+    """
+    shown = listed([one.table for one in lacking], _SHOWN)
+    return Found(
+        f'User "{database.condition.user}" may not change {shown} (database "{database.label}"), '
+        + (
+            "and what the pending revisions change could not be told from all of them."
+            if unknown
+            else "which no pending revision names."
+        ),
+        database.location,
+        f"nothing, as long as no revision changes them; {_ANYWAY}",
+        bind=database.bind,
+        severity=Severity.WARNING if unknown else Severity.INFO,
+        blocks=(),
+        subject=lacking[0].table,
+    )
 
 
 def folder_missing(state: State) -> Iterator[Found]:

@@ -46,6 +46,32 @@ def async_environment(state: State) -> Iterator[Found]:
         )
 
 
+def schema_per_tenant(state: State) -> Iterator[Found]:
+    """``env.py`` migrates several schemas of one database.
+
+    Cause
+        It sets the search path, or the schema of the version table, in a loop, and runs the
+        migrations for each schema. The guarded commands know one version table per database:
+        they would take the second schema for a change by somebody else.
+    Example
+        ``for tenant in tenants: connection.execute(text(f"SET search_path TO {tenant}"))``.
+    Fix
+        Migrate by ``flask db upgrade``, which runs ``env.py`` as it is. Or give each schema a bind
+        of its own, with its search path in the URL: ``?options=-csearch_path%3Dtenant_a``.
+    Prevention
+        None; it is a limit of the guarded commands.
+    """
+    project = state.project
+    if project.tenants:
+        yield Found(
+            '"env.py" migrates several schemas of one database, one after the other, which the '
+            "guarded commands do not serve.",
+            str(PurePath(project.directory) / "env.py"),
+            "flask db upgrade; or a bind for each schema, ?options=-csearch_path%3DSCHEMA in its "
+            "URL",
+        )
+
+
 def env_missing(state: State) -> Iterator[Found]:
     """``env.py`` is missing.
 

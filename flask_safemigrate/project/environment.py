@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,8 @@ class EnvFile(NamedTuple):
         as far as can be told.
     :param version_table: the table that it names as ``version_table``, None where it names none.
     :param per_revision: whether it says ``transaction_per_migration=True``.
+    :param role: the role that it takes by ``SET ROLE``, "" for none.
+    :param tenants: whether it migrates several schemas of one database in a loop.
     """
 
     exists: bool = True
@@ -41,6 +44,8 @@ class EnvFile(NamedTuple):
     keywords: frozenset[str] = frozenset()
     version_table: str | None = None
     per_revision: bool = False
+    role: str = ""
+    tenants: bool = False
 
 
 def read_env(path: Path) -> EnvFile:
@@ -92,6 +97,54 @@ def read_env(path: Path) -> EnvFile:
         keywords=frozenset(keywords) | mapped,
         version_table=value if isinstance(value, str) else None,
         per_revision=isinstance(each, ast.Constant) and each.value is True,
+        role=_role(tree) if _ROLE.search(data) else "",
+        tenants=_has_tenants(tree, data),
+    )
+
+
+_ROLE = re.compile(rb"\bSET\s+(?:SESSION\s+|LOCAL\s+)?ROLE\s+(\"[^\"]+\"|\w+)", re.IGNORECASE)
+_OF_SCHEMAS = re.compile(
+    rb"search_path|default_schema_name|version_table_schema|schema_translate_map"
+)
+
+
+def _role(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found = _ROLE.search(node.value.encode())
+            if found and found[1].upper() != b"NONE":
+                return found[1].decode().strip('"')
+    return ""
+
+
+def _has_tenants(tree: ast.Module, data: bytes) -> bool:
+    """Whether migrations are configured in a loop that is about schemas.
+
+    A loop over the engines of several binds is not.
+    """
+    if not _OF_SCHEMAS.search(data):
+        return False
+    functions = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and _configures(node, frozenset())
+    ]
+    names = frozenset(node.name for node in functions)
+    return any(
+        _configures(loop, names)
+        and any(_OF_SCHEMAS.search(ast.unparse(each).encode()) for each in (loop, *functions))
+        for loop in ast.walk(tree)
+        if isinstance(loop, (ast.For, ast.While))
+    )
+
+
+def _configures(node: ast.AST, functions: frozenset[str]) -> bool:
+    return any(
+        isinstance(each, ast.Call)
+        and (
+            _is_configure(each) or (isinstance(each.func, ast.Name) and each.func.id in functions)
+        )
+        for each in ast.walk(node)
     )
 
 
@@ -171,4 +224,6 @@ def read_project(
         configure_keywords=env.keywords,
         version_table=env.version_table,
         per_revision=env.per_revision,
+        env_role=env.role,
+        tenants=env.tenants,
     )

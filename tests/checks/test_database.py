@@ -5,8 +5,17 @@ import pytest
 from flask_safemigrate.checks.catalogue import CATALOGUE, run_checks
 from flask_safemigrate.condition import Condition, Lacking
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import State, Unreachable
-from tests.checks.states import assert_finds, at, findings, state
+from flask_safemigrate.state import History, State, Unreachable
+from tests.checks.states import (
+    LINE,
+    assert_finds,
+    at,
+    database,
+    findings,
+    history,
+    revision,
+    state,
+)
 
 KINDS = [
     ("SM501", "server down"),
@@ -43,6 +52,14 @@ BROKEN = ("Tree 3 page 7: btreeInitPage() returns error code 11",)
 INDEX = ("row 3 missing from index ix_users_email",)
 
 
+#: The revisions after the first change table "orders", and no other.
+NAMED = history(
+    revision("a1"),
+    revision("b2", "a1", tables=("orders",)),
+    revision("c3", "b2", tables=("orders",)),
+)
+
+
 @pytest.mark.parametrize(("code", "kind"), KINDS)
 def test_unreachable(code: str, kind: str) -> None:
     why = Unreachable(kind, f'"db:5432/shop": {kind}.', "do this")
@@ -63,6 +80,23 @@ FINDS = [
             'User "shop" may not create anything in schema "public"; nor change table "users"',
             'GRANT CREATE ON SCHEMA "public" TO "shop"; ALTER TABLE users OWNER TO "shop";',
         ],
+    ),
+    (
+        "SM505",
+        state(at("a1", condition=Condition(user="shop", lacking=LACKING[1:])), found=NAMED),
+        ["which no pending revision names", "SAFEMIGRATE_EXCLUDE_TABLES", "--allow SM505"],
+    ),
+    (
+        "SM505",
+        state(
+            database(
+                unreachable=Unreachable("missing privilege", "May not.", "GRANT ALL"),
+                exists=False,
+                dialect="postgresql",
+            ),
+            env_role="owner",
+        ),
+        ["May not.", "listens_for", "role%3Downer"],
     ),
     ("SM513", state(at("c3", condition=Condition(BROKEN))), ["is damaged: Tree 3", "VACUUM INTO"]),
     (
@@ -118,5 +152,19 @@ def test_a_user_who_only_serves_needs_no_privilege_at_head(
     rows: tuple[str, ...], severity: str
 ) -> None:
     finding = assert_finds("SM505", state(at(*rows, condition=Condition(lacking=LACKING))))
+    assert finding.severity.word == severity
+    assert finding.blocks is (severity == "error")
+
+
+@pytest.mark.parametrize(
+    ("found", "table", "severity"),
+    [(NAMED, "users", "info"), (NAMED, "orders", "error"), (LINE, "users", "warning")],
+)
+def test_only_tables_that_pending_revisions_name_stop_an_upgrade(
+    found: History, table: str, severity: str
+) -> None:
+    lacking = (LACKING[1]._replace(table=table),)
+    of = state(at("a1", condition=Condition(lacking=lacking)), found=found)
+    finding = assert_finds("SM505", of)
     assert finding.severity.word == severity
     assert finding.blocks is (severity == "error")

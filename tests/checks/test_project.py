@@ -39,6 +39,7 @@ FINDS = [
     ("SM103", config("driver", "No module 'x'."), ["pip install the driver"]),
     ("SM104", config("dialect", "'oracle' is not served."), ["'oracle'", "flask db upgrade"]),
     ("SM104", config("dialect", "There is no 'postgres'."), ["postgresql:// instead"]),
+    ("SM134", state(tenants=True), ["several schemas", "flask db upgrade"]),
     ("SM105", state(is_async=True), ['"migrations/env.py"', "asyncio", "template"]),
     (
         "SM106",

@@ -132,3 +132,50 @@ def test_broken_ini(ini: str, problem: str, tmp_path: Path) -> None:
     found = read_project(tmp_path, app="shop", git=False).ini_problem
     assert problem in found
     assert "\n" not in found
+
+
+LOOP = """
+from alembic import context
+with engine.connect() as connection:
+    for tenant in ("a", "b"):
+        connection.execute(text(f"SET search_path TO {tenant}"))
+        context.configure(connection=connection)
+        context.run_migrations()
+"""
+CALLED = """
+from alembic import context
+def migrate(connection, tenant):
+    context.configure(connection=connection, version_table_schema=tenant)
+    context.run_migrations()
+for tenant in tenants():
+    migrate(engine.connect(), tenant)
+"""
+BINDS = """
+from alembic import context
+for name, engine in engines.items():
+    context.configure(connection=engine.connect())
+    context.run_migrations()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "tenants"),
+    [
+        (LOOP, True),
+        (CALLED, True),
+        (BINDS, False),
+        (BINDS.replace("for name, engine in engines.items():", "if 'search_path':"), False),
+    ],
+)
+def test_a_schema_per_tenant_is_seen(tmp_path: Path, text: str, tenants: bool) -> None:
+    path = tmp_path / "env.py"
+    path.write_text(text)
+    assert read_env(path).tenants is tenants
+
+
+def test_the_role_that_env_py_takes(tmp_path: Path) -> None:
+    path = tmp_path / "env.py"
+    path.write_text('connection.execute(text("SET ROLE rb_owner"))\n')
+    assert read_env(path).role == "rb_owner"
+    path.write_text("connection.execute(1)  # SET ROLE x\n")
+    assert read_env(path).role == ""
