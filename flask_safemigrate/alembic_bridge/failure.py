@@ -49,13 +49,26 @@ def _place(error: BaseException, directory: Path) -> str:
     return f' in "{name}", line {inside[-1].lineno}'
 
 
+def _said(error: BaseException | None) -> str:
+    """Return a driver's words as libpq puts them, which pg8000 leaves in a mapping.
+
+    https://www.postgresql.org/docs/current/protocol-error-fields.html
+    """
+    fields = error.args[0] if error is not None and error.args else None
+    if not isinstance(fields, dict) or "M" not in fields:
+        return str(error)
+    titles = (("D", "DETAIL"), ("H", "HINT"))
+    more = (f"{title}:  {fields[key]}" for key, title in titles if key in fields)
+    return "\n".join((str(fields["M"]), *more))
+
+
 def _cause(error: BaseException) -> str:
     if isinstance(error, StatementError):
         # Its own text has the values of the parameters, which may be anybody's.
         statement = " ".join((error.statement or "").split())
         if len(statement) > _STATEMENT_WIDTH:
             statement = statement[: _STATEMENT_WIDTH - 3] + "..."
-        said = str(error.orig).strip() or type(error.orig).__name__
+        said = _said(error.orig).strip() or type(error.orig).__name__
         if not isinstance(error, DBAPIError):
             said = f"{type(error.orig).__name__}: {said}"
         return f"{said}\nSQL: {statement}" if statement else said

@@ -21,6 +21,7 @@ from flask_safemigrate.alembic_bridge.replay import replay
 from flask_safemigrate.alembic_bridge.sqlite import EngineOptions
 from flask_safemigrate.backends import backend_for, private
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.driver_errors import driver_error
 from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.comparison.compare import compare
 from flask_safemigrate.comparison.facts import Known, facts_of
@@ -323,5 +324,8 @@ def _broken(history: History) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    said = str(getattr(error, "orig", error)).strip() or type(error).__name__
-    return without_addresses(said.splitlines()[0])
+    found = driver_error(error)
+    # pg8000 leaves the server's words in a mapping.
+    fields = found.args[0] if found.args else None
+    text = str(fields.get("M", found) if isinstance(fields, dict) else found)
+    return without_addresses((text.strip() or type(error).__name__).splitlines()[0])

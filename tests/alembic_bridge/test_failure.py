@@ -1,0 +1,26 @@
+"""What is said of a revision that failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.exc import ProgrammingError
+
+from flask_safemigrate.alembic_bridge.failure import migration_failed
+
+
+def test_a_mapping_of_the_driver_is_said_in_the_words_of_the_server() -> None:
+    """pg8000 raises the fields of PostgreSQL's answer."""
+    fields = {
+        "S": "ERROR",
+        "C": "2BP01",
+        "M": "cannot drop table pet because other objects depend on it",
+        "D": "view pets depends on table pet",
+        "H": "Use DROP ... CASCADE to drop the dependent objects too.",
+    }
+    error = ProgrammingError("DROP TABLE pet", None, Exception(fields))
+    said = migration_failed(error, revision="a1", directory=Path("migrations"), again="x").message
+    assert "cannot drop table pet because other objects depend on it\n" in said
+    assert "DETAIL:  view pets depends on table pet\n" in said
+    assert "SQL: DROP TABLE pet" in said
+    assert "{" not in said
