@@ -286,7 +286,7 @@ def fill(url: str) -> int:
             continue
         for row in range(ROWS):
             values = {
-                column.name: 1 + row if column.foreign_keys else value_of(column, row)
+                column.name: value_of(column, row)
                 for column in table.columns
                 if column.computed is None
             }
