@@ -385,6 +385,24 @@ class SafeMigrate:
             return outcome
         return outcome._replace(notes=(*outcome.notes, "No database was looked at."))
 
+    def lint(
+        self,
+        revision: str = "heads",
+        *,
+        directory: str | None = None,
+        x_arg: Sequence[str] = (),
+        strict: bool = False,
+    ) -> Outcome:
+        """What the pending revisions would lock, lose, break or fail on; changes nothing.
+
+        :param strict: let warnings fail too.
+        """
+        from flask_safemigrate.workflows.lint import lint
+
+        return lint(
+            self._wiring(directory, x_arg), revision=revision, strict=strict, offline=False
+        )
+
     def upgrade(
         self,
         revision: str = "heads",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from flask_safemigrate.checkout import Checkout
 from flask_safemigrate.condition import Condition
 from flask_safemigrate.evidence import Evidence
+from flask_safemigrate.findings import Finding
 from flask_safemigrate.provenance import Provenance
 
 #: Why a database could not be read; every backend uses these words.
@@ -421,6 +422,7 @@ class State(NamedTuple):
     :param evidence: what the comparison of schemas says, by bind key; empty where none was made.
     :param ignored: what ``SAFEMIGRATE_IGNORE`` did; empty until the other checks have run.
     :param provenance: what became of lost files, and where others came from.
+    :param hazards: what was judged of the pending revisions; empty where nobody asked.
     """
 
     project: ProjectState
@@ -430,3 +432,4 @@ class State(NamedTuple):
     evidence: Mapping[str, Evidence] = {}
     ignored: tuple[Ignored, ...] = ()
     provenance: Provenance = Provenance()
+    hazards: tuple[Finding, ...] = ()

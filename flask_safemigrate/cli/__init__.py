@@ -6,6 +6,7 @@ import click
 
 from flask_safemigrate.cli.deploy import deploy
 from flask_safemigrate.cli.doctor import doctor
+from flask_safemigrate.cli.lint import lint
 from flask_safemigrate.cli.reset import reset
 from flask_safemigrate.cli.restore import restore
 from flask_safemigrate.cli.safe_downgrade import safe_downgrade
@@ -23,6 +24,7 @@ def commands() -> tuple[click.Command, ...]:
     return (
         status,
         doctor,
+        lint,
         safe_upgrade,
         safe_downgrade,
         deploy,

@@ -42,6 +42,15 @@ class Service(Protocol):
         """Findings; ``fix`` is None for none, empty for all repairs, or codes; ``fast`` does not
         compare the schemas."""
 
+    def lint(
+        self,
+        revision: str = ...,
+        *,
+        directory: str | None = ...,
+        x_arg: Sequence[str] = ...,
+        strict: bool = ...,
+    ) -> Outcome: ...
+
     def upgrade(
         self,
         revision: str = "heads",

@@ -287,6 +287,30 @@ class Wiring:
                 found += losses.told(self._targets[plan.bind].engine, where, gone)
         return tuple(found)
 
+    def hazards(self, plans: Sequence[Plan], state: State) -> Sequence[Finding]:
+        from flask_safemigrate.wiring.hazards import hazards_of
+
+        found: list[Finding] = []
+        databases = {database.bind: database for database in state.databases}
+        arguments = self.app.extensions["migrate"].configure_args
+        for plan in plans:
+            if plan.empty:
+                continue
+            database = databases[plan.bind]
+            with self._no_empty_files():
+                found += hazards_of(
+                    self._targets[plan.bind],
+                    database,
+                    plan.steps,
+                    (),
+                    self.config(),
+                    dialect=database.dialect,
+                    many=10_000,
+                    each=bool(arguments.get("transaction_per_migration")),
+                    metadata=self._metadatas.get(plan.bind),
+                )
+        return tuple(sorted(found, key=lambda f: -f.severity))
+
     def _gathering(self) -> Gathering:
         from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
         from flask_safemigrate.wiring.evidence import Gathering

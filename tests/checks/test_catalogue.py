@@ -12,6 +12,7 @@ from flask_safemigrate.checks import (
     drift,
     environment,
     folders,
+    hazards,
     heads,
     history,
     ini,
@@ -59,6 +60,7 @@ FILES = {
     "SM3": (version_table, lost, journal, binds),
     "SM4": (schema, drift),
     "SM5": (database, sqlite_file, server, storage),
+    "SM6": (hazards,),
 }
 each = pytest.mark.parametrize("check", CATALOGUE, ids=lambda check: check.code)
 

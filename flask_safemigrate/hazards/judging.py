@@ -1,0 +1,56 @@
+"""From what revisions do to what is to be said of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.hazards import downgrade, mysql, postgresql, sqlite
+from flask_safemigrate.hazards import operations as ops
+from flask_safemigrate.hazards.hazard import Context, Hazard, Judge
+from flask_safemigrate.hazards.known import Known
+
+
+def judge(recorded: Sequence[ops.Recorded], known: Known, context: Context) -> list[Hazard]:
+    """Return the hazards of revisions, in the order of their operations.
+
+    :param known: the database before the first of them; it is left as it is.
+    """
+    looked = Judge(copy.deepcopy(known), context)
+    run = [op for each in recorded for op in each.upgrade]
+    module = {"postgresql": postgresql, "sqlite": sqlite}.get(context.dialect, mysql)
+    module.judge(looked, run)
+    for op in run:
+        _unseen(looked, op)
+    after = looked.known
+    ways = [(each.upgrade, each.downgrade) for each in reversed(recorded)]
+    return looked.found + downgrade.judge(after, context, ways)
+
+
+def _unseen(looked: Judge, op: ops.Operation) -> None:
+    if isinstance(op, ops.Unseen):
+        said = f" ({op.place.statement[:80]})" if op.place.statement else ""
+        looked.add(
+            "SM601",
+            Severity.INFO,
+            op,
+            f"What a statement does was not seen: {op.why}.{said}",
+            "read it yourself",
+            op.place.revision,
+        )
+    elif isinstance(op, ops.Raised):
+        sure = op.sure
+        looked.add(
+            "SM602",
+            Severity.WARNING if sure else Severity.INFO,
+            op,
+            f"upgrade() raised {op.error} while it was recorded"
+            + (
+                ": it fails."
+                if sure
+                else "; it reads the database, so what it does after that was not seen."
+            ),
+            "flask db safe-upgrade --dry-run",
+            op.place.revision,
+        )

@@ -1,0 +1,461 @@
+"""Rules that hold on every dialect: what goes, what breaks old code, what rows refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.hazards import operations as ops
+from flask_safemigrate.hazards import probes
+from flask_safemigrate.hazards.hazard import Judge, listed
+from flask_safemigrate.schema import ForeignKey
+
+ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
+
+
+def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) -> None:
+    """Values go with a column, and statements of the running version that name it fail."""
+    table = judge.known.tables.get(op.table)
+    if table is not None and (table.new or op.column in table.added):
+        return
+    name = f"{op.table}.{op.column}"
+    old = table.columns.get(op.column) if table is not None else None
+    twin = _twin(judge, op, run)
+    rename = ""
+    cure = (
+        f'op.drop_column("{op.table}", "{op.column}")  # in a later deploy, when no code uses it; '
+        "keep a snapshot"
+    )
+    if twin:
+        rename = (
+            f" Column '{twin}' of the same type is added to '{op.table}' and stays empty: this "
+            "looks like a rename."
+        )
+        cure = f'op.alter_column("{op.table}", "{op.column}", new_column_name="{twin}")'
+    judge.add(
+        "SM633" if twin else "SM630",
+        ERROR,
+        op,
+        f"Dropping column '{op.column}' of table '{op.table}' loses {{count}} values, and code "
+        f"that still runs and names it fails.{rename}",
+        cure,
+        name,
+        probe=probes.values(judge, op.table, op.column)
+        if old is None or not old.generated
+        else None,
+        unknown=WARNING,
+    )
+    for view in judge.known.views_on(op.table, op.column):
+        if judge.context.dialect == "postgresql" and not op.cascade:
+            judge.add(
+                "SM603",
+                ERROR,
+                op,
+                f"Column '{op.column}' of table '{op.table}' cannot be dropped: view '{view}' "
+                "depends on it, so that the statement fails.",
+                f'op.execute("DROP VIEW {view}") before it, and make the view again after it',
+                f"{name}:{view}",
+            )
+        elif judge.context.dialect != "postgresql":
+            judge.add(
+                "SM640",
+                WARNING,
+                op,
+                f"View '{view}' names column '{op.column}' of table '{op.table}' and breaks with "
+                "it for the code that reads it.",
+                f'op.execute("DROP VIEW {view}") before it, and make the view again after it',
+                f"{name}:{view}",
+            )
+
+
+def _twin(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) -> str:
+    """A column of the same type that the run adds to the table and never fills."""
+    table = judge.known.tables.get(op.table)
+    old = table.columns.get(op.column) if table is not None else None
+    if old is None:
+        return ""
+    added = ""
+    for each in run:
+        if isinstance(each, ops.AddColumn) and each.table == op.table and not each.place.down:
+            if _base(each.column.type) == _base(old.type):
+                added = each.column.name
+        elif isinstance(each, ops.Write) and each.table == op.table and added in each.columns:
+            return ""
+    return added
+
+
+def _base(kind: str) -> str:
+    word = kind.lower().partition("(")[0].strip()
+    return {"character varying": "varchar", "int": "integer"}.get(word, word)
+
+
+def drop_table(judge: Judge, op: ops.DropTable) -> None:
+    """The rows of a table go, and what refers to it stands in the way."""
+    table = judge.known.tables.get(op.table)
+    if table is not None and table.new:
+        return
+    others = sorted({name for name, _ in judge.known.referring(op.table) if name != op.table})
+    also = f" Foreign keys of {listed(others)} go along." if others and op.cascade else ""
+    judge.add(
+        "SM631",
+        ERROR,
+        op,
+        f"Dropping table '{op.table}' loses {{count}} rows, and code that still runs and names it "
+        f"fails.{also}",
+        f"in a later deploy, when no code uses it; until then: "
+        f'op.rename_table("{op.table}", "{op.table}_old")',
+        op.table,
+        probe=probes.rows(judge, op.table),
+        unknown=WARNING,
+    )
+    if judge.context.dialect == "postgresql" and not op.cascade:
+        for kind, names in (
+            ("the foreign key of table", others),
+            ("view", judge.known.views_on(op.table)),
+        ):
+            for name in names:
+                judge.add(
+                    "SM603",
+                    ERROR,
+                    op,
+                    f"Table '{op.table}' cannot be dropped: {kind} '{name}' depends on it, so "
+                    "that the statement fails.",
+                    f"drop the {kind.split()[-1]} first",
+                    f"{op.table}:{name}",
+                )
+    elif judge.context.dialect in ("mysql", "mariadb"):
+        for name in others:
+            judge.add(
+                "SM603",
+                ERROR,
+                op,
+                f"Table '{op.table}' cannot be dropped: a foreign key of table '{name}' refers to "
+                "it, so that the statement fails.",
+                "drop the foreign key first",
+                f"{op.table}:{name}",
+            )
+
+
+def rename_column(judge: Judge, op: ops.Operation, table: str, old: str, new: str) -> None:
+    """The running version names the old name."""
+    found = judge.known.tables.get(table)
+    if found is not None and (found.new or old in found.added):
+        return
+    judge.add(
+        "SM640",
+        WARNING,
+        op,
+        f"Renaming column '{old}' of table '{table}' to '{new}' breaks code that still runs: its "
+        f"statements name '{old}'.",
+        f'expand: op.add_column("{table}", sa.Column("{new}", ...)), let the code write both and '
+        f'fill the rows; contract, in a later deploy: op.drop_column("{table}", "{old}")',
+        f"{table}.{old}",
+    )
+
+
+def rename_table(judge: Judge, op: ops.RenameTable, run: Iterable[ops.Operation]) -> None:
+    """The running version names the old name, unless a view takes its place."""
+    found = judge.known.tables.get(op.table)
+    if (found is not None and found.new) or any(
+        isinstance(each, (ops.CreateView, ops.CreateTable))
+        and getattr(each, "name", getattr(each, "table", "")) == op.table
+        for each in run
+    ):
+        return
+    judge.add(
+        "SM641",
+        WARNING,
+        op,
+        f"Renaming table '{op.table}' to '{op.new}' breaks code that still runs: its statements "
+        f"name '{op.table}'.",
+        f'op.rename_table("{op.table}", "{op.new}"); op.execute("CREATE VIEW {op.table} AS SELECT '
+        f'* FROM {op.new}")  # until no code names the old one',
+        op.table,
+    )
+
+
+def new_column_needs_value(judge: Judge, op: ops.AddColumn) -> bool:
+    """Whether a column is added that takes no NULL and has no default."""
+    column = op.column
+    return not (column.nullable or column.default or column.generated or column.counts)
+
+
+def add_column_without_default(judge: Judge, op: ops.AddColumn, *, fills: bool) -> None:
+    """A NOT NULL column without default over rows, and under code that does not fill it.
+
+    :param fills: whether the server fills the rows by itself, as MariaDB and MySQL do.
+    """
+    table = judge.known.tables.get(op.table)
+    if not new_column_needs_value(judge, op) or (table is not None and table.new):
+        return
+    column = op.column.name
+    cure = (
+        f'op.add_column("{op.table}", sa.Column("{column}", ..., server_default=..., '
+        "nullable=False)), or add it nullable, fill it, then tighten it"
+    )
+    if not fills:
+        judge.add(
+            "SM620",
+            ERROR,
+            op,
+            f"Column '{column}' of table '{op.table}' is NOT NULL and has no default: with "
+            "{count} rows there, the statement fails.",
+            cure,
+            f"{op.table}.{column}",
+            probe=probes.rows(judge, op.table),
+            unknown=WARNING,
+        )
+        if not (table is not None and table.rows == 0):
+            return
+    judge.add(
+        "SM642",
+        WARNING,
+        op,
+        f"Column '{column}' of table '{op.table}' is NOT NULL and has no default: code that still "
+        "runs does not fill it, so that its INSERTs fail.",
+        cure,
+        f"{op.table}.{column}",
+    )
+
+
+def drop_default(judge: Judge, op: ops.SetDefault) -> None:
+    """A NOT NULL column loses the default that old code relies on."""
+    table = judge.known.tables.get(op.table)
+    column = table.columns.get(op.column) if table is not None else None
+    if op.default is not None or table is None or column is None or table.new:
+        return
+    if column.nullable or column.default is None:
+        return
+    judge.add(
+        "SM642",
+        WARNING,
+        op,
+        f"Column '{op.column}' of table '{op.table}' is NOT NULL and loses its default "
+        f"{column.default}: code that still runs and does not fill it fails at INSERT.",
+        "drop the default in a later deploy, when all code fills the column",
+        f"{op.table}.{op.column}",
+    )
+
+
+def not_null(judge: Judge, op: ops.Operation, table: str, column: str) -> None:
+    """NOT NULL over NULLs."""
+    found = judge.known.tables.get(table)
+    if found is None or found.new:
+        return
+    asks = judge.can_ask(found, [column])
+    if not asks and (found.written or column in found.added):
+        return
+    probe = probes.nulls(judge, found, column) if asks else None
+    if probe is None:
+        return
+    judge.add(
+        "SM621",
+        ERROR,
+        op,
+        f"Column '{column}' of table '{table}' is to be NOT NULL, but is NULL in {{count}} rows: "
+        "the statement fails.",
+        f'op.execute("{probe.mend}")  # before it',
+        f"{table}.{column}",
+        probe=probe,
+    )
+
+
+def unique(
+    judge: Judge,
+    op: ops.Operation,
+    table: str,
+    name: str,
+    columns: tuple[str, ...],
+    where: str = "",
+) -> None:
+    """UNIQUE over values that stand more than once."""
+    found = judge.known.tables.get(table)
+    if found is None or not columns:
+        return
+    raw = not all(column in found.columns for column in columns)
+    if found.new or found.written or found.added.intersection(columns):
+        return
+    called = f" '{name}'" if name else ""
+    judge.add(
+        "SM622",
+        ERROR,
+        op,
+        f"Unique{called} over {listed(columns)} of table '{table}': {{count}} values stand there "
+        "more than once, duplicates with which the statement fails.",
+        "merge or change the rows before it",
+        f"{table}.{','.join(columns)}",
+        probe=probes.duplicates(judge, found, columns, where, raw=raw),
+    )
+
+
+def foreign_key(judge: Judge, op: ops.Operation, table: str, key: ForeignKey) -> None:
+    """A foreign key over rows that refer to nothing."""
+    found = judge.known.tables.get(table)
+    if found is None or not judge.can_ask(found, key.columns):
+        return
+    parent = judge.known.table(key.table)
+    if parent.written or parent.new:
+        return
+    called = f" '{key.name}'" if key.name else ""
+    judge.add(
+        "SM623",
+        ERROR,
+        op,
+        f"Foreign key{called} of table '{table}' to '{key.table}': {{count}} rows of "
+        f"{listed(key.columns)} refer to a row that is not there, orphans with which the "
+        "statement fails.",
+        "delete these rows, or set the column to NULL, before it",
+        f"{table}.{','.join(key.columns)}",
+        probe=probes.orphans(judge, found, key),
+    )
+
+
+def check(judge: Judge, op: ops.Operation, table: str, name: str, expression: str) -> None:
+    """A CHECK over rows that break it."""
+    found = judge.known.tables.get(table)
+    if found is None or found.new or found.written:
+        return
+    called = f" '{name}'" if name else ""
+    judge.add(
+        "SM624",
+        ERROR,
+        op,
+        f"CHECK{called} of table '{table}' ({expression}): {{count}} rows violate it, with which "
+        "the statement fails.",
+        "change these rows before it",
+        f"{table}.{name}",
+        probe=probes.breaking(judge, found, expression),
+    )
+
+
+def emptied(judge: Judge, op: ops.Write, *, cascades: bool) -> None:
+    """DELETE and TRUNCATE: rows go, also those of tables that refer to them.
+
+    :param cascades: whether foreign keys are obeyed.
+    """
+    table = judge.known.tables.get(op.table)
+    if op.verb not in ("DELETE", "TRUNCATE") or (table is not None and table.new):
+        return
+    if op.verb == "TRUNCATE" and op.cascade:
+        along = _all_referring(judge, op.table, lambda key: True)
+    elif op.verb == "DELETE" and cascades:
+        along = _all_referring(judge, op.table, lambda key: "DELETE CASCADE" in key.actions)
+    else:
+        along = []
+    also = f", and rows of {listed(along)} that refer to them" if along else ""
+    if not op.where or op.where.startswith("partition "):
+        what = f"{op.verb} of table '{op.table}'"
+        judge.add(
+            "SM632",
+            ERROR,
+            op,
+            f"{what} deletes all of {{count}} rows{also}: they are lost.",
+            f'safemigrate_allow = {{"SM632:{op.table}": "why they may go"}}, and keep a snapshot',
+            op.table,
+            probe=probes.rows(judge, op.table),
+            unknown=WARNING,
+        )
+    elif along:
+        judge.add(
+            "SM632",
+            WARNING,
+            op,
+            f"DELETE from table '{op.table}' deletes {{count}} rows{also}, by ON DELETE CASCADE: "
+            "those are lost too.",
+            "delete or move the rows that refer to them first, by name",
+            op.table,
+            probe=probes.matching(judge, judge.known.table(op.table), op.where)
+            if table is not None and not op.bound and not table.written
+            else None,
+            unknown=WARNING,
+        )
+
+
+def _all_referring(judge: Judge, table: str, counts: object) -> list[str]:
+    found: list[str] = []
+    todo = [table]
+    while todo:
+        current = todo.pop()
+        for name, key in judge.known.referring(current):
+            if name not in found and name != table and counts(key):  # type: ignore[operator]
+                found.append(name)
+                todo.append(name)
+    return sorted(found)
+
+
+def overwritten(judge: Judge, op: ops.Write) -> None:
+    """UPDATE without WHERE that gives every row the same value."""
+    table = judge.known.tables.get(op.table)
+    if op.verb != "UPDATE" or op.where or op.limit or table is None or table.new:
+        return
+    for column in op.constants:
+        if column not in table.columns or column in table.added or table.written:
+            continue
+        judge.add(
+            "SM634",
+            WARNING,
+            op,
+            f"UPDATE without WHERE gives every row of table '{op.table}' the same value in "
+            f"'{column}': {{count}} values that are there are lost.",
+            f"add WHERE {column} IS NULL, or what it is meant for",
+            f"{op.table}.{column}",
+            probe=probes.values(judge, op.table, column),
+        )
+
+
+def exists(judge: Judge, op: ops.Operation) -> None:
+    """What the operation names is not there, or is there already."""
+    known = judge.known
+    if not known.complete:
+        return
+    problem, object = _missing(judge, op)
+    if problem:
+        judge.add(
+            "SM604",
+            ERROR,
+            op,
+            f"{problem}: the statement fails.",
+            "flask db doctor, and name it as the database does",
+            object,
+        )
+
+
+def _missing(judge: Judge, op: ops.Operation) -> tuple[str, str]:
+    tables = judge.known.tables
+    name = getattr(op, "table", "")
+    table = tables.get(name)
+    if isinstance(op, ops.CreateTable):
+        if table is not None and not op.if_not_exists:
+            return f"Table '{name}' exists already", name
+        return "", ""
+    if isinstance(op, ops.DropTable) and table is None and not op.if_exists:
+        return ("", "") if name in judge.known.views else (f"Table '{name}' does not exist", name)
+    if isinstance(op, ops.RenameTable) and op.new in tables:
+        return f"Table '{op.new}' exists already", op.new
+    if table is None or not table.complete:
+        return "", ""
+    if isinstance(op, ops.AddColumn) and op.column.name in table.columns and not op.if_not_exists:
+        return f"Table '{name}' has a column '{op.column.name}' already", name
+    if (
+        isinstance(op, (ops.DropColumn, ops.SetNull, ops.SetType, ops.SetDefault))
+        and op.column not in table.columns
+        and not getattr(op, "if_exists", False)
+    ):
+        return f"Table '{name}' has no column '{op.column}'", f"{name}.{op.column}"
+    if isinstance(op, ops.RenameColumn):
+        if op.column not in table.columns:
+            return f"Table '{name}' has no column '{op.column}'", f"{name}.{op.column}"
+        if op.new in table.columns:
+            return f"Table '{name}' has a column '{op.new}' already", f"{name}.{op.new}"
+    if isinstance(op, ops.ModifyColumn) and op.old not in table.columns:
+        return f"Table '{name}' has no column '{op.old}'", f"{name}.{op.old}"
+    if isinstance(op, ops.CreateIndex) and op.made.name and not op.if_not_exists:
+        owner = judge.known.index_owner(op.made.name)
+        if op.made.name in table.indexes or (
+            owner is not None and judge.context.dialect in ("postgresql", "sqlite")
+        ):
+            return f"An index '{op.made.name}' exists already", op.made.name
+        missing = [c for c in op.made.columns if c not in table.columns and c.isidentifier()]
+        if missing and op.made.plain:
+            return f"Table '{name}' has no column '{missing[0]}'", f"{name}.{missing[0]}"
+    return "", ""
