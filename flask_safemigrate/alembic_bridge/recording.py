@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ from alembic.operations.base import BatchOperations
 from alembic.operations.batch import BatchOperationsImpl
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.mysql.base import MySQLDialect
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
@@ -32,9 +33,11 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.pool import StaticPool
 
+from flask_safemigrate.alembic_bridge.confinement import Confinement, confined
 from flask_safemigrate.alembic_bridge.recording_sqlite import RecordingSQLiteImpl
 from flask_safemigrate.alembic_bridge.reflecting import Reflecting
-from flask_safemigrate.alembic_bridge.replay import _only_on, _silence
+from flask_safemigrate.alembic_bridge.replay import silence
+from flask_safemigrate.errors import NotConfined
 from flask_safemigrate.hazards.known import Known
 from flask_safemigrate.hazards.operations import (
     Operation,
@@ -272,6 +275,17 @@ def _engine(recorder: Recorder, version: tuple[int, ...]) -> Engine:
     return Engine(pool, dialect, make_url(f"{name}://"))
 
 
+class _Confinement(Confinement):
+    """Stops what a revision does beside its connection, whose statements reach nothing."""
+
+    def admit(self, connection: Connection) -> None:
+        self._engines[id(connection.engine)] = connection.engine
+
+    def statement(self, connection: Connection, statement: str) -> None: ...
+
+    def commit(self, connection: Connection) -> None: ...
+
+
 class _Calls(list[Any]):
     """The operations of a batch block, with the lines that ask for them."""
 
@@ -387,11 +401,14 @@ def record(
     downs: dict[str, tuple[Operation, ...]] = {}
     files: dict[str, str] = {}
     with (
-        _silence(),
+        silence(),
         EnvironmentContext(config, script) as environment,
         engine.connect() as connection,
-        _only_on([connection]),
     ):
+        running: list[str] = []
+        confinement = _Confinement(
+            [connection], Path(script.dir), lambda: "".join(running), "while it was recorded"
+        )
         environment.configure(connection=connection, target_metadata=metadata)
         context = environment.get_context()
         if recorder.dialect == "sqlite":
@@ -411,10 +428,21 @@ def record(
         made = _operations(context, recorder)
         made._install_proxy()
         try:
-            for id in order:
-                ups[id] = _run(script, id, recorder, files, bind, seconds, down=False)
-            for id in reversed(order) if way_down else ():
-                downs[id] = _run(script, id, recorder, files, bind, seconds, down=True)
+            for down, id in [
+                *((False, id) for id in order),
+                *((True, id) for id in (reversed(order) if way_down else ())),
+            ]:
+                running[:] = [id]
+                confinement.strayed = None
+                with confined(confinement):
+                    found = _run(script, id, recorder, files, bind, seconds, down=down)
+                running.clear()
+                if confinement.strayed is not None and not any(
+                    isinstance(each, Unseen) for each in found
+                ):
+                    place = Place(id, files.get(id, ""), None, down=down)
+                    found = (*found, Unseen(place, confinement.strayed.message))
+                (downs if down else ups)[id] = found
         finally:
             made._remove_proxy()
     return [Recorded(id, files.get(id, ""), ups[id], downs.get(id, ())) for id in order]
@@ -440,6 +468,8 @@ def _run(
             function = getattr(revision.module, "downgrade" if down else "upgrade", None)
             if function is not None:
                 function(*[bind][: len(inspect.signature(function).parameters)])
+    except NotConfined as error:
+        recorder.add(Unseen(_raised_at(error, recorder), error.message))
     except _Endless as error:
         recorder.add(Unseen(recorder.place(), f"it does not come to an end ({error})"))
     except (Exception, SystemExit) as error:

@@ -402,7 +402,7 @@ def rows_deleted(state: State) -> Iterator[Found]:
 
 
 def renamed_as_drop(state: State) -> Iterator[Found]:
-    """A column is dropped and one of the same type is added: was it renamed?
+    """A column is dropped and one of the same type is added, as if it were renamed.
 
     Cause
         Autogenerate cannot know a rename and writes a new column, which is empty.

@@ -81,8 +81,8 @@ def _stock(judge: Judge, op: ops.StockCopy | ops.StockFails) -> None:
             INFO,
             op,
             f"Plain `flask db upgrade` drops table '{op.table}' in this batch block, which "
-            f"deletes or changes the rows of {listed(lost)} that refer to it where foreign keys are "
-            "enforced: they are lost. `flask db safe-upgrade` keeps them.",
+            f"deletes or changes the rows of {listed(lost)} that refer to it where foreign keys "
+            "are enforced: they are lost. `flask db safe-upgrade` keeps them.",
             "flask db safe-upgrade",
             op.table,
         )

@@ -46,7 +46,7 @@ def hazards_of(
     """
     reader, missing = _reader(dialect)
     if target is not None and found is not None and found.exists:
-        schema = backend_for(target.engine).read_schema(target)
+        schema = backend_for(target.engine).read_schema(target, ())
         known = known_from(schema, _rows(target, found))
         version = _version(found.server)
     else:

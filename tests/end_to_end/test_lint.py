@@ -1,0 +1,148 @@
+"""``flask db lint`` on real databases: what it says will fail fails, and it changes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.projects import Project, ProjectFactory
+from tests.support.servers import Databases
+
+FIRST = (
+    "a1",
+    "op.create_table('person', sa.Column('id', sa.Integer, primary_key=True),"
+    " sa.Column('name', sa.String(20)), sa.Column('mail', sa.String(40)))\n"
+    'op.execute("INSERT INTO person (id, name, mail) '
+    "VALUES (1, 'Ada', 'a@b'), (2, NULL, 'a@b')\")",
+    "op.drop_table('person')",
+)
+DIALECTS = ("sqlite", "postgresql", "mysql")
+
+#: What a revision does, the code that is found, the word that fails, and what passes instead.
+FAILS = {
+    "NULLs": (
+        "with op.batch_alter_table('person') as b:\n"
+        "    b.alter_column('name', existing_type=sa.String(20), nullable=False)",
+        "SM621",
+        "op.execute(\"UPDATE person SET name = '' WHERE name IS NULL\")\n"
+        "with op.batch_alter_table('person') as b:\n"
+        "    b.alter_column('name', existing_type=sa.String(20), nullable=False)",
+    ),
+    "duplicates": (
+        "op.create_index('uq', 'person', ['mail'], unique=True)",
+        "SM622",
+        "op.create_index('uq', 'person', ['name'], unique=True)",
+    ),
+    "a missing column": (
+        "op.drop_column('person', 'nosuch')",
+        "SM604",
+        "op.add_column('person', sa.Column('other', sa.Integer))",
+    ),
+}
+
+
+@pytest.fixture(params=DIALECTS)
+def started(
+    request: pytest.FixtureRequest, project: ProjectFactory, databases: Databases
+) -> Project:
+    url = None if request.param == "sqlite" else databases.create(request.param)
+    p = project(url=url, revisions=[FIRST])
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    return p
+
+
+def lint(p: Project, *more: str) -> tuple[int, list[dict[str, Any]]]:
+    done = p.invoke("db", "lint", "--format", "json", *more)
+    return done.exit_code, json.loads(done.stdout)["findings"]
+
+
+@pytest.mark.parametrize("case", FAILS)
+def test_what_is_said_to_fail_fails_and_the_cure_passes(started: Project, case: str) -> None:
+    bad, code, good = FAILS[case]
+    p = started
+    before = p.rows("SELECT * FROM person ORDER BY id")
+    p.revision("a2", bad)
+    exit_code, found = lint(p)
+    assert exit_code == 3
+    [hazard] = [each for each in found if each["code"] == code]
+    assert hazard["severity"] == "error"
+    assert "person" in hazard["message"]
+    assert hazard["file"].endswith("a2.py")
+    assert hazard["line"] is not None
+    assert p.rows("SELECT * FROM person ORDER BY id") == before
+    assert p.heads() == {"a1"}
+    failed = p.invoke("db", "safe-upgrade", "--yes")
+    assert failed.exit_code != 0, failed.output
+    p.revision("a2", good, down="a1")
+    exit_code, found = lint(p)
+    assert (exit_code, [each["code"] for each in found if each["severity"] == "error"]) == (0, [])
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+
+
+def test_what_goes_is_counted(started: Project) -> None:
+    p = started
+    p.revision("a2", "op.drop_column('person', 'name')")
+    exit_code, found = lint(p)
+    [hazard] = [each for each in found if each["code"] == "SM630"]
+    assert "loses 1 values" in hazard["message"]
+    assert exit_code == 3
+
+
+def test_loops_helpers_and_conditions_come_out_as_operations(started: Project) -> None:
+    p = started
+    p.revision(
+        "a2",
+        "def each(names):\n"
+        "    for name in names:\n"
+        "        op.drop_column('person', name)\n"
+        "if op.get_bind().dialect.name != 'nosuch':\n"
+        "    each(['name', 'mail'])",
+    )
+    _, found = lint(p)
+    assert sorted(f["subject"] for f in found if f["code"] == "SM630") == [
+        "person.mail",
+        "person.name",
+    ]
+
+
+#: Bad input: what the revision does, and what is said of it.
+ODD = {
+    "raise ValueError('no')": "raised ValueError: no",
+    "import nosuchmodule": "raised ModuleNotFoundError",
+    "raise SystemExit(3)": "raised SystemExit: 3",
+    "while True: op.execute('UPDATE person SET id = id')": "does not come to an end",
+    "import sys; sys.stdout.write('noise')": "",
+    "open('made.txt', 'w').write('x')": "write to the file",
+    "import subprocess; subprocess.run(['true'])": "start a program",
+    "import socket; socket.create_connection(('127.0.0.1', 9))": "use the network",
+    "from flask import current_app\n"
+    "db = current_app.extensions['migrate'].db\n"
+    "db.session.execute(sa.text('SELECT 1'))": "op.get_bind()",
+}
+
+
+@pytest.mark.parametrize("body", ODD)
+def test_odd_revisions_are_findings(project: ProjectFactory, body: str) -> None:
+    p = project(revisions=[FIRST])
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    p.revision("a2", body)
+    _, found = lint(p)
+    said = " ".join(each["message"] for each in found)
+    assert ODD[body] in said
+    assert bool(found) is bool(ODD[body])
+
+
+def test_nothing_pending(project: ProjectFactory) -> None:
+    p = project(revisions=[FIRST])
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    assert lint(p) == (0, [])
+
+
+def test_a_code_is_explained(project: ProjectFactory) -> None:
+    p = project(revisions=[FIRST])
+    done = p.invoke("db", "doctor", "--explain", "SM610")
+    assert "postgresql_concurrently" in done.output

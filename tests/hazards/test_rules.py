@@ -1,0 +1,416 @@
+"""Each rule with a bad side, which it names, and a good one, of which it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+
+from flask_safemigrate.findings import Severity
+from flask_safemigrate.hazards import read_mysql, read_postgresql, read_sqlite
+from flask_safemigrate.hazards.hazard import Context, Hazard
+from flask_safemigrate.hazards.judging import judge
+from flask_safemigrate.hazards.known import Known
+from flask_safemigrate.hazards.operations import Operation, Place, Recorded
+
+READERS: Mapping[str, Callable[[str, Place], list[Operation]]] = {
+    "postgresql": read_postgresql.read,
+    "mariadb": read_mysql.read,
+    "sqlite": read_sqlite.read,
+}
+VERSIONS = {"postgresql": (15, 4), "mariadb": (10, 11), "sqlite": (3, 40)}
+#: Many rows in big and few in small.
+TABLES = {
+    "postgresql": """
+        CREATE TYPE mood AS ENUM ('sad', 'ok');
+        CREATE TABLE small (id int PRIMARY KEY, name varchar(40) NOT NULL DEFAULT 'x', m mood);
+        CREATE TABLE big (id int PRIMARY KEY, name varchar(40), amount numeric(10, 2),
+            small_id int, at timestamp without time zone,
+            CONSTRAINT fk FOREIGN KEY (small_id) REFERENCES small (id) ON DELETE CASCADE,
+            CONSTRAINT proven CHECK (name IS NOT NULL));
+        CREATE INDEX ix_big_at ON big (at);
+        CREATE VIEW report AS SELECT amount FROM big;
+    """,
+    "mariadb": """
+        CREATE TABLE small (id int NOT NULL PRIMARY KEY, name varchar(40) NOT NULL DEFAULT 'x');
+        CREATE TABLE big (id int NOT NULL PRIMARY KEY, name varchar(40), amount decimal(10, 2),
+            small_id int, kind ENUM('a', 'b'), short varchar(20), at datetime,
+            CONSTRAINT fk FOREIGN KEY (small_id) REFERENCES small (id) ON DELETE CASCADE);
+        CREATE INDEX ix_big_at ON big (at);
+    """,
+}
+OUTSIDE = "-- outside\n"
+
+#: dialect, name -> code, what the message names, the bad statements, the good ones.
+Case = tuple[str, Sequence[str], Sequence[str], Sequence[str]]
+CASES: dict[tuple[str, str], Case] = {
+    ("postgresql", "index"): (
+        "SM610",
+        ["big", "ix"],
+        ["CREATE INDEX ix ON big (name)"],
+        [OUTSIDE + "CREATE INDEX CONCURRENTLY ix ON big (name)"],
+    ),
+    ("postgresql", "index of a small table"): (
+        "SM610",
+        ["big", "ix"],
+        ["CREATE INDEX ix ON big (name)"],
+        ["CREATE INDEX ix ON small (name)"],
+    ),
+    ("postgresql", "index of a table of this run"): (
+        "SM610",
+        ["big", "ix"],
+        ["CREATE INDEX ix ON big (name)"],
+        ["CREATE TABLE fresh (a int)", "CREATE INDEX ix ON fresh (a)"],
+    ),
+    ("postgresql", "concurrently in a transaction"): (
+        "SM603",
+        ["small", "ix"],
+        ["CREATE INDEX CONCURRENTLY ix ON small (name)"],
+        [OUTSIDE + "CREATE INDEX CONCURRENTLY ix ON small (name)"],
+    ),
+    ("postgresql", "vacuum in a transaction"): (
+        "SM603",
+        ["small"],
+        ["VACUUM small"],
+        [OUTSIDE + "VACUUM small"],
+    ),
+    ("postgresql", "label used at once"): (
+        "SM603",
+        ["mood", "great"],
+        [
+            "ALTER TYPE mood ADD VALUE 'great'",
+            "ALTER TABLE small ALTER COLUMN m SET DEFAULT 'great'",
+        ],
+        [
+            OUTSIDE + "ALTER TYPE mood ADD VALUE 'great'",
+            "ALTER TABLE small ALTER COLUMN m SET DEFAULT 'great'",
+        ],
+    ),
+    ("postgresql", "cast without USING"): (
+        "SM603",
+        ["small", "name"],
+        ["ALTER TABLE small ALTER COLUMN name TYPE integer"],
+        ["ALTER TABLE small ALTER COLUMN id TYPE bigint"],
+    ),
+    ("postgresql", "column under a view"): (
+        "SM603",
+        ["big", "amount", "report"],
+        ["ALTER TABLE big ALTER COLUMN amount TYPE numeric(12, 2)"],
+        ["DROP VIEW report", "ALTER TABLE big ALTER COLUMN amount TYPE numeric(12, 2)"],
+    ),
+    ("postgresql", "index that is not there"): (
+        "SM604",
+        ["ix_nope"],
+        ["DROP INDEX ix_nope"],
+        ["DROP INDEX ix_big_at"],
+    ),
+    ("postgresql", "column that is there"): (
+        "SM604",
+        ["small", "name"],
+        ["ALTER TABLE small ADD COLUMN name text"],
+        ["ALTER TABLE small ADD COLUMN IF NOT EXISTS name text"],
+    ),
+    ("postgresql", "foreign key"): (
+        "SM611",
+        ["big", "small", "fk2"],
+        ["ALTER TABLE big ADD CONSTRAINT fk2 FOREIGN KEY (small_id) REFERENCES small (id)"],
+        [
+            "ALTER TABLE big ADD CONSTRAINT fk2 FOREIGN KEY (small_id) REFERENCES small (id)"
+            " NOT VALID",
+            OUTSIDE + "ALTER TABLE big VALIDATE CONSTRAINT fk2",
+        ],
+    ),
+    ("postgresql", "validate in the transaction of the key"): (
+        "SM617",
+        ["big"],
+        [
+            "ALTER TABLE big ADD CONSTRAINT fk2 FOREIGN KEY (small_id) REFERENCES small (id)"
+            " NOT VALID",
+            "ALTER TABLE big VALIDATE CONSTRAINT fk2",
+        ],
+        [
+            "ALTER TABLE big ADD CONSTRAINT fk2 FOREIGN KEY (small_id) REFERENCES small (id)"
+            " NOT VALID",
+            OUTSIDE + "ALTER TABLE big VALIDATE CONSTRAINT fk2",
+        ],
+    ),
+    ("postgresql", "check"): (
+        "SM612",
+        ["big", "ck"],
+        ["ALTER TABLE big ADD CONSTRAINT ck CHECK (amount > 0)"],
+        ["ALTER TABLE big ADD CONSTRAINT ck CHECK (amount > 0) NOT VALID"],
+    ),
+    ("postgresql", "not null"): (
+        "SM613",
+        ["big", "at"],
+        ["ALTER TABLE big ALTER COLUMN at SET NOT NULL"],
+        ["ALTER TABLE big ALTER COLUMN name SET NOT NULL"],
+    ),
+    ("postgresql", "type"): (
+        "SM614",
+        ["big", "small_id"],
+        ["ALTER TABLE big ALTER COLUMN small_id TYPE bigint"],
+        ["ALTER TABLE big ALTER COLUMN name TYPE varchar(80)"],
+    ),
+    ("postgresql", "timestamp with time zone"): (
+        "SM614",
+        ["big", "at"],
+        ["ALTER TABLE big ALTER COLUMN at TYPE timestamptz USING at AT TIME ZONE 'UTC'"],
+        ["ALTER TABLE big ALTER COLUMN at TYPE timestamptz"],
+    ),
+    ("postgresql", "default of a new column"): (
+        "SM615",
+        ["big", "token"],
+        ["ALTER TABLE big ADD COLUMN token uuid DEFAULT gen_random_uuid()"],
+        ["ALTER TABLE big ADD COLUMN seen timestamp DEFAULT now()"],
+    ),
+    ("postgresql", "unique"): (
+        "SM616",
+        ["big", "uq"],
+        ["ALTER TABLE big ADD CONSTRAINT uq UNIQUE (name)"],
+        [
+            OUTSIDE + "CREATE UNIQUE INDEX CONCURRENTLY uq ON big (name)",
+            "ALTER TABLE big ADD CONSTRAINT uq UNIQUE USING INDEX uq",
+        ],
+    ),
+    ("postgresql", "lock kept while rows are written"): (
+        "SM617",
+        ["small"],
+        ["ALTER TABLE small ADD COLUMN n int", "UPDATE big SET name = lower(name)"],
+        ["ALTER TABLE small ADD COLUMN n int", "UPDATE small SET n = 1"],
+    ),
+    ("postgresql", "rows in one statement"): (
+        "SM618",
+        ["big"],
+        ["UPDATE big SET name = lower(name)"],
+        ["UPDATE small SET name = lower(name)"],
+    ),
+    ("postgresql", "vacuum full"): (
+        "SM619",
+        ["big"],
+        [OUTSIDE + "VACUUM FULL big"],
+        [OUTSIDE + "VACUUM big"],
+    ),
+    ("postgresql", "new column without value"): (
+        "SM620",
+        ["small", "n"],
+        ["ALTER TABLE small ADD COLUMN n int NOT NULL"],
+        ["ALTER TABLE small ADD COLUMN n int NOT NULL DEFAULT 0"],
+    ),
+    ("postgresql", "shorter"): (
+        "SM625",
+        ["small", "name"],
+        ["ALTER TABLE small ALTER COLUMN name TYPE varchar(3)"],
+        ["ALTER TABLE small ALTER COLUMN name TYPE varchar(50)"],
+    ),
+    ("postgresql", "rounded"): (
+        "SM635",
+        ["big", "amount"],
+        ["DROP VIEW report", "ALTER TABLE big ALTER COLUMN amount TYPE numeric(10, 0)"],
+        ["DROP VIEW report", "ALTER TABLE big ALTER COLUMN amount TYPE numeric(12, 2)"],
+    ),
+    ("postgresql", "column dropped"): (
+        "SM630",
+        ["big", "at"],
+        ["ALTER TABLE big DROP COLUMN at"],
+        ["ALTER TABLE big ADD COLUMN b int", "ALTER TABLE big DROP COLUMN b"],
+    ),
+    ("postgresql", "renamed as drop"): (
+        "SM633",
+        ["small", "name", "title"],
+        ["ALTER TABLE small ADD COLUMN title varchar(40)", "ALTER TABLE small DROP COLUMN name"],
+        ["ALTER TABLE small ADD COLUMN title varchar(40)"],
+    ),
+    ("postgresql", "table dropped"): (
+        "SM631",
+        ["big"],
+        ["DROP VIEW report", "DROP TABLE big"],
+        ["CREATE TABLE fresh (a int)", "DROP TABLE fresh"],
+    ),
+    ("postgresql", "truncate"): (
+        "SM632",
+        ["small", "big"],
+        ["TRUNCATE small CASCADE"],
+        ["CREATE TABLE fresh (a int)", "TRUNCATE fresh CASCADE"],
+    ),
+    ("postgresql", "children go along"): (
+        "SM632",
+        ["small", "big"],
+        ["DELETE FROM small WHERE id = 1"],
+        ["DELETE FROM big WHERE id = 1"],
+    ),
+    ("postgresql", "overwritten"): (
+        "SM634",
+        ["small", "name"],
+        ["UPDATE small SET name = 'new'"],
+        ["UPDATE small SET name = upper(name)"],
+    ),
+    ("postgresql", "column renamed"): (
+        "SM640",
+        ["small", "name", "title"],
+        ["ALTER TABLE small RENAME COLUMN name TO title"],
+        ["ALTER TABLE small ADD COLUMN title text"],
+    ),
+    ("postgresql", "table renamed"): (
+        "SM641",
+        ["small", "little"],
+        ["ALTER TABLE small RENAME TO little"],
+        ["ALTER TABLE small RENAME TO little", "CREATE VIEW small AS SELECT * FROM little"],
+    ),
+    ("postgresql", "default dropped"): (
+        "SM642",
+        ["small", "name"],
+        ["ALTER TABLE small ALTER COLUMN name DROP DEFAULT"],
+        ["ALTER TABLE small ALTER COLUMN name SET DEFAULT 'y'"],
+    ),
+    ("postgresql", "row level security"): (
+        "SM643",
+        ["small"],
+        ["ALTER TABLE small ENABLE ROW LEVEL SECURITY"],
+        ["CREATE TABLE fresh (a int)", "ALTER TABLE fresh ENABLE ROW LEVEL SECURITY"],
+    ),
+    ("postgresql", "not read"): (
+        "SM601",
+        [],
+        ["DO $$ BEGIN EXECUTE 'DROP TABLE small'; END $$"],
+        ["DO $$ BEGIN UPDATE small SET name = upper(name); END $$"],
+    ),
+    ("mariadb", "fulltext index"): (
+        "SM610",
+        ["big", "ix"],
+        ["CREATE FULLTEXT INDEX ix ON big (name)"],
+        ["CREATE INDEX ix ON big (name)"],
+    ),
+    ("mariadb", "foreign key"): (
+        "SM611",
+        ["big", "fk2"],
+        ["ALTER TABLE big ADD CONSTRAINT fk2 FOREIGN KEY (small_id) REFERENCES small (id)"],
+        ["ALTER TABLE small ADD INDEX ix (name)"],
+    ),
+    ("mariadb", "type"): (
+        "SM614",
+        ["big", "small_id"],
+        ["ALTER TABLE big MODIFY small_id BIGINT NULL"],
+        ["ALTER TABLE big MODIFY small_id INTEGER NULL"],
+    ),
+    ("mariadb", "varchar"): (
+        "SM614",
+        ["big", "name"],
+        ["ALTER TABLE big MODIFY name VARCHAR(200) NULL"],
+        ["ALTER TABLE big MODIFY short VARCHAR(200) NULL"],
+    ),
+    ("mariadb", "enum"): (
+        "SM614",
+        ["big", "kind", "c"],
+        ["ALTER TABLE big MODIFY kind ENUM('a','c','b') NULL"],
+        ["ALTER TABLE big MODIFY kind ENUM('a','b','c') NULL"],
+    ),
+    ("mariadb", "stored column"): (
+        "SM615",
+        ["big", "y"],
+        ["ALTER TABLE big ADD COLUMN y INTEGER GENERATED ALWAYS AS (id + 1) STORED"],
+        ["ALTER TABLE big ADD COLUMN y INTEGER GENERATED ALWAYS AS (id + 1) VIRTUAL"],
+    ),
+    ("mariadb", "new column without value"): (
+        "SM642",
+        ["small", "n"],
+        ["ALTER TABLE small ADD COLUMN n INTEGER NOT NULL"],
+        ["ALTER TABLE small ADD COLUMN n INTEGER NOT NULL DEFAULT 0"],
+    ),
+    ("mariadb", "modify forgets"): (
+        "SM644",
+        ["small", "name", "x"],
+        ["ALTER TABLE small MODIFY name VARCHAR(50) NOT NULL"],
+        ["ALTER TABLE small MODIFY name VARCHAR(50) NOT NULL DEFAULT 'x'"],
+    ),
+    ("mariadb", "rounded"): (
+        "SM635",
+        ["big", "amount"],
+        ["ALTER TABLE big MODIFY amount DECIMAL(10, 0) NULL"],
+        ["ALTER TABLE big MODIFY amount DECIMAL(10, 2) NULL"],
+    ),
+    ("mariadb", "character set"): (
+        "SM619",
+        ["big"],
+        ["ALTER TABLE big CONVERT TO CHARACTER SET utf8mb4"],
+        ["ALTER TABLE small CONVERT TO CHARACTER SET utf8mb4"],
+    ),
+    ("mariadb", "not read"): (
+        "SM601",
+        [],
+        ["LOAD DATA INFILE 'x' INTO TABLE small"],
+        ["REPLACE INTO small (id) VALUES (9)"],
+    ),
+}
+
+
+def recorded(dialect: str, statements: Sequence[str]) -> Recorded:
+    operations: list[Operation] = []
+    for line, sql in enumerate(statements, 1):
+        place = Place("r1", "r1.py", line, " ".join(sql.split()), sql.startswith(OUTSIDE))
+        operations += READERS[dialect](sql, place)
+    return Recorded("r1", "r1.py", tuple(operations))
+
+
+def database(dialect: str) -> Known:
+    known = Known(dialect)
+    for operation in READERS[dialect](TABLES[dialect], Place("", "", None)):
+        known.apply(operation)
+    for table in known.tables.values():
+        table.new, table.rows = False, 3
+        table.added.clear()
+    known.tables["big"].rows = 1_000_000
+    return known
+
+
+def hazards(dialect: str, statements: Sequence[str]) -> list[Hazard]:
+    context = Context(dialect, VERSIONS[dialect], online=True, time_zone="UTC")
+    found = judge([recorded(dialect, statements)], database(dialect), context)
+    return [h for h in found if h.code not in ("SM650", "SM651")]
+
+
+@pytest.mark.parametrize(("dialect", "name"), CASES)
+def test_the_bad_side_is_named_and_the_good_one_left_in_peace(dialect: str, name: str) -> None:
+    code, names, bad, good = CASES[dialect, name]
+    found = [h for h in hazards(dialect, bad) if h.code == code]
+    assert len(found) >= 1, [h.message for h in hazards(dialect, bad)]
+    assert all(f"'{each}'" in found[0].message or each in found[0].message for each in names)
+    assert found[0].severity > Severity.INFO or code == "SM601"
+    # Questions that the rows decide are none of the code alone.
+    alarms = [h for h in hazards(dialect, good) if h.severity > Severity.INFO and h.probe is None]
+    assert [(h.code, h.message) for h in alarms if h.code == code] == []
+
+
+def test_nothing_is_said_of_locks_on_small_tables() -> None:
+    statements = [
+        "CREATE INDEX ix ON small (name)",
+        "ALTER TABLE small ADD CONSTRAINT ck CHECK (id > 0)",
+    ]
+    assert {h.severity for h in hazards("postgresql", statements) if h.probe is None} == {
+        Severity.INFO
+    }
+
+
+@pytest.mark.parametrize("dialect", TABLES)
+def test_the_way_back(dialect: str) -> None:
+    up = recorded(dialect, ["CREATE TABLE tag (id int)", "CREATE INDEX ix_tag ON tag (id)"])
+    for statements, codes in (
+        (["DROP TABLE tag"], []),
+        ([], ["SM651", "SM651"]),
+        (["DROP TABLE tags"], ["SM650", "SM651", "SM651"]),
+    ):
+        down = recorded(dialect, statements).upgrade
+        found = judge(
+            [up._replace(downgrade=down)],
+            database(dialect),
+            Context(dialect, VERSIONS[dialect], online=True),
+        )
+        assert [h.code for h in found] == codes, statements
+
+
+def test_an_enum_type_stays_behind() -> None:
+    up = recorded("postgresql", ["CREATE TYPE state AS ENUM ('a')", "CREATE TABLE t (s state)"])
+    down = recorded("postgresql", ["DROP TABLE t"]).upgrade
+    context = Context("postgresql", (15,), online=True)
+    found = judge([up._replace(downgrade=down)], database("postgresql"), context)
+    assert [(h.code, h.object) for h in found] == [("SM651", "type 'state'")]
