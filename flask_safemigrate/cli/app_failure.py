@@ -112,13 +112,13 @@ def _told(error: BaseException) -> tuple[str, str]:
         return _no_dialect(error)
     if _in_address_parser(error):
         return _no_url(error)
+    if "Invalid SQLite URL" in str(error):
+        return "the URL of the SQLite database has too few slashes.", "sqlite:///app.db"
     if _in_parameters(error):
         return (
             f"a parameter of SQLALCHEMY_DATABASE_URI cannot be used: {error}",
             "correct what stands behind the ? in SQLALCHEMY_DATABASE_URI",
         )
-    if "Invalid SQLite URL" in str(error):
-        return "the URL of the SQLite database has too few slashes.", "sqlite:///app.db"
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _no_module(error.name)
     if isinstance(error, SyntaxError):
