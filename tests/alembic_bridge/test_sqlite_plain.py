@@ -127,6 +127,21 @@ SAME: dict[str, tuple[str, ...]] = {
             "t", "b.add_column(sa.Column('n', sa.Integer, sa.ForeignKey('none.id', name='fk')))"
         ),
     ),
+    # What is read of the table otherwise.
+    "listeners of the reflection": (
+        "def listen(inspector, table, info):\n"
+        "    if info['name'] == 'name':\n"
+        "        info.update(type=sa.Integer(), nullable=False, default='7')\n"
+        + block("t", args=ALWAYS + ", reflect_kwargs={'listeners': [('column_reflect', listen)]}"),
+        "op.execute('INSERT INTO t (id) VALUES (9)')",
+    ),
+    "a listener that changes nothing": (
+        "def listen(inspector, table, info):\n    pass\n"
+        + block("t", args=ALWAYS + ", reflect_kwargs={'listeners': [('column_reflect', listen)]}"),
+    ),
+    "columns of reflect_args": (
+        block("bare", args=ALWAYS + ", reflect_args=[sa.Column('x', sa.String(9))]"),
+    ),
     # What a keyword means, and to what.
     "autoincrement of a pair": (
         block("link", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),

@@ -494,6 +494,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
         for given in batch.reflect_args:
             if isinstance(given, Column) and not isinstance(given.type, NullType):
                 self._set_type(batch.table_name, given.name, given.type, operation, gently=True)
+        if self._recreating and batch.copy_from is None:
+            self._heed_listeners(batch, operation)
         # What Alembic copies from has the say about names; a convention is for what it reflects.
         known = self._known(batch.copy_from) if batch.copy_from is not None else ()
         convention = batch.naming_convention if batch.copy_from is None else None
@@ -501,6 +503,39 @@ class LosslessSQLiteImpl(SQLiteImpl):
             self._queue(
                 changes.NameConstraints(batch.table_name, dict(convention or {}), known), operation
             )
+
+    def _heed_listeners(self, batch: BatchOperationsImpl, operation: str) -> None:
+        """Let columns be what listeners of ``reflect_kwargs`` make of them.
+
+        https://docs.sqlalchemy.org/en/20/core/events.html#sqlalchemy.events.DDLEvents.column_reflect
+        """
+        given = batch.reflect_kwargs.get("listeners", ())
+        theirs = [each for each in given if each[1] != self.autogen_column_reflect]
+        if not theirs:
+            return
+        as_read: dict[str, dict[str, Any]] = {}
+        as_heard: dict[str, dict[str, Any]] = {}
+
+        def note_first(_inspector: Any, _table: Any, info: dict[str, Any]) -> None:
+            as_read[info["name"]] = dict(info)
+
+        def note_last(_inspector: Any, _table: Any, info: dict[str, Any]) -> None:
+            as_heard[info["name"]] = dict(info)
+
+        listeners = [("column_reflect", note_first), *theirs, ("column_reflect", note_last)]
+        options = {**batch.reflect_kwargs, "listeners": listeners}
+        Table(batch.table_name, MetaData(), autoload_with=self.bind, **options)
+        for column, before in as_read.items():
+            after = as_heard.get(column, before)
+            if after["type"] is not before["type"]:
+                self._set_type(batch.table_name, column, after["type"], operation, gently=True)
+            changed = {
+                key: after.get(key)
+                for key in ("nullable", "default")
+                if after.get(key) != before.get(key)
+            }
+            if changed:
+                self._queue(changes.AlterColumn(batch.table_name, column, **changed), operation)
 
     def _known(self, table: Table) -> tuple[changes.Known, ...]:
         """The constraints of ``copy_from`` that have names."""
