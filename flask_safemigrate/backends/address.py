@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask_safemigrate.state import Unreachable
 
@@ -63,4 +65,26 @@ def worded(
         "location": address.location,
         "text": text,
     }
-    return Unreachable(known, message.format(**values), hint.format(**values))
+    return Unreachable(known, message.format(**values), _filled(hint, values))
+
+
+# How a name stands in a command decides how it is quoted there.
+_PLACE = re.compile(r"""(\\?[`"']?)\{(host|port|name|user)\}(\\?[`"']?)""")
+
+
+def _filled(hint: str, values: Mapping[str, Any]) -> str:
+    """Fill in a hint so that no name in it becomes a part of the command."""
+
+    def place(found: re.Match[str]) -> str:
+        before, key, after = found.groups()
+        value, mark = str(values[key]), before[-1:]
+        if mark and mark == after[-1:]:
+            value = value.replace(mark, mark * 2)
+            if before != mark:  # inside of a word of the shell in double quotes
+                value = re.sub(r'[\\"$`]', r"\\\g<0>", value)
+            return f"{before}{value}{after}"
+        return f"{before}{shlex.quote(value)}{after}"
+
+    quoted = _PLACE.sub(place, hint).replace("{", "{{").replace("}", "}}")
+    kept = re.sub(r"\{\{(options|settings|server|location|text)\}\}", r"{\1}", quoted)
+    return kept.format(**values)

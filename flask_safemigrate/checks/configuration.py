@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, counted, file, listed
@@ -181,7 +182,8 @@ def database_file_twin(state: State) -> Iterator[Found]:
             f"of the same name there is {shown}."
             + (" The one with the tables is likely to be meant." if lost else ""),
             database.location,
-            f'`mv "{others[0].path}" "{own.path}"`, or its path in SQLALCHEMY_DATABASE_URI'
+            f"`{shlex.join(('mv', others[0].path, own.path))}`, or its path in "
+            "SQLALCHEMY_DATABASE_URI"
             if lost
             else "delete the file that is not used, and write an absolute path into the URL",
             bind=database.bind,

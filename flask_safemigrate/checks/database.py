@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from flask_safemigrate.checks.found import (
@@ -338,7 +339,7 @@ def database_damaged(state: State) -> Iterator[Found]:
             "\"VACUUM INTO 'recovered.db'\""
             if not lost
             else "flask db snapshots  # then flask db restore ID; without one: "
-            f'sqlite3 {path} .recover | sqlite3 "{database.name}.recovered"',
+            f"sqlite3 {path} .recover | sqlite3 {shlex.quote(f'{database.name}.recovered')}",
             bind=database.bind,
             repair="makes every index anew from the rows (REINDEX)" if indexes else None,
             subject=database.location,

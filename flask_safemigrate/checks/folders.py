@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import (
@@ -174,7 +175,7 @@ def revisions_ignored(state: State) -> Iterator[Found]:
     yield Found(
         f'Git ignores {what} in "{folder}"{by}: no other machine gets these revisions.',
         git.ignored[0],
-        f"flask db doctor --fix SM115, then git add {folder}",
+        f"flask db doctor --fix SM115, then git add {shlex.quote(folder)}",
         repair=f'adds rules to .gitignore that bring "{folder}" back',
         subject=folder,
         file=git.ignored[0],
@@ -205,7 +206,7 @@ def revisions_untracked(state: State) -> Iterator[Found]:
     yield Found(
         f"Git does not track {'any revision file: ' if whole else ''}{what}.",
         git.untracked[0],
-        f"git add {versions(state.project)}",
+        f"git add {shlex.quote(versions(state.project))}",
         severity=Severity.ERROR if whole else Severity.WARNING,
         file=git.untracked[0],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import NamedTuple
@@ -41,10 +42,30 @@ class Found(NamedTuple):
     steps: tuple[Step, ...] = ()
 
 
+def plain(name: str) -> str:
+    """A name out of a database on one line: it may hold anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+
+
+def in_shell(text: str) -> str:
+    """A word of a command line, in quotes that no character in it ends."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
+def in_sql(name: str) -> str:
+    """A name as SQL reads it back unchanged."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def searching(id: str) -> str:
+    """The command of git that finds the file of a revision."""
+    return f"git log --all --oneline -- {in_shell(f'*{plain(id)}*')}"
+
+
 def listed(names: Iterable[str], limit: int = 5) -> str:
     """``'a', 'b' and 3 more``."""
     every = list(names)
-    shown = [f"'{name}'" for name in every[:limit]]
+    shown = [f"'{plain(name)}'" for name in every[:limit]]
     if len(every) > limit:
         return f"{', '.join(shown)} and {len(every) - limit} more"
     return " and ".join(part for part in (", ".join(shown[:-1]), *shown[-1:]) if part)
@@ -58,6 +79,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def named(history: History, id: str) -> str:
     """``'a1b2' (add users)``."""
     revision = history.by_id.get(id)
+    id = plain(id)
     return f"'{id}' ({revision.message})" if revision and revision.message else f"'{id}'"
 
 
@@ -114,7 +136,7 @@ def not_in_folder(project: ProjectState, name: str) -> Found:
     return Found(
         f'"{folder.name}/{name}" does not exist.',
         str(folder / name),
-        f"git checkout -- {folder.name}/{name}, or copy it from "
+        f"git checkout -- {shlex.quote(f'{folder.name}/{name}')}, or copy it from "
         "a folder made by flask db init -d NEW",
     )
 

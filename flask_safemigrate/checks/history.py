@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from flask_safemigrate.checks.found import Found, commit, file, listed, named, reached
+from flask_safemigrate.checks.found import (
+    Found,
+    commit,
+    file,
+    in_shell,
+    listed,
+    named,
+    reached,
+    searching,
+)
 from flask_safemigrate.checks.tracing import by_hand, chain, fixing, looked, restoring, went
 from flask_safemigrate.findings import Step
 from flask_safemigrate.provenance import Lost
@@ -144,11 +154,11 @@ def _where(state: State, lost: Lost) -> str:
 
 def _advice(state: State, lost: Lost, child: Revision, near: str) -> str:
     if lost.other_path:
-        return f"mv {lost.other_path} {PurePath(child.path).parent}"
+        return shlex.join(("mv", lost.other_path, str(PurePath(child.path).parent)))
     if lost.fate == "elsewhere" and lost.commit is not None:
         place = lost.branches[0] if lost.branches else lost.commit.id
-        return f"git checkout {place} -- ':/{lost.path}'"
-    search = f"bring the file back: git log --all --oneline -- '*{lost.id}*'"
+        return f"git checkout {shlex.quote(place)} -- {in_shell(f':/{lost.path}')}"
+    search = f"bring the file back: {searching(lost.id)}"
     if state.provenance.git is not None:
         search += " on the machine that made it"
     if state.provenance.shallow:
@@ -183,7 +193,7 @@ def dependency_missing(state: State) -> Iterator[Found]:
                 revision.path,
                 f"depends_on = '{near[0]}' in {file(revision.path)}"
                 if near
-                else f"bring the file back: git log --all --oneline -- '*{need}*'",
+                else f"bring the file back: {searching(need)}",
                 subject=revision.id,
                 file=revision.path,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import (
@@ -10,6 +11,7 @@ from flask_safemigrate.checks.found import (
     counted,
     file,
     named,
+    plain,
     reached,
     things,
     versions,
@@ -76,7 +78,8 @@ def _changed(state: State, database: DatabaseState, row: JournalRow, edit: Edit)
     )
     undo = "undo the edit"
     if edit.before:
-        undo = f"git checkout {edit.before} -- {versions(state.project)}/{file(path)}"
+        place = shlex.quote(f"{versions(state.project)}/{file(path)}")
+        undo = f"git checkout {edit.before} -- {place}"
     return Found(
         f'"{file(path)}" was changed after revision {named(state.history, id)} was applied to '
         f'database "{database.label}" on {row.started[:10]}{by}{"".join(parts)}.{therefore}',
@@ -111,7 +114,7 @@ def journal_unfinished(state: State) -> Iterator[Found]:
             if row.finished or kind not in ("revision", "hook"):
                 continue
             half = kind == "revision" and database.dialect in ("mysql", "mariadb")
-            by = f" on host '{row.host}'" if row.host else ""
+            by = f" on host '{plain(row.host)}'" if row.host else ""
             what = f"{row.direction} of revision" if kind == "revision" else "hook"
             yield Found(
                 f"The {what} '{subject}' of database \"{database.label}\" was begun "
@@ -141,7 +144,7 @@ def _half_applied(state: State, database: DatabaseState) -> Iterator[Found]:
             continue
         last = " ".join(done[-1].statement.split())
         last = last if len(last) <= _SHOWN else last[: _SHOWN - 3] + "..."
-        by = f" on host '{done[0].host}'" if done[0].host else ""
+        by = f" on host '{plain(done[0].host)}'" if done[0].host else ""
         yield Found(
             f"The {direction} of revision {named(state.history, revision)} is half applied to "
             f'database "{database.label}": it was begun '

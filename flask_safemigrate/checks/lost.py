@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from flask_safemigrate.checks.found import Found, commit, file, listed, reached, tables, versions
+from flask_safemigrate.checks.found import (
+    Found,
+    commit,
+    file,
+    in_shell,
+    listed,
+    plain,
+    reached,
+    searching,
+    tables,
+    versions,
+)
 from flask_safemigrate.checks.proof import Proof, proven
 from flask_safemigrate.checks.tracing import (
     by_hand,
@@ -122,7 +134,7 @@ def _kind(state: State, database: DatabaseState, lost: Lost) -> str:
 
 def _is_at(state: State, database: DatabaseState, row: str) -> str:
     return (
-        f"Database \"{database.label}\" is at revision '{row}', which no file in "
+        f"Database \"{database.label}\" is at revision '{plain(row)}', which no file in "
         f"{versions(state.project)} has"
     )
 
@@ -197,11 +209,10 @@ def _search(state: State, id: str) -> str:
     if state.provenance.git:
         return (
             "git fetch --all, then flask db doctor; or copy the file from the machine that made "
-            f"it (git log --all --oneline -- '*{id}*' there)"
+            f"it ({searching(id)} there)"
         )
     return (
-        f"find the file where the repository is: git log --all --oneline -- '*{id}*', "
-        "then git checkout COMMIT -- PATH"
+        f"find the file where the repository is: {searching(id)}, then git checkout COMMIT -- PATH"
     )
 
 
@@ -241,13 +252,13 @@ def database_ahead(state: State) -> Iterator[Found]:
         more = f", {len(ids)} revisions after {listed(heads)}" if len(ids) > 1 else ""
         yield Found(
             f'Database "{database.label}" is newer than this code: '
-            f"revision '{row}'{more}, which {versions(state.project)} does not have, "
+            f"revision '{plain(row)}'{more}, which {versions(state.project)} does not have, "
             f"was applied {when}"
-            + (f" from host '{host}'" if host else "")
+            + (f" from host '{plain(host)}'" if host else "")
             + (". The journal has its text." if ids else f". {_spoiled(lost)}".rstrip()),
             database.location,
-            f"run the code that has '{row}'{back if ids else '. To go back: '}flask db snapshots "
-            "and flask db restore ID; do not stamp",
+            f"run the code that has '{plain(row)}'{back if ids else '. To go back: '}"
+            "flask db snapshots and flask db restore ID; do not stamp",
             bind=database.bind,
             repair=repair,
             steps=steps,
@@ -283,13 +294,14 @@ def on_another_branch(state: State) -> Iterator[Found]:
             switch = first.partition("/")[2] if first.startswith("origin/") else first
             here = next((p for p in lost.parents or () if p in state.history.by_id), "REVISION")
             hint = (
-                f"git switch {switch}, flask db safe-downgrade {here}, git switch -; or "
-                f"git checkout {first} -- ':/{lost.path}' brings the file over"
+                f"git switch {shlex.quote(switch)}, flask db safe-downgrade {here}, "
+                f"git switch -; or git checkout {shlex.quote(first)} -- "
+                f"{in_shell(f':/{lost.path}')} brings the file over"
             )
         else:
             id = lost.commit.id if lost.commit else "COMMIT"
             where = f"{commit(lost.commit)}, which no branch holds any more, has"
-            hint = f"git checkout {id} -- ':/{lost.path}'"
+            hint = f"git checkout {id} -- {in_shell(f':/{lost.path}')}"
             if lost.commit and lost.commit.subject.startswith(("untracked files on", "WIP on")):
                 where, hint = "a stash of git has", f"git stash pop, or {hint}"
         yield Found(
@@ -344,7 +356,7 @@ def ids_rewritten(state: State) -> Iterator[Found]:
             database.location,
             f"flask db doctor --fix stamps '{stamp}' in its place",
             bind=database.bind,
-            repair=f"stamps '{stamp}' in place of '{row}'",
+            repair=f"stamps '{stamp}' in place of '{plain(row)}'",
             steps=steps,
             subject=stamp,
         )
@@ -368,6 +380,10 @@ def _no_place_in_new(state: State, database: DatabaseState, row: str, lost: Lost
         bind=database.bind,
         subject=row,
     )
+
+
+def _quoted(path: object) -> str:
+    return shlex.quote(str(path))
 
 
 def in_another_folder(state: State) -> Iterator[Found]:
@@ -401,12 +417,13 @@ def in_another_folder(state: State) -> Iterator[Found]:
             database.location,
             f"flask db doctor --fix {repair}"
             if mislaid
-            else f"mkdir {target}; mv {shown.parent}/*_*.py {target}"
+            else f"mkdir {_quoted(target)}; mv {_quoted(shown.parent)}/*_*.py {_quoted(target)}"
             if path.parent == folder
-            else f"mv {shown.parent} {target}, if that folder is {target} under another name"
+            else f"mv {_quoted(shown.parent)} {_quoted(target)}, if that folder is {target} under "
+            "another name"
             if folder in path.parents
-            else f"flask db doctor -d {shown.parent.parent}, if this database belongs to that "
-            f"history; or mv {shown} {target}, if the file was mislaid",
+            else f"flask db doctor -d {_quoted(shown.parent.parent)}, if this database belongs to "
+            f"that history; or mv {_quoted(shown)} {_quoted(target)}, if the file was mislaid",
             repair=repair,
             steps=(Step("move", (str(path),)),) if mislaid else (),
             bind=database.bind,

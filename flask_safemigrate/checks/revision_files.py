@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, file, listed
@@ -107,7 +108,9 @@ def revision_unreadable(state: State) -> Iterator[Found]:
         yield _found(
             broken,
             f'Revision file "{file(broken.path)}" cannot be read: {broken.message}.',
-            "save it as UTF-8" if broken.line else f"chmod u+r {broken.path}",
+            "save it as UTF-8"
+            if broken.line
+            else f"chmod u+r {shlex.quote(broken.path)}, or move it elsewhere if it is no file",
         )
 
 

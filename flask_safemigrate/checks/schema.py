@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask_safemigrate.checks.found import Found, at_head, counted, listed, reached, rows, tables
+from flask_safemigrate.checks.found import (
+    Found,
+    at_head,
+    counted,
+    in_sql,
+    listed,
+    reached,
+    rows,
+    tables,
+)
 from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import DatabaseState, State, Table
 
@@ -84,10 +93,10 @@ def leftover_copy(state: State) -> Iterator[Found]:
                 f"Table '{leftover.name}'{_holds(leftover)} in database \"{database.label}\" was "
                 f"left by a failed migration; {other}.",
                 database.location,
-                f'compare the two: SELECT * FROM "{leftover.name}" EXCEPT SELECT * FROM '
-                f'"{original}"; then DROP TABLE "{leftover.name}";'
+                f"compare the two: SELECT * FROM {in_sql(leftover.name)} EXCEPT SELECT * FROM "
+                f"{in_sql(original)}; then DROP TABLE {in_sql(leftover.name)};"
                 if table
-                else f'if nothing needs its rows, DROP TABLE "{leftover.name}";',
+                else f"if nothing needs its rows, DROP TABLE {in_sql(leftover.name)};",
                 bind=database.bind,
                 subject=leftover.name,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from flask_safemigrate.checks.found import UPWARD, Found, listed, reached, tables
+from flask_safemigrate.checks.found import UPWARD, Found, in_sql, listed, reached, tables
 from flask_safemigrate.condition import OtherVersionTable
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import DatabaseState, State
@@ -195,7 +195,7 @@ def version_table_twice(state: State) -> Iterator[Found]:
                 f'Database "{database.label}" has more than one version table in its search path; '
                 f"the first counts, and {_places(others, database)} holds the same.",
                 database.location,
-                f'DROP TABLE "{first.schema}"."{database.version_table}";',
+                f"DROP TABLE {in_sql(first.schema)}.{in_sql(database.version_table)};",
                 bind=database.bind,
                 subject=first.schema,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from flask_safemigrate.checks.found import commit, counted
+from flask_safemigrate.checks.found import commit, counted, in_shell
 from flask_safemigrate.findings import FROM_JOURNAL, Step
 from flask_safemigrate.provenance import Lost
 from flask_safemigrate.state import DatabaseState, State
@@ -115,9 +115,9 @@ def went(lost: Lost) -> str:
 def by_hand(lost: Lost) -> str:
     """The command of git that does the same for one file, in brackets."""
     if lost.fate == "uncommitted":
-        return f" (git checkout HEAD -- ':/{lost.path}')"
+        return f" (git checkout HEAD -- {in_shell(f':/{lost.path}')})"
     if lost.fate == "deleted" and lost.commit is not None:
-        return f" (git checkout {lost.commit.id}^ -- ':/{lost.path}')"
+        return f" (git checkout {lost.commit.id}^ -- {in_shell(f':/{lost.path}')})"
     return ""
 
 

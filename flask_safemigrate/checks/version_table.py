@@ -10,6 +10,7 @@ from flask_safemigrate.checks.found import (
     counted,
     listed,
     named,
+    plain,
     reached,
     rows,
     tables,
@@ -181,11 +182,11 @@ def version_rows_overlap(state: State) -> Iterator[Found]:
             if found.count(row) > 1:
                 yield Found(
                     f"Table '{database.version_table}' of database \"{database.label}\" names "
-                    f"revision '{row}' {found.count(row)} times.",
+                    f"revision '{plain(row)}' {found.count(row)} times.",
                     database.location,
                     "flask db doctor --fix leaves one of the rows",
                     bind=database.bind,
-                    repair=f"leaves one row '{row}' in '{database.version_table}'",
+                    repair=f"leaves one row '{plain(row)}' in '{database.version_table}'",
                     steps=(Step("stamp", tuple(dict.fromkeys(found))),),
                     subject=row,
                 )
@@ -202,9 +203,13 @@ def version_rows_overlap(state: State) -> Iterator[Found]:
                     database.location,
                     "flask db doctor --fix removes the row of the ancestor",
                     bind=database.bind,
-                    repair=f"removes the row '{row}' from '{database.version_table}'",
+                    repair=f"removes the row '{plain(row)}' from '{database.version_table}'",
                     subject=row,
                 )
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def version_misspelt(state: State) -> Iterator[Found]:
@@ -226,12 +231,12 @@ def version_misspelt(state: State) -> Iterator[Found]:
             id = nearly(state, row)
             if id:
                 yield Found(
-                    f"Database \"{database.label}\" is at revision '{row}', which no file has; "
-                    f"the id is {named(state.history, id)}.",
+                    f"Database \"{database.label}\" is at revision '{plain(row)}', which no file "
+                    f"has; the id is {named(state.history, id)}.",
                     database.location,
                     f"flask db doctor --fix stamps '{id}'",
                     bind=database.bind,
-                    repair=f"stamps '{id}' in place of '{row}'",
+                    repair=f"stamps '{id}' in place of '{plain(row)}'",
                     steps=(Step("stamp", tuple(id if r == row else r for r in found)),),
                     subject=row,
                 )
@@ -309,11 +314,11 @@ def version_cut_off(state: State) -> Iterator[Found]:
             whole = cut_from(state, row)
             if whole:
                 yield Found(
-                    f"Database \"{database.label}\" is at revision '{row}', which is cut off: "
-                    f"the id is '{whole[0]}'.",
+                    f"Database \"{database.label}\" is at revision '{plain(row)}', which is cut "
+                    f"off: the id is '{whole[0]}'.",
                     database.location,
                     f"make the column version_num wider, then UPDATE {database.version_table} "
-                    f"SET version_num = '{whole[0]}' WHERE version_num = '{row}'",
+                    f"SET version_num = {_literal(whole[0])} WHERE version_num = {_literal(row)}",
                     bind=database.bind,
                     subject=row,
                 )

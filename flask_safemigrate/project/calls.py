@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from flask_safemigrate.project.files import read_file
 from flask_safemigrate.project.headers import parse
 
 _NOT_THE_APPLICATION = frozenset(
@@ -61,7 +62,7 @@ def sources(root: Path, without: Path | None = None) -> Iterator[Path]:
 
 def _lines(path: Path) -> list[int]:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
         if b"create_all" not in data:
             return []
         tree = parse(data, str(path))

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from flask_safemigrate.checkout import DatabaseFile, Dotenv
+from flask_safemigrate.project.files import read_file, read_text_file
 from flask_safemigrate.project.headers import parse
 
 _KEY = "SQLALCHEMY_DATABASE_URI"
@@ -22,7 +23,7 @@ def database_variable(files: Iterable[Path]) -> str:
     """The environment variable that the code takes the database's URL from, "" if none is seen."""
     for path in files:
         try:
-            data = path.read_bytes()
+            data = read_file(path)
             if _KEY.encode() not in data and b"from_prefixed_env" not in data:
                 continue
             tree = parse(data, str(path))
@@ -109,7 +110,7 @@ def unread_dotenv(folders: Iterable[Path]) -> Dotenv:
         for path in (folder / ".env", folder / ".flaskenv"):
             if path.is_file():
                 paths.append(str(path))
-                names += _SETS.findall(path.read_text(encoding="utf-8", errors="replace"))
+                names += _SETS.findall(read_text_file(path, errors="replace"))
     return Dotenv(tuple(paths), tuple(dict.fromkeys(names)))
 
 

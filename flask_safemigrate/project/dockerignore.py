@@ -22,7 +22,7 @@ def excluded_by(text: str, path: str) -> tuple[int, str] | None:
     every = ["/".join(parts[: n + 1]) for n in range(len(parts))]
     decided = None
     for number, pattern, back in _patterns(text):
-        if any(_regex(pattern).fullmatch(each) for each in every):
+        if any(_matches(pattern, each) for each in every):
             decided = None if back else (number, pattern)
     return decided
 
@@ -37,6 +37,46 @@ def _patterns(text: str) -> Iterable[tuple[int, str, bool]]:
             pattern = posixpath.normpath(pattern).lstrip("/")
         if pattern and pattern != ".":
             yield number, pattern, back
+
+
+#: A regular expression with more of them may try for longer than anybody waits.
+_MOST_STARS = 3
+
+
+def _matches(pattern: str, path: str) -> bool:
+    if pattern.count("*") <= _MOST_STARS:
+        return _regex(pattern).fullmatch(path) is not None
+    return _reaches(re.findall(r"\*\*/|\*\*|\*|\[[^]]+\]|\\.|.", pattern, re.DOTALL), path)
+
+
+def _reaches(parts: list[str], path: str) -> bool:
+    """Whether a pattern takes a path, by going through all that it may mean at once.
+
+    :param parts: the pattern, wildcard by wildcard.
+    """
+    # Places in the pattern; those in `deep` are in the middle of the folders that `**/` takes.
+    places, deep = _with_nothing(parts, {0}), set[int]()
+    for character in path:
+        reached = set()
+        inside = {p for p in places if p < len(parts) and parts[p] == "**/"} | deep
+        for place in places - inside - {len(parts)}:
+            part = parts[place]
+            if part == "**" or (part == "*" and character != "/"):
+                reached.add(place)
+            elif part not in ("*", "**") and _regex(part).fullmatch(character):
+                reached.add(place + 1)
+        if character == "/":
+            reached |= {place + 1 for place in inside}
+        places, deep = _with_nothing(parts, reached), inside
+    return len(parts) in places
+
+
+def _with_nothing(parts: list[str], places: set[int]) -> set[int]:
+    """Add the places behind wildcards that may stand for nothing."""
+    for place, part in enumerate(parts):
+        if place in places and part in ("*", "**", "**/"):
+            places.add(place + 1)
+    return places
 
 
 def _regex(pattern: str) -> re.Pattern[str]:

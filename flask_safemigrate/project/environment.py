@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from flask_safemigrate.project.files import read_file
 from flask_safemigrate.project.git import read_git
 from flask_safemigrate.project.headers import module_constants, parse
 from flask_safemigrate.project.locations import read_locations, revision_files
@@ -51,7 +52,7 @@ class EnvFile(NamedTuple):
 def read_env(path: Path) -> EnvFile:
     """Read ``env.py``."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except (FileNotFoundError, NotADirectoryError):
         return EnvFile(exists=False)
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flask_safemigrate.project.locations import by_real_path
@@ -42,15 +42,61 @@ _LOCAL = frozenset(
 )
 
 
+# What a repository's own configuration could have git run.
+_HARMLESS = ("-c", "core.fsmonitor=false", "-c", "log.showSignature=false")
+#: Commands that look into the files of the working tree.
+_COMPARING = ("diff", "status")
+
+
 def git(
     directory: Path, arguments: Sequence[str], stdin: bytes = b"", timeout: float = TIMEOUT
 ) -> bytes | None:
     """Output of one git command; None if there is no git, no repository or no answer in time."""
     environment = {k: v for k, v in os.environ.items() if k not in _LOCAL}
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    # What a clone in parts has not got is not fetched: a repository says itself by which program.
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", "GIT_ALLOW_PROTOCOL": "none"}
+    options = [*_HARMLESS]
+    if arguments[0] in _COMPARING:
+        filters = _without_filters(directory, environment, timeout)
+        if filters is None:
+            return None
+        options += filters
+    return _answer(directory, [*options, *arguments], environment, stdin, timeout)
+
+
+def _without_filters(
+    directory: Path, environment: Mapping[str, str], timeout: float
+) -> list[str] | None:
+    """Options that keep git from running what a repository names as filters of its files.
+
+    ``.git/config`` and ``.gitattributes`` come with a folder that somebody unpacked or mounted
+    (https://git-scm.com/docs/gitattributes#_filter).
+    """
+    asked = ["config", "--null", "--name-only", "--get-regexp", r"^filter\."]
+    answer = _answer(directory, asked, environment, b"", timeout)
+    if answer is None:
+        return None
+    names = {key.rpartition(".")[0] for key in _split(answer)}
+    # Such a name cannot be told from its value on a command line.
+    if any("=" in name for name in names):
+        return None
+    return [
+        word
+        for name in sorted(names)
+        for word in ("-c", f"{name}.clean=", "-c", f"{name}.process=", "-c", f"{name}.required=0")
+    ]
+
+
+def _answer(
+    directory: Path,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    stdin: bytes,
+    timeout: float,
+) -> bytes | None:
     try:
         done = subprocess.run(
-            ["git", "-c", "core.fsmonitor=false", *arguments],
+            ["git", *arguments],
             cwd=directory,
             env=environment,
             input=stdin,

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from flask_safemigrate.project.files import read_file
 from flask_safemigrate.project.headers import (
     module_constants,
     parse,
@@ -75,8 +76,7 @@ def read_history(directory: Path, *, compile: bool = False) -> History:
 
 def _text(path: str) -> str | BrokenFile:
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_file(path)
     except OSError as error:
         return BrokenFile(path, "unreadable", error.strerror or str(error))
     try:
@@ -177,7 +177,7 @@ def check_syntax(path: str, id: str = "") -> BrokenFile | None:
     if _compiled(path):
         return None
     try:
-        data = Path(path).read_bytes()
+        data = read_file(path)
     except OSError as error:
         return BrokenFile(path, "unreadable", error.strerror or str(error), id=id)
     with warnings.catch_warnings():
@@ -197,8 +197,7 @@ def checksum(path: str) -> str:
     Line ends count as ``\\n``, so that a checkout on Windows is the same file.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_file(path)
     except OSError:
         return ""
     return _sum(data)

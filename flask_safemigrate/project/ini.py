@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from flask_safemigrate.checkout import IniFacts
+from flask_safemigrate.project.files import read_file, read_text_file
 from flask_safemigrate.project.headers import parse
 
 #: Flask-Migrate tells its errors through it, and in no other way.
@@ -24,7 +25,7 @@ def read_ini(directory: Path) -> IniFacts:
     """
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string((directory / "alembic.ini").read_text(encoding="utf-8-sig"))
+        parser.read_string(read_text_file(directory / "alembic.ini"))
     except (OSError, UnicodeDecodeError, configparser.Error):
         return IniFacts()
     tree = _env(directory / "env.py")
@@ -73,7 +74,7 @@ def add_logger(text: str) -> str:
 
 def _env(path: Path) -> ast.Module:
     try:
-        return parse(path.read_bytes(), str(path))
+        return parse(read_file(path), str(path))
     except (OSError, SyntaxError):
         return ast.Module([], [])
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from flask_safemigrate.project.files import read_text_file
+
 _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
 _LEGACY_SEPARATOR = re.compile(r", *|(?: +)")
 
@@ -53,7 +55,7 @@ def read_locations(directory: Path) -> Locations:
     ini = directory / "alembic.ini"
     parser = configparser.ConfigParser({"here": directory.absolute().as_posix()})
     try:
-        parser.read_string(ini.read_text(encoding="utf-8-sig"), str(ini))
+        parser.read_string(read_text_file(ini), str(ini))
     except FileNotFoundError:
         return Locations(usual)
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
@@ -107,6 +109,13 @@ def by_real_path(files: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
 def _python_files(folder: str, recursive: bool) -> Iterator[str]:
     """A folder's files, then those of its folders."""
     if folder.endswith("__pycache__"):
@@ -119,7 +128,7 @@ def _python_files(folder: str, recursive: bool) -> Iterator[str]:
     for entry in every:
         name = entry.name
         wanted = name.endswith(".py") and not name.startswith((".#", "__init__"))
-        if wanted and not entry.is_dir():
+        if wanted and not _is_folder(entry):
             yield entry.path
     if recursive:
         for entry in every:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flask_safemigrate.checkout import ModelClass
 from flask_safemigrate.project.calls import import_root, sources
+from flask_safemigrate.project.files import read_file
 from flask_safemigrate.project.headers import parse
 
 _WORD = re.compile(r"(?<=[a-z0-9])[A-Z]|(?!^)[A-Z](?=[a-z])")
@@ -32,7 +33,7 @@ def _module(path: Path, root: Path) -> str:
 
 def _classes(path: Path, module: str) -> Iterator[ModelClass]:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
         if b"Model" not in data and b"__tablename__" not in data:
             return
         tree = parse(data, str(path))

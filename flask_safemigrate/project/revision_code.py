@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from flask_safemigrate.checkout import ModelImport, UnknownName
+from flask_safemigrate.project.files import read_file, read_text_file
 from flask_safemigrate.project.headers import parse
 
 _IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
@@ -22,7 +23,7 @@ _MODULE_NAMES = frozenset(
 def unknown_names(path: str) -> tuple[UnknownName, ...]:
     """Names that a file uses and that nothing in it defines or imports."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_text_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return tuple(names_missing(text, path))
@@ -86,8 +87,7 @@ def own_imports(paths: Iterable[str], root: Path) -> tuple[str, ...]:
     found = []
     for path in paths:
         try:
-            with open(path, "rb") as file:
-                names = set(_IMPORT.findall(file.read()))
+            names = set(_IMPORT.findall(read_file(path)))
         except OSError:
             continue
         for found_name in names:
@@ -112,7 +112,7 @@ def model_imports(
     found = []
     for path in paths:
         try:
-            tree = parse(Path(path).read_bytes(), path)
+            tree = parse(read_file(path), path)
         except (OSError, SyntaxError):
             continue
         names: dict[str, int] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flask_safemigrate.checkout import LeftOut
 from flask_safemigrate.project.dockerignore import excluded_by
+from flask_safemigrate.project.files import read_text_file
 
 #: Files with git's rules, and what reads them.
 _LIKE_GIT = {
@@ -35,7 +36,7 @@ def left_out(directory: Path, revisions: Iterable[str]) -> tuple[LeftOut, ...]:
     for root in _roots(directory):
         for path, reader, rule in _files(root):
             try:
-                text = path.read_text(encoding="utf-8-sig", errors="replace")
+                text = read_text_file(path, errors="replace")
             except OSError:
                 continue
             gone: dict[str, tuple[int, str]] = {}
@@ -83,7 +84,7 @@ def _git_rule(path: Path) -> Rule:
             if line.startswith(_INCLUDE) and path.name == ".gcloudignore":
                 other = path.parent / line.removeprefix(_INCLUDE).strip()
                 if other.is_file():
-                    included = other.read_text(encoding="utf-8", errors="replace")
+                    included = read_text_file(other, errors="replace")
                     lines += [(number, each) for each in included.splitlines()]
             elif not (path.name == ".slugignore" and line.startswith("!")):
                 lines.append((number, line))

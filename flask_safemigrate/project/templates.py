@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from flask_safemigrate.checkout import EnvTemplate
 from flask_safemigrate.project.env_faults import faults, passed
+from flask_safemigrate.project.files import read_text_file
 from flask_safemigrate.project.headers import parse
 from flask_safemigrate.project.revision_code import names_missing
 
@@ -119,7 +120,7 @@ def _installed_texts() -> dict[str, str]:
 def compare(path: Path) -> EnvTemplate:
     """Find the template that an ``env.py`` was made from."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text_file(path)
         if name := _installed_texts().get(text):
             return EnvTemplate(name)
         tree = parse(text, str(path))

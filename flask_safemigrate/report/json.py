@@ -24,7 +24,8 @@ def document(outcome: Outcome) -> dict[str, Any]:
 
 def text(outcome: Outcome) -> str:
     """Return the document as ASCII text, which every stream can carry."""
-    return json.dumps(document(outcome), indent=2) + "\n"
+    # To a CI runner that shows it, these three characters would begin a command of its own.
+    return json.dumps(document(outcome), indent=2).replace("##[", "##\\u005b") + "\n"
 
 
 def crash(command: str, error: BaseException) -> Outcome:

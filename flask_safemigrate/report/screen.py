@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TextIO
 
@@ -87,7 +88,18 @@ def render(blocks: Iterable[RenderableType], *, width: int = _USUAL, color: bool
 
 def show(target: Screen, blocks: Iterable[RenderableType]) -> None:
     """Write blocks to a stream at once and flush it."""
-    write(target, render(blocks, width=target.width, color=target.color))
+    text = render(blocks, width=target.width, color=target.color)
+    write(target, _without_commands(text) if os.environ.get("GITHUB_ACTIONS") else text)
+
+
+# A line that begins with `::`, blanks aside, or that holds `##[` is a command to the runner.
+# https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+_COMMAND = re.compile(r"(?m)^((?:[^\S\n]|\x1b\[[\d;]*m)*):(?=:)")
+
+
+def _without_commands(text: str) -> str:
+    """Break what the runner of GitHub Actions would take for its own in text of others."""
+    return _COMMAND.sub(r"\1: ", text).replace("##[", "## [")
 
 
 def write(target: Screen, text: str) -> None:

@@ -63,7 +63,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 def revisions(ids: Sequence[str]) -> str:
     """Return revision ids for a sentence; an empty database is at ``base``."""
-    return ", ".join(clean(i) for i in ids) or "base"
+    return ", ".join(clean(i).replace("\n", "\\n") for i in ids) or "base"
 
 
 def clean(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask
 
+from flask_safemigrate.project.files import read_text_file
 from flask_safemigrate.report.redaction import Mask, Secrets
 
 _IN_INI = re.compile(r"(?m)^[ \t]*[\w.]*url[ \t]*[=:][ \t]*(\S.*)$")
@@ -37,7 +38,7 @@ def mask_for(app: Flask, folder: Path, x_arg: Sequence[str]) -> Mask:
         for engine in app.extensions["migrate"].db.engines.values():
             _add_url(found, engine.url)
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        text = (folder / "alembic.ini").read_text(encoding="utf-8-sig")
+        text = read_text_file(folder / "alembic.ini")
         for written in _IN_INI.findall(text):
             found.add_address(written.strip().replace("%%", "%"))
     return found.mask()

@@ -12,6 +12,7 @@ from typing import Any
 from flask_safemigrate.backends import private
 from flask_safemigrate.errors import Refused
 from flask_safemigrate.evidence import Fact, Facts, Replay
+from flask_safemigrate.project.files import read_file
 
 #: Files of the cache that are kept; the oldest go.
 KEEP = 12
@@ -40,7 +41,7 @@ class ReplayCache:
 
     def _load(self, key: str) -> Any:
         try:
-            content = json.loads(self._path(key).read_bytes())
+            content = json.loads(read_file(self._path(key)))
         except (OSError, ValueError):
             return None
         return content if isinstance(content, dict) and content.get("format") == _FORMAT else None

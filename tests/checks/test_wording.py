@@ -9,6 +9,7 @@ from flask_migrate.cli import db as stock
 
 from flask_safemigrate import cli
 from flask_safemigrate.checks.catalogue import CATALOGUE, run_checks
+from flask_safemigrate.checks.found import in_sql, plain, searching
 from flask_safemigrate.state import State
 from tests.checks import (
     test_checkout,
@@ -53,3 +54,11 @@ def test_findings(of: State) -> None:
         assert finding.hint
         assert not finding.hint.endswith(".")
         assert "\n" not in finding.message
+
+
+def test_names_out_of_a_database_stay_names() -> None:
+    assert searching("x'; rm -rf /; '") == (
+        """git log --all --oneline -- '*x'"'"'; rm -rf /; '"'"'*'"""
+    )
+    assert in_sql('a"; DROP TABLE b') == '"a""; DROP TABLE b"'
+    assert plain("a\nb\x1b\u202e") == "a\\nb\\x1b\\u202e"

@@ -8,6 +8,7 @@ import pytest
 
 from flask_safemigrate.project import git as git_module
 from flask_safemigrate.project.git import read_git
+from flask_safemigrate.project.git_past import GitPast
 from flask_safemigrate.state import GitFacts
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -142,3 +143,30 @@ def test_repository_of_another_owner(repository: Path, monkeypatch: pytest.Monke
 def test_missing_versions_folder(repository: Path) -> None:
     (repository / "migrations" / "versions").rmdir()
     assert ask(repository) == GitFacts(present=True)
+
+
+def test_no_program_of_the_repository_is_run(tmp_path: Path) -> None:
+    top = tmp_path / "repository"
+    versions = top / "versions"
+    versions.mkdir(parents=True)
+    path = versions / "a1.py"
+    path.write_text("revision = 'a1'\ndown_revision = None\n")
+    (top / ".gitattributes").write_text("*.py filter=evil\n*.md filter=other.name\n")
+    git(top, "init", "--quiet")
+    git(top, "add", ".")
+    git(top, "commit", "--quiet", "-m", "first")
+    ran = tmp_path / "ran"
+    for name in ("evil", "other.name"):
+        for kind in ("clean", "smudge", "process"):
+            git(top, "config", f"filter.{name}.{kind}", f"touch {ran}; cat")
+        git(top, "config", f"filter.{name}.required", "true")
+    git(top, "config", "log.showSignature", "true")
+    git(top, "config", "gpg.program", f"touch {ran}; false")
+    path.write_text("revision = 'a1'\ndown_revision = None\n# changed\n")
+    past = GitPast(top, [versions])
+    assert past.present
+    assert past.changed_by(str(path)) is None
+    assert dict(past.removals()) == {}
+    path.unlink()
+    assert set(GitPast(top, [versions]).removals()) == {"a1"}
+    assert not ran.exists()

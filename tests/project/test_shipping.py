@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,28 @@ def test_unignore(folder: Path, place: str, rule: str) -> None:
 
 def test_nothing_to_unignore_in(folder: Path) -> None:
     assert unignore(folder / "versions") is None
+
+
+def test_a_pattern_of_many_stars_takes_no_time() -> None:
+    started = time.process_time()
+    assert excluded_by(f"versions/\n{'*a' * 16}b", "a" * 200) is None
+    assert excluded_by("*a" * 16, "a" * 200) == (1, "*a" * 16)
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "taken"),
+    [
+        ("*a*b*c*", "xaxbxc", True),
+        ("*a*b*c*d", "xaxbxc", False),
+        ("**/x/*/*.py", "a/b/x/c/d.py", True),
+        ("**/x/*/*.py", "x/c/d.py", True),
+        ("**/x/*/*.py", "axx/c/d.py", False),
+        ("a/**/*.[pq]?", "a/b/c.py", True),
+        ("a/**/**/*.py", "a/c.py", True),
+        ("*/*/*/*", "a/b/c", False),
+        ("**/*_*/*", "m/a_b/c", True),
+    ],
+)
+def test_many_stars_mean_what_few_mean(pattern: str, path: str, taken: bool) -> None:
+    assert (excluded_by(pattern, path) is not None) is taken

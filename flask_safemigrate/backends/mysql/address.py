@@ -34,9 +34,11 @@ def address_of(url: URL) -> Address:
 
     host, port, user = url.host or "localhost", str(url.port or 3306), url.username or ""
     socket = one("unix_socket")
-    where = f"-S {socket}" if socket else f"-h {host} -P {port}"
+    where = f"-S {shlex.quote(socket)}" if socket else f"-h {shlex.quote(host)} -P {port}"
     tls = "".join(f" --{k.replace('_', '-')}={shlex.quote(one(k))}" for k in _TLS if one(k))
-    return Address(host, port, url.database or "", user, f"{where} -u {user}{tls} -p", socket)
+    return Address(
+        host, port, url.database or "", user, f"{where} -u {shlex.quote(user)}{tls} -p", socket
+    )
 
 
 def connect_defaults(engine: Engine, *, answer_seconds: int | None = None) -> Mapping[str, Any]:

@@ -57,7 +57,7 @@ def address_of(url: URL) -> Address:
     host, port = ",".join(hosts), ",".join(ports)
     name = url.database or one("dbname") or os.environ.get("PGDATABASE") or user
     settings = "".join(f"{v}={shlex.quote(one(k))} " for k, v in _SETTINGS.items() if one(k))
-    options = f"-h {host} -p {port} -U {user}"
+    options = f"-h {shlex.quote(host)} -p {shlex.quote(port)} -U {shlex.quote(user)}"
     return Address(host, port, name, user, options, settings=settings)
 
 
