@@ -204,6 +204,12 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         position.bind, position.revision = stage.bind, None
         if plan is None or plan.empty:
             return
+        if stage.bind in done:
+            raise UsageError(
+                f"env.py migrates {plan.location} a second time, as where each tenant has a "
+                "schema of its own; that is not served.",
+                hint="flask db upgrade, and flask db doctor",
+            )
         if set(heads) != set(plan.start):
             raise Refused(
                 f"{plan.location} is at {', '.join(heads) or 'base'} now, and no longer at "

@@ -244,6 +244,30 @@ def named_in(paths: Iterable[str], tables: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def does_nothing(path: str, name: str) -> bool:
+    """Whether a revision's function, or each function of its databases, has no statement."""
+    text = _text(path)
+    if isinstance(text, BrokenFile):
+        return False
+    try:
+        tree = parse(text, path)
+    except SyntaxError:
+        return False
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    per_bind = [node for node in functions if node.name.startswith(f"{name}_")]
+    found = per_bind or [node for node in functions if node.name == name]
+    return bool(found) and all(_is_idle(node) for node in found)
+
+
+def _is_idle(function: ast.FunctionDef) -> bool:
+    return all(
+        isinstance(node, ast.Pass)
+        or (isinstance(node, ast.Return) and node.value is None)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in function.body
+    )
+
+
 def tables_of(path: str) -> tuple[str, ...]:
     """Tables that the operations in ``upgrade()`` name literally, in the order of the file.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import sqlalchemy as sa
 from flask import current_app
 
 from flask_safemigrate import cli
@@ -30,11 +31,23 @@ def _is_version_table(table: Any) -> bool:
     return [column.name for column in table.columns] == ["version_num"]
 
 
+def _is_partition(table: Any) -> bool:
+    """Whether it is a partition of another table, which comes and goes with the data."""
+    from alembic import context
+
+    connection = context.get_bind()
+    if connection.dialect.name != "postgresql":
+        return False
+    quoted = connection.dialect.identifier_preparer.format_table(table)
+    query = sa.text("SELECT relispartition FROM pg_class WHERE oid = to_regclass(:name)")
+    return bool(connection.execute(query, {"name": quoted}).scalar())
+
+
 def hide_journal(arguments: dict[str, Any], directory: str) -> dict[str, Any]:
     """Add filters to Alembic's arguments that keep our own tables out of autogenerate.
 
-    Those that the setting ``SAFEMIGRATE_EXCLUDE_TABLES`` gives to others stay out too, and the
-    version tables of other histories, for which it would write ``drop_table``.
+    Those that the setting ``SAFEMIGRATE_EXCLUDE_TABLES`` gives to others stay out too, and what it
+    would write ``drop_table`` for: version tables of other histories, and partitions.
 
     An ``env.py`` that passes the same filter itself would fail over the double keyword; there
     the other filter is used.
@@ -56,6 +69,8 @@ def hide_journal(arguments: dict[str, Any], directory: str) -> dict[str, Any]:
             item: Any, name: str | None, kind: str, reflected: bool, other: Any
         ) -> bool:
             if kind == "table" and (_is_hidden(name) or (reflected and _is_version_table(item))):
+                return False
+            if kind == "table" and reflected and other is None and _is_partition(item):
                 return False
             if their_object is None:
                 return True

@@ -33,7 +33,7 @@ from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_half_applied
 from flask_safemigrate.project.calls import create_all_calls
 from flask_safemigrate.project.environment import read_project
-from flask_safemigrate.project.history import checksum, named_in, read_history
+from flask_safemigrate.project.history import checksum, does_nothing, named_in, read_history
 from flask_safemigrate.settings import Settings, read_settings
 from flask_safemigrate.state import (
     DatabaseState,
@@ -283,8 +283,16 @@ class Wiring:
         for plan in plans:
             if plan.bind in replays:
                 where = f' of "{plan.location}"' if len(plans) > 1 else ""
-                gone = brought(replays[plan.bind], [step.id for step in plan.steps])
+                idle = [step.id for step in plan.steps if does_nothing(step.path, "downgrade")]
+                ways = [step.id for step in plan.steps if step.id not in idle]
+                gone = brought(replays[plan.bind], ways)
                 found += losses.told(self._targets[plan.bind].engine, where, gone)
+                found += [
+                    f"downgrade() of revision '{id}' does nothing: what it brought stays, and "
+                    "the next upgrade meets it."
+                    for id in idle
+                    if brought(replays[plan.bind], [id])
+                ]
         return tuple(found)
 
     def hazards(self, plans: Sequence[Plan], state: State) -> Sequence[Finding]:

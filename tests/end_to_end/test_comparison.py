@@ -197,3 +197,36 @@ def test_sql_that_takes_a_database_is_an_error(
     printed = p.invoke("db", "safe-upgrade", "--sql")
     assert printed.exit_code == 1
     assert "Revision 'a2'" in printed.stderr
+
+
+def test_partitions_are_left_out_of_autogenerate(
+    project: ProjectFactory, postgresql_url: str
+) -> None:
+    models = MODELS + (
+        "class Event(db.Model):\n    id = db.Column(db.Integer, primary_key=True)\n"
+        '    __table_args__ = {"postgresql_partition_by": "RANGE (id)"}\n'
+    )
+    p = project(url=postgresql_url, models=models, revisions=[("a1", FIRST)])
+    p.revision(
+        "a2",
+        'op.create_table("event", sa.Column("id", sa.Integer, primary_key=True),\n'
+        '    postgresql_partition_by="RANGE (id)")\n'
+        'op.execute("CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (1) TO (9)")',
+    )
+    upgraded(p)
+    p.execute("CREATE TABLE stray (id int)")
+    checked = p.invoke("db", "check")
+    assert "remove_table', Table('stray'" in checked.output
+    assert "Table('event_1'" not in checked.output
+
+
+def test_the_preview_of_a_downgrade_knows_what_does_nothing(
+    project: ProjectFactory,
+) -> None:
+    p = project(models=MODELS, revisions=[("a1", FIRST), ("a2", "pass")])
+    p.revision("a3", 'op.add_column("t", sa.Column("colour", sa.String(9)))', "pass")
+    upgraded(p)
+    done = p.invoke("db", "safe-downgrade", "a2", input="n\n")
+    assert 'Column "colour"' not in done.output
+    said = " ".join(done.output.split())
+    assert "downgrade() of revision 'a3' does nothing: what it brought stays" in said

@@ -14,6 +14,7 @@ from flask_safemigrate.project.history import (
     check_syntax,
     checksum,
     checksums,
+    does_nothing,
     named_in,
     read_history,
     same_code,
@@ -380,3 +381,20 @@ def test_tables_of_a_broken_file(tmp_path: Path) -> None:
 )
 def test_the_order_of_imports_is_no_change(other: str, same: bool) -> None:
     assert same_code("from alembic import op\nimport sqlalchemy as sa\nx = 1\n", other) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "idle"),
+    [
+        ("def downgrade():\n    pass\n", True),
+        ('def downgrade():\n    """There is no way back."""\n', True),
+        ("def downgrade():\n    op.drop_table('t')\n", False),
+        ("def downgrade():\n    raise NotImplementedError\n", False),
+        ("def downgrade(name):\n    globals()[name]()\ndef downgrade_():\n    pass\n", True),
+        ("def upgrade():\n    pass\n", False),
+    ],
+)
+def test_a_function_that_does_nothing(tmp_path: Path, text: str, idle: bool) -> None:
+    path = tmp_path / "a1.py"
+    path.write_text(text)
+    assert does_nothing(str(path), "downgrade") is idle
