@@ -15,7 +15,9 @@ from tests.alembic_bridge.sqlite_run import probe, seed, upgrade
 
 SEED = """
 CREATE TABLE t (id INTEGER NOT NULL, name VARCHAR(20), num INTEGER, PRIMARY KEY (id),
-  CONSTRAINT uq_name UNIQUE (name), CONSTRAINT ck_num CHECK (num < 100));
+  CONSTRAINT uq_name UNIQUE (name),
+  CONSTRAINT ck_num CHECK (num < 100)
+);
 INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', NULL);
 CREATE TABLE link (a INTEGER NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b));
 INSERT INTO link VALUES (1, 2), (2, 2);

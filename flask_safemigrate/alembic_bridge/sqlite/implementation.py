@@ -852,8 +852,10 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     def create_table(self, table: Table, **kw: Any) -> None:
         self._create_table(table, **kw)
+        # Alembic before 1.12 has no such keyword.
+        missing = {"if_not_exists": True} if kw.get("if_not_exists") else {}
         for index in table.indexes:
-            self.create_index(index, if_not_exists=bool(kw.get("if_not_exists")))
+            self.create_index(index, **missing)
 
     @_operation(beyond_stock=False)
     def _create_table(self, table: Table, **kw: Any) -> None:
