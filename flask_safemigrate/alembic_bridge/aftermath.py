@@ -43,10 +43,11 @@ def _aftermath(run: Run, position: Position) -> str:
         h is not None and set(h) == set(p.start) for h, p in zip(heads, plans, strict=True)
     )
     if position.leaked is not None and not is_untouched(position):
+        back = run.way_back(position.bind)
+        look = f"flask db restore {back}, or look" if back else "Look"
         return (
             f"Revision '{position.leaked}' ended the transaction by itself, so what was done "
-            f"before that stayed; by its version table {said}. Restore the snapshot, or look "
-            "what is there."
+            f"before that stayed; by its version table {said}. {look} what is there."
         )
     return f"Everything was undone; {said}." if undone else f"{said}."
 
@@ -57,14 +58,32 @@ def _partly_outside(what: str, position: Position, run: Run) -> HalfApplied:
     said = [statement for statement, _ in itertools.groupby(position.stays)]
     listed = "\n".join(f"  {short(statement)}" for statement in said)
     plan = run.plans[position.bind]
+    where = where_it_is(plan, run.heads_now(position.bind))
+    if position.leaked is not None:
+        return HalfApplied(
+            f"{what}\nRevision '{position.leaked}' ended the transaction by itself, so this of it "
+            f"is in, though by the version table {where}:\n{listed}",
+            hint="undo these statements by hand; then, in place of COMMIT,\n"
+            "      with op.get_context().autocommit_block():\n"
+            "          op.execute(...)  # what allows no transaction\n"
+            "best in a revision of its own",
+        )
     return HalfApplied(
-        f"{what}\n{where_it_is(plan, run.heads_now(position.bind))}. Revision "
-        f"'{position.cut}' cuts the transaction by autocommit_block(), so this of it is "
-        f"in:\n{listed}",
+        f"{what}\n{where}. Revision '{position.cut}' cuts the transaction by "
+        f"autocommit_block(), so this of it is in:\n{listed}",
         hint="undo these statements by hand, or let the revision ask first (IF NOT EXISTS, "
         "if_not_exists=True); then run the command again. One block a revision, and nothing "
         "else in it, avoids this",
     )
+
+
+def _leaked_unseen(position: Position, run: Run) -> bool:
+    """Whether the transaction was committed where nobody heard it, as a procedure can."""
+    guard = position.guard
+    if guard is None or not guard.transactional_ddl or run.rehearse is not None:
+        return False
+    seen = position.leaked or position.cut or position.bind in position.committed
+    return not seen and bool(position.statements) and guard.was_committed()
 
 
 def _beside(what: str, position: Position) -> HalfApplied:
@@ -123,6 +142,9 @@ def described(error: BaseException, position: Position, run: Run) -> SafeMigrate
         in_part = _in_part(run, position, told)
         if in_part is not None:
             return in_part
+    if _leaked_unseen(position, run):
+        position.leaked = position.revision or "?"
+        position.stays[:] = position.statements
     if position.stays and not in_pieces:
         return _partly_outside(told.message, position, run)
     if position.beside and not in_pieces:
@@ -165,4 +187,5 @@ def _of_failure(error: BaseException, position: Position, run: Run) -> SafeMigra
         revision=position.revision,
         directory=directory_of(run),
         again=_again(run),
+        remedy=run.remedy(position.bind, error) if position.revision is not None else None,
     )

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 #: Characters of an answer that are kept; of a longer one only a digest is.
-MOST_KEPT = 1_000_000
+MOST_KEPT = 400_000
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "decimal": Decimal,

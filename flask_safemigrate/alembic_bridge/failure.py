@@ -11,7 +11,14 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from flask_safemigrate.alembic_bridge.cures import cure_of, without_addresses
-from flask_safemigrate.errors import HalfApplied, LockLost, MigrationFailed, SafeMigrateError
+from flask_safemigrate.ddl.secrets import without_secrets
+from flask_safemigrate.errors import (
+    HalfApplied,
+    Interrupted,
+    LockLost,
+    MigrationFailed,
+    SafeMigrateError,
+)
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.state import ProgressRow
 
@@ -22,11 +29,12 @@ _FULL = re.compile(
     "disk is full|disk I/O error|No space left on device|Disk (is )?full|The table '[^']*' is full"
 )
 _SHOWN = 200  # characters of a statement in a list
+_LOOKED_AT = 2_000  # of one that may have megabytes
 
 
 def short(statement: str) -> str:
     """A statement on one line of a message."""
-    line = " ".join(statement.split())
+    line = " ".join(without_secrets(statement[:_LOOKED_AT]).split())
     return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
 
 
@@ -65,10 +73,10 @@ def _said(error: BaseException | None) -> str:
 def _cause(error: BaseException) -> str:
     if isinstance(error, StatementError):
         # Its own text has the values of the parameters, which may be anybody's.
-        statement = " ".join((error.statement or "").split())
+        statement = " ".join(without_secrets((error.statement or "")[:_LOOKED_AT]).split())
         if len(statement) > _STATEMENT_WIDTH:
             statement = statement[: _STATEMENT_WIDTH - 3] + "..."
-        said = _said(error.orig).strip() or type(error.orig).__name__
+        said = without_secrets(_said(error.orig)).strip() or type(error.orig).__name__
         if not isinstance(error, DBAPIError):
             said = f"{type(error.orig).__name__}: {said}"
         return f"{said}\nSQL: {statement}" if statement else said
@@ -97,6 +105,7 @@ def migration_failed(
     directory: Path,
     undone: str = "",
     again: str = "flask db safe-upgrade",
+    remedy: str | None = None,
 ) -> MigrationFailed:
     """Describe an error that a revision, or ``env.py``, raised.
 
@@ -104,11 +113,12 @@ def migration_failed(
     :param directory: the migrations folder.
     :param undone: a sentence about the state that the database is in now, where it is known.
     :param again: the command to run once it is mended.
+    :param remedy: what is known to help, None for nothing particular.
     """
     who = f"Revision '{revision}'" if revision else "The migration environment"
     place = _place(error, directory.resolve())
     cure = cure_of(error) or f"mend {'the revision' if revision else 'it'}"
-    hint = f"{cure}, then run: {again}"
+    hint = f"{remedy}\nthen run: {again}" if remedy else f"{cure}, then run: {again}"
     if "cannot add a STORED column" in str(error):
         column = 'sa.Column("...", sa.Text(), sa.Computed("...", persisted=True))'
         hint = f'op.add_column("...", {column})  # which can, instead of the statement'
@@ -166,11 +176,13 @@ def half_applied(
         )
         lines += [f"  {row.position + 1}. {short(row.statement)}" + _remark(row) for row in rows]
         lines.append(f"Not in: every statement of '{last.revision}' after these.")
-    if isinstance(told, (HalfApplied, LockLost)) or (last is None and away):
-        return HalfApplied("\n".join(lines), hint=told.hint)
-    if last is None:
-        return HalfApplied("\n".join(lines), hint=f"mend what failed, then run {again} again")
     back = f" Or go back: flask db restore {way_back}" if way_back else ""
+    if isinstance(told, (HalfApplied, LockLost)) or (last is None and away):
+        hint = f"{told.hint}.{back}" if told.hint and back else told.hint
+        return HalfApplied("\n".join(lines), hint=hint)
+    mend = "" if isinstance(told, Interrupted) else "mend what failed, then "
+    if last is None:
+        return HalfApplied("\n".join(lines), hint=f"{mend}run {again} again")
     if any(row.kind == "beside" for rows in left.values() for row in rows):
         return HalfApplied(
             "\n".join(lines),
@@ -180,6 +192,6 @@ def half_applied(
         )
     return HalfApplied(
         "\n".join(lines),
-        hint=f"mend what failed, then run {again} again: it goes on after statement "
+        hint=f"{mend}run {again} again: it goes on after statement "
         f"{last.position + 1}. What is in must stay as it is in the file." + back,
     )

@@ -64,11 +64,32 @@ def write(connection: Connection, rows: Iterable[Mapping[str, object]]) -> None:
     _TABLE.create(connection, checkfirst=True)
     if any(row.get("result") for row in values):
         _add_result(connection)
+    _leave_out_what_is_too_long(connection, values)
     known = _known(connection, [str(row.get("checksum")) for row in values if row.get("source")])
     for row in values:
         if row.get("checksum") in known:
             row["source"] = None
     connection.execute(_TABLE.insert(), values)
+
+
+#: Bytes that MEDIUMTEXT holds.
+_LONGEST = 2**24 - 1
+
+
+def _leave_out_what_is_too_long(
+    connection: Connection, values: Iterable[dict[str, object]]
+) -> None:
+    """Keep the checksum alone of a text that MariaDB or MySQL would not take."""
+    if connection.dialect.name not in ("mysql", "mariadb"):
+        return
+    sizes = {id(row): len(str(row.get("source") or "").encode()) for row in values}
+    if max(sizes.values()) < 100_000:
+        return
+    packet = int(connection.scalar(sa.text("SELECT @@max_allowed_packet")) or 0)
+    for row in values:
+        # Escaping may double it, and the rest of the row has to go in, too.
+        if 2 * sizes[id(row)] + 10_000 > packet or sizes[id(row)] > _LONGEST:
+            row["source"] = None
 
 
 def _known(connection: Connection, checksums: list[str]) -> frozenset[str]:

@@ -37,6 +37,8 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
         if not position.running or position.cutting:
             return
         position.leaked = position.revision
+        if dialect == "postgresql" and how in ("COMMIT", "END"):
+            position.stays[:] = position.statements
         if dialect == "sqlite":
             position.running, position.leaked = False, None
             raise MigrationFailed(

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.mysql import LONGTEXT
 
 from flask_safemigrate.alembic_bridge.journal import PROGRESS, now
+from flask_safemigrate.ddl.secrets import without_secrets
 
 NAME = PROGRESS
 
@@ -51,6 +52,7 @@ class Entry(NamedTuple):
     :param position: its number in the revision, from 0.
     :param kind: what the database's catalogue says it is to the transaction.
     :param state: ``begun``, ``done``, or ``failed`` where the revision went on after an error.
+    :param statement: as :func:`kept` returns it.
     :param checksum: SHA-256 of the text and the parameters, hexadecimal.
     :param answer: what the server answered; see :mod:`~flask_safemigrate.alembic_bridge.answers`.
     :param picture: what tells later whether a statement that was only begun has happened.
@@ -80,6 +82,17 @@ class Group:
 
     revision: str
     direction: str
+
+
+#: Characters of a statement that are kept: of one that is decided by what it names, and of others.
+#: Even with every character escaped a row is smaller than the smallest usual packet, 1 MB.
+_MOST_KEPT = {"commits": 400_000}
+_KEPT = 10_000
+
+
+def kept(statement: str, kind: str) -> str:
+    """What is written down of a statement: no secret, and not more than a packet holds."""
+    return without_secrets(statement[: _MOST_KEPT.get(kind, _KEPT)])
 
 
 def checksum(statement: str, parameters: object) -> str:

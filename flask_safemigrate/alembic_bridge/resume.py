@@ -355,7 +355,7 @@ class Recorder:
         place = self._place
         self._place += 1
         if place >= len(self._done):
-            begun = Entry(place, kind, "begun", sum_, statement)
+            begun = Entry(place, kind, "begun", sum_, progress.kept(statement, kind))
             self._begin(begun._replace(session=self._session, server=self._server))
             return statement, parameters
         known = self._done[place]
@@ -393,7 +393,8 @@ class Recorder:
                 self._refusal = _unlike(self._group, known, sum_, statement)
                 self._refusal = self._refusal or _said_beside(self._group, known, said)
                 raise self._refusal
-            entry = Entry(place, "beside", "done", sum_, statement, answer=_SILENT)
+            noted = progress.kept(statement, "beside")
+            entry = Entry(place, "beside", "done", sum_, noted, answer=_SILENT)
             self._news.append(entry)
         self._flush()
         progress.commit(self._connection)
@@ -546,18 +547,15 @@ def _named(group: Group) -> str:
 
 def _undo_edit(group: Group) -> str:
     return (
-        "undo the edit: what is in must stay as it was, only what comes after it may change. "
+        "undo the edit: what is in must stay as it was, only what comes after it may change. Or "
         + _by_hand(group)
     )
 
 
 def _by_hand(group: Group) -> str:
     if group.direction == "upgrade":
-        return (
-            "or restore the snapshot (flask db restore), or finish the revision by hand and run "
-            f"flask db stamp {group.revision}"
-        )
-    return "or restore the snapshot (flask db restore), or finish the way down by hand and stamp"
+        return f"finish the revision by hand and run flask db stamp {group.revision}"
+    return "finish the way down by hand, then flask db stamp the revision that it leads to"
 
 
 def _undecided(group: Group, entry: Entry) -> str:

@@ -56,6 +56,9 @@ class Guard(Protocol):
     def again(self) -> None:
         """After a transaction was proven and committed: note what is there for the next."""
 
+    def was_committed(self) -> bool:
+        """Whether the transaction that was begun last has been committed."""
+
     def committed(self) -> None:
         """After the last commit."""
 
@@ -76,6 +79,8 @@ class Run(NamedTuple):
     :param patience: seconds to wait for other writers.
     :param explain: what an error of the driver outside the revisions means for the database of
         a bind key, None where it means nothing special.
+    :param remedy: what to do about an error of a revision on the database of a bind key, None
+        where nothing particular is known.
     :param rehearse: connections to copies by bind key; nothing real is touched.
     :param heads_now: what the version table of a bind key names when looked at from outside the
         run, None where that cannot be told.
@@ -101,6 +106,7 @@ class Run(NamedTuple):
     patience: float = 60.0
     explain: Callable[[str, BaseException], SafeMigrateError | None] = lambda bind, error: None
     rehearse: Callable[[str], Connection] | None = None
+    remedy: Callable[[str, BaseException], str | None] = lambda bind, error: None
     heads_now: Callable[[str], tuple[str, ...] | None] = lambda bind: None
     ancestors: Callable[[tuple[str, ...]], frozenset[str]] = lambda heads: frozenset()
     catalogue_of: Callable[[str], Catalogue | None] = lambda bind: None

@@ -150,6 +150,9 @@ class Backend(NamedTuple):
     :param session_of: number of a connection's session on the server.
     :param busy: whether an error means no more than that another session had a lock too long.
     :param blockers: what a session waits for and who has it, asked by another connection.
+    :param remedy: what to do about an error of a revision, None where nothing is known.
+    :param transaction_of: what tells the open transaction from others, "" where nothing does.
+    :param was_committed: whether the transaction of that name was committed.
     :param number_of: the same without asking, None where the driver does not know it.
     :param end_waiting: end the statement of one session if it waits for another; whether it did.
     :param transactional_ddl: whether a failed upgrade leaves nothing behind.
@@ -195,5 +198,8 @@ class Backend(NamedTuple):
     foresee: Callable[[Target], None] = lambda target: None
     whole: Callable[[Connection], tuple[str, ...]] = lambda connection: ()
     catalogue: Any = None
+    remedy: Callable[[BaseException, Target], str | None] = lambda error, target: None
+    was_committed: Callable[[Target, str], bool] = lambda target, transaction: False
+    transaction_of: Callable[[Connection], str] = lambda connection: ""
     number_of: Callable[[Connection], int | None] = lambda connection: None
     end_waiting: Callable[[Connection, int, int], bool] = lambda connection, waiting, holder: False

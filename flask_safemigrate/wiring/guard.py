@@ -32,6 +32,7 @@ class Guard:
     take: Callable[[], Snapshot] | None
     held: Held | None
     baseline: Any = None
+    transaction: str = ""
     watcher: Watcher | None = None
     undo: Callable[[], None] = field(default=lambda: None)
 
@@ -49,6 +50,7 @@ class Guard:
             self.watcher = Watcher(self.target, session, backend.blockers, backend.end_waiting)
         self.undo = backend.prepare(connection, self.target, self.options, self.say)
         self.baseline = backend.begin_watch(connection)
+        self.transaction = backend.transaction_of(connection)
         return snapshot
 
     def next(self, revision: str) -> None:
@@ -75,6 +77,11 @@ class Guard:
         """After a transaction was proven and committed: note what is there for the next."""
         self.committed()
         self.baseline = self.backend.begin_watch(self.connection)
+        self.transaction = self.backend.transaction_of(self.connection)
+
+    def was_committed(self) -> bool:
+        """Whether the transaction that was begun last has been committed."""
+        return bool(self.transaction) and self.backend.was_committed(self.target, self.transaction)
 
     def committed(self) -> None:
         """After the last commit."""

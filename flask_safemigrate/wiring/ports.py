@@ -444,6 +444,7 @@ class Wiring:
             environment=self.settings.environment,
             patience=patience,
             explain=self._explain,
+            remedy=self._remedy,
             heads_now=self._heads_now,
             ancestors=history.ancestors,
             catalogue_of=lambda bind: self.backend(self._targets[bind]).catalogue,
@@ -477,6 +478,11 @@ class Wiring:
         if reason.kind == "unknown":
             return None
         return DatabaseUnavailable(reason.message, kind=reason.kind, hint=reason.hint)
+
+    def _remedy(self, bind: str, error: BaseException) -> str | None:
+        """What to do about an error of a revision."""
+        target = self._targets.get(bind)
+        return self.backend(target).remedy(error, target) if target is not None else None
 
     def _heads_now(self, bind: str) -> tuple[str, ...] | None:
         state = self.backend(self._targets[bind]).read(self._targets[bind])

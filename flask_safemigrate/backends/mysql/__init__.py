@@ -8,6 +8,7 @@ from flask_safemigrate.backends.mysql.examine import examine
 from flask_safemigrate.backends.mysql.explain import explain
 from flask_safemigrate.backends.mysql.lock import lock
 from flask_safemigrate.backends.mysql.read import read
+from flask_safemigrate.backends.mysql.remedies import remedy
 from flask_safemigrate.backends.mysql.restore import contents, put_back
 from flask_safemigrate.backends.mysql.schema import read_schema, schema_on
 from flask_safemigrate.backends.mysql.scratch import scratch
@@ -47,5 +48,6 @@ BACKEND = Backend(
     read_schema=read_schema,
     schema_on=schema_on,
     scratch=scratch,
+    remedy=remedy,
     catalogue=catalogue,
 )

@@ -21,6 +21,7 @@ from flask_safemigrate.outcome import Progress
 _LOCK_WAIT_TIMEOUT = 1205
 _QUERY_WIDTH = 120
 _PAUSE_SECONDS = 1.0
+_DAY = 24 * 60 * 60
 
 _SETTINGS = ("lock_wait_timeout", "innodb_lock_wait_timeout")
 
@@ -64,6 +65,7 @@ def prepare(
     :return: undoes it.
     """
     undo: list[Callable[[], None]] = []
+    _no_idle_limits(connection, undo)
     if in_cluster(connection):
         # What another node has done before must be seen here.
         _set(connection, "wsrep_sync_wait", 7, undo)
@@ -78,6 +80,28 @@ def prepare(
                 undo.pop()()
 
     return undo_all
+
+
+#: Seconds after which the server ends a session that says nothing, 0 for never; the last three
+#: are MariaDB's. A revision may compute for long between two statements.
+#: https://mariadb.com/kb/en/transaction-timeouts/
+_IDLE = {
+    "wait_timeout": _DAY,
+    "idle_transaction_timeout": 0,
+    "idle_write_transaction_timeout": 0,
+    "idle_readonly_transaction_timeout": 0,
+}
+
+
+def _no_idle_limits(connection: Connection, undo: list[Callable[[], None]]) -> None:
+    names = ", ".join(f"'{name}'" for name in _IDLE)
+    shown = connection.exec_driver_sql(
+        f"SHOW SESSION VARIABLES WHERE variable_name IN ({names})"
+    ).all()
+    for name, value in shown:
+        wanted, before = _IDLE[str(name).lower()], int(value)
+        if before < wanted or (before and not wanted):
+            _set(connection, name, wanted, undo)
 
 
 def _set(connection: Connection, name: str, value: int, undo: list[Callable[[], None]]) -> None:

@@ -7,6 +7,7 @@ from flask_safemigrate.backends.postgresql.examine import examine
 from flask_safemigrate.backends.postgresql.explain import explain
 from flask_safemigrate.backends.postgresql.lock import greeted_by, lock
 from flask_safemigrate.backends.postgresql.read import read
+from flask_safemigrate.backends.postgresql.remedies import remedy
 from flask_safemigrate.backends.postgresql.restore import contents, put_back
 from flask_safemigrate.backends.postgresql.schema import prelude, read_schema, schema_on
 from flask_safemigrate.backends.postgresql.scratch import scratch
@@ -17,6 +18,8 @@ from flask_safemigrate.backends.postgresql.session import (
     outside,
     prepare,
     session_of,
+    transaction_of,
+    was_committed,
 )
 from flask_safemigrate.backends.postgresql.snapshot import check, foresee, needs, take
 from flask_safemigrate.backends.postgresql.verify import begin_watch, finish_watch
@@ -48,6 +51,9 @@ BACKEND = Backend(
     schema_on=schema_on,
     prelude=prelude,
     scratch=scratch,
+    remedy=remedy,
+    transaction_of=transaction_of,
+    was_committed=was_committed,
     number_of=greeted_by,
     end_waiting=end_waiting,
 )

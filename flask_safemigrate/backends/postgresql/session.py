@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Say, SessionOptions, Target
 from flask_safemigrate.backends.driver_errors import sqlstate
+from flask_safemigrate.backends.own_connection import own_connection
+from flask_safemigrate.backends.postgresql.address import connect_defaults
 from flask_safemigrate.backends.postgresql.lock import not_ours_alone
 from flask_safemigrate.backends.postgresql.read import quoted
 from flask_safemigrate.backends.session_lock import process_of
@@ -61,6 +64,28 @@ _BLOCKERS = text("""
 """)
 
 
+def transaction_of(connection: Connection) -> str:
+    """Return the number of the open transaction, "" where it commits every statement."""
+    if _autocommit(connection):
+        return ""
+    return str(connection.scalar(text("SELECT txid_current()")))
+
+
+def was_committed(target: Target, transaction: str) -> bool:
+    """Whether a transaction was committed; no, where the server cannot be asked.
+
+    https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
+    """
+    defaults = connect_defaults(target.engine)
+    with (
+        suppress(SQLAlchemyError, OSError),
+        own_connection(target.engine, defaults, autocommit=True) as connection,
+    ):
+        status = text("SELECT txid_status(CAST(:number AS bigint))")
+        return bool(connection.scalar(status, {"number": transaction}) == "committed")
+    return False
+
+
 _END_WAITING = text("""
     SELECT pg_cancel_backend(:waiting)
     WHERE CAST(:holder AS integer) = ANY (pg_blocking_pids(CAST(:waiting AS integer)))
@@ -78,6 +103,8 @@ def _settings(connection: Connection, options: SessionOptions) -> list[tuple[str
         settings.append(("lock_timeout", f"{round(options.lock_timeout * 1000)}ms"))
     if options.statement_timeout:
         settings.append(("statement_timeout", f"{round(options.statement_timeout * 1000)}ms"))
+    # A revision may compute for long between two statements, and nobody is helped by its end.
+    settings.append(("idle_in_transaction_session_timeout", "0"))
     version = connection.dialect.server_version_info or (0,)
     if version >= (14,):
         # A server notices only here that a client has gone while it waits for a lock or works.
