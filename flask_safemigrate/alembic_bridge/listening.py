@@ -65,6 +65,12 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
         # What asks first whether it is done already can be run again.
         if journal.PROGRESS in statement:
             return
+        # A function can end the transaction from within.
+        if position.running and _CALLS.match(statement) and _is_over(stage):
+            position.running = False
+            if not is_untouched(position):
+                position.leaked = position.revision
+            raise _ended_within(position.revision, statement)
         if position.running and not (_READS.match(statement) or _ASKS_FIRST.search(statement)):
             position.statements.append(statement)
 
@@ -102,6 +108,32 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
         position.running = False
         for name, listener in listeners:
             event.remove(connection, name, listener)
+
+
+def _ended_within(revision: str | None, statement: str) -> MigrationFailed:
+    """Say that a function has ended the transaction, and what it was called for did not happen."""
+    spatial = _SPATIAL.search(statement)
+    hint = "call nothing that begins and ends a transaction of its own"
+    if spatial is not None:
+        hint = (
+            f"write {spatial[1]}() without the 1, which begins and ends a transaction of its own"
+        )
+    shown = " ".join(statement.split())
+    return MigrationFailed(
+        f"Revision '{revision}' ended the transaction that all revisions share: "
+        f"{shown if len(shown) <= 200 else shown[:197] + '...'}",
+        revision=revision,
+        hint=hint,
+    )
+
+
+def undid(stage: Stage) -> bool:
+    """Whether the transaction of an SQLite database was undone, by its version table."""
+    if not _is_over(stage):
+        return False
+    driver: Any = stage.connection.connection.driver_connection
+    query = "SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE"
+    return driver.execute(query, (stage.context.version_table,)).fetchone() is None
 
 
 def _is_over(stage: Stage) -> bool:
@@ -160,7 +192,9 @@ def watched(
         if _is_over(stage) and (position.rolled_back is not None or is_untouched(position)):
             raise _undone(stage, position)
     except BaseException as error:
-        if _is_over(stage) and not _rolls_back(error) and position.rolled_back is None:
+        # What was raised here has looked already.
+        known = isinstance(error, MigrationFailed) or _rolls_back(error)
+        if _is_over(stage) and not known and position.rolled_back is None:
             position.leaked = position.revision
         position.running = False
         raise
@@ -183,6 +217,9 @@ _ENDS = re.compile(
     r"(?!\s+PREPARED)",
     re.IGNORECASE | re.DOTALL,
 )
+_CALLS = re.compile(r"\s*SELECT\b.*?\w\s*\(", re.IGNORECASE | re.DOTALL)
+_CALLED = re.compile(r"([^\W\d]\w*)\s*\(")
+_SPATIAL = re.compile(r"(InitSpatialMetaData(?:Full)?)\s*\(\s*(?:1|\?)", re.IGNORECASE)
 _NAME = re.compile(r'"((?:[^"]|"")+)"|`((?:[^`]|``)+)`|([^\W\d][\w$]*)')
 _ASKS_FIRST = re.compile(r"\bIF\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
 _READS = re.compile(r"\s*(?:SELECT|SHOW|EXPLAIN|SET|VALUES|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
@@ -202,8 +239,10 @@ def _named_by(dialect: str, statement: str) -> Iterable[str]:
     """
     if dialect == "sqlite":
         kind, tables = statement_targets(statement)
+        if kind == "select":
+            return (f"{name.lower()}()" for name in _CALLED.findall(statement))
         if kind != "other":
-            return () if kind in ("select", "pragma") else tables
+            return () if kind == "pragma" else tables
     if _READS.match(statement):
         return ()
     return (quoted or ticked or word for quoted, ticked, word in _NAME.findall(statement))

@@ -21,8 +21,9 @@ from flask_safemigrate.alembic_bridge.confinement import Confinement, confined, 
 from flask_safemigrate.alembic_bridge.cures import cure_of
 from flask_safemigrate.alembic_bridge.environment import Stage, run_environment
 from flask_safemigrate.alembic_bridge.failure import migration_failed
+from flask_safemigrate.alembic_bridge.listening import undid
 from flask_safemigrate.ddl.references import statement_targets
-from flask_safemigrate.errors import NotConfined, Refused, SafeMigrateError
+from flask_safemigrate.errors import MigrationFailed, NotConfined, Refused, SafeMigrateError
 from flask_safemigrate.evidence import Fact, Facts, Replay
 
 Prelude = Callable[[str, Connection], tuple[tuple[str, ...], tuple[str, ...]]]
@@ -236,6 +237,13 @@ def _steps(
                 if engine is not None:
                     step.migration_fn = functools.partial(engine.run, step.migration_fn)
                 yield step
+                if engine is not None and undid(stage):
+                    # What comes after it would stand alone, and prove nothing.
+                    raise MigrationFailed(
+                        "it undid the transaction that all revisions share, as SpatiaLite's "
+                        "InitSpatialMetaData(1) does: write InitSpatialMetaData() instead.",
+                        revision=id,
+                    )
                 if engine is not None:
                     engine.flush()
                 confinement.commit(stage.connection)

@@ -14,6 +14,7 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite import files
 from flask_safemigrate.backends.sqlite.errors import explain
 from flask_safemigrate.backends.sqlite.read import read
+from flask_safemigrate.backends.sqlite.schema import read_schema
 from flask_safemigrate.state import UNREACHABLE_KINDS, JournalRow, Table
 from tests.backends.sqlite_files import as_nobody, make, names_in, python, query, target_of
 
@@ -40,6 +41,36 @@ def test_views_and_version_tables_of_others(tmp_path: Path) -> None:
     assert [table.name for table in state.tables] == ["release"]
     assert state.other_versions == ("Plug_version", "empty_version")
     assert (state.version_rows, state.views) == ((), ("version_num",))
+
+
+def test_spatialite_keeps_its_tables_to_itself(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE spatial_ref_sys (srid INTEGER);"
+        "CREATE TABLE city (id INTEGER PRIMARY KEY, geom POINT);"
+        "CREATE TABLE networks (id INTEGER PRIMARY KEY);"
+        "CREATE VIRTUAL TABLE idx_city_geom USING rtree(id, x1, x2);"
+    )
+    names = {table.name for table in read(target_of(path)).tables}
+    # One of its names alone means nothing.
+    assert names == {"spatial_ref_sys", "city", "networks", "idx_city_geom"}
+    connection.executescript(
+        "CREATE TABLE geometry_columns (f_table_name TEXT);"
+        "CREATE TABLE views_geometry_columns_auth (read_only INTEGER);"
+        "CREATE TABLE spatialite_history (event_id INTEGER);"
+        "CREATE VIEW vector_layers AS SELECT * FROM geometry_columns;"
+        "CREATE TRIGGER gc AFTER INSERT ON geometry_columns BEGIN SELECT 1; END;"
+        "CREATE TABLE iso_country (id INTEGER PRIMARY KEY);"
+    )
+    connection.close()
+    target = target_of(path)
+    state = read(target)
+    assert {table.name for table in state.tables} == {"city", "iso_country"}
+    assert state.views == ()
+    schema = read_schema(target)
+    assert {table.name for table in schema.tables} == {"city", "iso_country"}
+    assert (schema.views, schema.triggers) == ((), ())
 
 
 def test_facts_of_a_database(tmp_path: Path) -> None:

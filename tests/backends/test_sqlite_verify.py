@@ -163,6 +163,19 @@ def test_what_it_made_must_be_of_use(
     finish_watch(connection, begin_watch(connection), frozenset(named))
 
 
+@pytest.mark.parametrize("statement", ["DELETE FROM author WHERE id = 1", "DROP TABLE book"])
+def test_functions_of_others_answer_for_what_they_write(
+    connection: Connection, statement: str
+) -> None:
+    driver: Any = connection.connection.driver_connection
+    driver.create_function("AddColumn", 1, lambda name: 1)
+    watch = begin_watch(connection)
+    connection.exec_driver_sql(statement)
+    finish_watch(connection, watch, frozenset({"addcolumn()"}))
+    with pytest.raises(VerificationFailed):
+        finish_watch(connection, watch, frozenset({"lower()", "count()"}))
+
+
 def test_what_the_application_registers_is_there(connection: Connection) -> None:
     driver: Any = connection.connection.driver_connection
     driver.create_function("now", 0, lambda: "today")

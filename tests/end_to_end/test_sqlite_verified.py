@@ -84,3 +84,65 @@ def test_a_function_of_the_application_is_there(project: ProjectFactory) -> None
     done = made.db("deploy")
     assert done.returncode == 0, done.stderr
     assert "SM541" not in made.db("doctor").stdout
+
+
+#: Functions that work on their own connection, as those of SpatiaLite do.
+EXTENSION = """
+    @sa.event.listens_for(sa.engine.Engine, "connect")
+    def register(connection, record):
+        def note(word):
+            connection.execute("INSERT INTO log (word) VALUES (?)", (word,))
+            connection.execute("DROP TABLE IF EXISTS spare")
+            return 1
+
+        def undo():
+            connection.execute("ROLLBACK")
+            return 1
+
+        def keep():
+            connection.execute("COMMIT")
+            return 1
+
+        connection.create_function("note", 1, note)
+        connection.create_function("undo", 0, undo)
+        connection.create_function("keep", 0, keep)
+"""
+LOG = "op.create_table('log', sa.Column('word', sa.Text()))"
+
+
+def test_what_a_function_of_an_extension_writes_is_not_held_against_anyone(
+    project: ProjectFactory,
+) -> None:
+    made = project(
+        models=EXTENSION,
+        revisions=[("a1", f"{LOG}\n{LOG.replace('log', 'spare')}")],
+    )
+    assert made.db("deploy").returncode == 0
+    made.revision("a2", "op.execute(\"SELECT note('b')\")")
+    done = made.db("safe-upgrade", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert made.rows("SELECT word FROM log") == [("b",)]
+    assert made.rows("SELECT name FROM sqlite_master WHERE name = 'spare'") == []
+
+
+def test_a_function_that_ends_the_transaction_stops_the_run_at_once(
+    project: ProjectFactory,
+) -> None:
+    made = project(
+        models=EXTENSION,
+        revisions=[
+            ("a1", LOG),
+            ("a2", f"op.execute('SELECT undo()')\n{LOG.replace('log', 'late')}"),
+        ],
+    )
+    failed = made.db("deploy")
+    said = " ".join(failed.stderr.split())
+    assert failed.returncode == 1
+    assert "Revision 'a2' ended the transaction that all revisions share: SELECT undo()" in said
+    assert "Everything was undone" in said
+    assert made.rows("SELECT name FROM sqlite_master") == []
+    # Nor does the replay go on and prove by what is left that the database has the revision.
+    made.execute("CREATE TABLE late (word TEXT)")
+    doctor = " ".join(made.db("doctor").stdout.split())
+    assert "Revision 'a2' failed: it undid the transaction" in doctor
+    assert "equals revision" not in doctor

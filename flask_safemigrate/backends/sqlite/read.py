@@ -8,6 +8,7 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.journal import JOURNAL, journal_query, journal_rows
 from flask_safemigrate.backends.own_tables import OWN_TABLES, NotOurs, prove_own
 from flask_safemigrate.backends.sqlite import errors, files
+from flask_safemigrate.backends.sqlite.spatialite import kept_by_spatialite
 from flask_safemigrate.state import DatabaseState, Table, Unreachable
 
 #: Older ones lose their way in tables that are renamed, and in schemas that are edited.
@@ -106,9 +107,10 @@ def _names(connection: Any) -> _Names:
         # has no such list and answers with no row.
         listed = connection.execute("PRAGMA table_list").fetchall()
         shadows = {row[1] for row in listed if row[2] == "shadow"}
+    shadows |= kept_by_spatialite(name for name, *_ in rows)
     return _Names(
         [name for name, kind, *_ in rows if kind == "table" and name not in shadows],
-        [name for name, kind, *_ in rows if kind == "view"],
+        [name for name, kind, *_ in rows if kind == "view" and name not in shadows],
         [
             name
             for name, kind, _, spoken_of in rows

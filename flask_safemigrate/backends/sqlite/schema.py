@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite import files
+from flask_safemigrate.backends.sqlite.spatialite import kept_by_spatialite
 from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.references import CreateIndex, read_index
@@ -45,6 +46,8 @@ def _read(connection: Any, known: Known) -> Schema:
         "SELECT type, name, tbl_name, sql FROM sqlite_master "
         r"WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name"
     ).fetchall()
+    kept = kept_by_spatialite(name for kind, name, *_ in rows if kind in ("table", "view"))
+    rows = [row for row in rows if row[1] not in kept and row[2] not in kept]
     tables = {name: sql or "" for kind, name, _, sql in rows if kind == "table"}
     virtual = {n for n, sql in tables.items() if sql[:14].upper() == "CREATE VIRTUAL"}
     if virtual:

@@ -84,8 +84,11 @@ def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) 
     those are left out. In a bigger one rows are not counted: SQLite changes a table only through
     a statement, and the engine proves the tables that it changed itself.
 
+    A function that is not SQLite's own may write to any table (``AddGeometryColumn()``): what the
+    migration has called answers for the rest.
+
     :param touched: tables and views that the migration's own statements name; upper and lower
-        case are the same.
+        case are the same. Functions that they call in a SELECT have ``()`` behind them.
     What it made or named must be readable and writable, and what writes to that: SQLite takes a
     DEFAULT that calls a function which does not exist, and refuses every row afterwards.
 
@@ -96,12 +99,13 @@ def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) 
     now = _objects(connection, virtual)
     known = {table.lower() for table in _tables(watch.objects)}
     kept = {each for table in named & watch.virtual for each in _keeps(table, known)}
+    calls = frozenset(name for name in named if name.endswith("()"))
     gone = sorted(
         f"{kind} {quoted(name)}"
         for kind, name in watch.objects - now
         if name.lower() not in named | kept
     )
-    if gone:
+    if gone and not _are_foreign(connection, calls):
         raise VerificationFailed(
             f"The migration does not name these, but they are gone: {', '.join(gone)}.",
             hint="name them in the migration, if it is meant to drop them",
@@ -112,14 +116,15 @@ def finish_watch(connection: Connection, watch: Watch, touched: frozenset[str]) 
     proven.append("what it makes or names can be read and written")
     if watch.rows is not None:
         reached = reached_from(named, watch.reach, reach)
-        before = {t: n for t, n in watch.rows.items() if t.lower() not in reached}
+        there = set(_tables(now))
+        before = {t: n for t, n in watch.rows.items() if t in there and t.lower() not in reached}
         after = _count(connection, before)
         changed = [
             f"{quoted(table)} has {numbered(after[table], 'row')}, had {rows}"
             for table, rows in before.items()
             if after[table] != rows
         ]
-        if changed:
+        if changed and not _are_foreign(connection, calls):
             raise VerificationFailed(
                 f"The migration does not write to these, but: {', '.join(changed)}.",
                 hint="run the statement by op.execute(), not on the driver's connection, and so"
@@ -144,6 +149,16 @@ def _objects(connection: Connection, virtual: frozenset[str]) -> frozenset[tuple
         listed = connection.exec_driver_sql("PRAGMA main.table_list")
         shadows = {str(row[1]) for row in listed if row[2] == "shadow"}
     return frozenset((str(kind), str(name)) for kind, name in rows if name not in shadows)
+
+
+def _are_foreign(connection: Connection, calls: frozenset[str]) -> bool:
+    """Whether one of these functions is an extension's or the application's."""
+    if not calls:
+        return False
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT lower(name) FROM pragma_function_list WHERE NOT builtin"
+    )
+    return not calls.isdisjoint(f"{name}()" for (name,) in rows)
 
 
 def _texts(connection: Connection) -> tuple[str, ...]:
