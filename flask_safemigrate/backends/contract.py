@@ -166,6 +166,8 @@ class Backend(NamedTuple):
         :raises Refused: there can be none.
     :param prelude: statements that make what the tables of a scratch database stand on: its
         schemas and extensions; its types.
+    :param settings_of: settings of the application's sessions on which it depends what a statement
+        makes, such as an invisible primary key.
     """
 
     dialects: tuple[str, ...]
@@ -196,6 +198,7 @@ class Backend(NamedTuple):
         (),
     )
     foresee: Callable[[Target], None] = lambda target: None
+    settings_of: Callable[[Target], tuple[str, ...]] = lambda target: ()
     whole: Callable[[Connection], tuple[str, ...]] = lambda connection: ()
     catalogue: Any = None
     remedy: Callable[[BaseException, Target], str | None] = lambda error, target: None

@@ -183,8 +183,8 @@ def objects_missing(state: State) -> Iterator[Found]:
         yield Found(
             f'In database "{database.label}" {things(gone)} {_is(gone)} missing, {made}.',
             database.location,
-            f"{hint}; if {them} should be gone, write the revision that drops {them}: "
-            "flask db revision",
+            f"{hint}; if {'it' if len(gone) == 1 else 'they'} should be gone, write the revision "
+            f"that drops {them}: flask db revision",
             bind=database.bind,
             severity=None if hard else Severity.WARNING,
             repair=repair,

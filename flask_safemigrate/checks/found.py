@@ -136,8 +136,8 @@ def not_in_folder(project: ProjectState, name: str) -> Found:
     return Found(
         f'"{folder.name}/{name}" does not exist.',
         str(folder / name),
-        f"git checkout -- {shlex.quote(f'{folder.name}/{name}')}, or copy it from "
-        "a folder made by flask db init -d NEW",
+        f"git checkout -- {shlex.quote(f'{folder.name}/{name}')}, where git has it; else copy it "
+        "from a folder made by flask db init -d NEW",
     )
 
 

@@ -203,7 +203,21 @@ def revision_imports_models(state: State) -> Iterator[Found]:
         Import nothing of the application in a revision. Pending revisions are looked at always,
         applied ones where the schemas are compared, that is, without ``--fast``.
     """
-    for found in state.project.checkout.model_imports:
+    several = state.project.checkout.model_imports
+    if len(several) > 1:
+        first = several[0]
+        places = listed((f"{file(each.path)}:{each.line}" for each in several), 5)
+        yield Found(
+            f"{len(several)} revision files import models from the application: {places}; they "
+            "break when the models move on.",
+            f"{first.path}:{first.line}",
+            'user = sa.table("user", sa.column("id"), sa.column("name")) in the revisions',
+            subject=first.path,
+            file=first.path,
+            line=first.line,
+        )
+        return
+    for found in several:
         yield Found(
             f'Revision file "{file(found.path)}", line {found.line}, imports '
             f"{listed(found.names)} from the application: it breaks when the models move on.",

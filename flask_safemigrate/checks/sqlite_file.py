@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, counted, in_memory, listed, reached, tables
 from flask_safemigrate.checks.unusable import remedy, told
+from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import State
 
 
@@ -167,7 +168,7 @@ def foreign_key_mismatch(state: State) -> Iterator[Found]:
     Cause
         The columns that a foreign key refers to must be the primary key, or have a UNIQUE
         constraint or index. Where that was dropped, SQLite refuses every write to either table as
-        soon as foreign keys are enforced.
+        soon as foreign keys are enforced. A warning, as long as nothing enforces them.
     Example
         ``foreign key mismatch - "orders" referencing "users"``, after the unique index of
         ``users.email`` was dropped.
@@ -188,6 +189,7 @@ def foreign_key_mismatch(state: State) -> Iterator[Found]:
                 f'op.create_index("ix_{wrong.parent}_key", "{wrong.parent}", [...], unique=True) '
                 "over the columns that are referred to, in a new revision: flask db revision",
                 bind=database.bind,
+                severity=Severity.WARNING if database.condition.enforces is False else None,
                 subject=wrong.table,
             )
 

@@ -96,7 +96,9 @@ def collations_differ(state: State) -> Iterator[Found]:
             f"{counted(counts[usual], 'table')} {usual}; their texts cannot be compared or be "
             "foreign keys of each other.",
             database.location,
-            f"{_convert(others[0].table, usual)} in a revision: flask db revision",
+            "nothing, where the models want it so (collation=...); else, in a revision, "
+            f"{_convert(others[0].table, usual)} which changes every column of it, those with a "
+            "collation of their own included",
             bind=database.bind,
             subject=others[0].table,
         )

@@ -19,6 +19,21 @@ from flask_safemigrate.outcome import Outcome, Status, exit_code
 from flask_safemigrate.project.configuration import database_variable
 
 #: Packages that bring the module of a database driver.
+#: Packages that bring a module of another name.
+_PACKAGES = {
+    "PIL": "Pillow",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "decouple": "python-decouple",
+    "dotenv": "python-dotenv",
+    "jose": "python-jose",
+    "jwt": "PyJWT",
+    "magic": "python-magic",
+    "sklearn": "scikit-learn",
+    "slugify": "python-slugify",
+    "yaml": "PyYAML",
+}
 _DRIVERS = {
     "psycopg": "'psycopg[binary]'",
     "psycopg2": "psycopg2-binary",
@@ -162,7 +177,7 @@ def _no_module(name: str) -> tuple[str, str]:
         return f'the database driver "{top}" is not installed.', f"pip install {_DRIVERS[top]}"
     return (
         f'module "{name}" is not installed here.',
-        f"activate the environment of the application, or `pip install {top}`",
+        f"activate the environment of the application, or `pip install {_PACKAGES.get(top, top)}`",
     )
 
 

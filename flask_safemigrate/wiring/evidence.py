@@ -66,6 +66,10 @@ class Gathering:
     x_arg: tuple[str, ...] = ()
 
     @cached_property
+    def _known_settings(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    @cached_property
     def cache(self) -> ReplayCache:
         """Beside the migrations folder, where the project is."""
         return ReplayCache(self.folder.parent / private.FOLDER_NAME)
@@ -168,6 +172,12 @@ class Gathering:
         metadatas = self.metadatas.get(bind, ())
         return [table for metadata in metadatas for table in metadata.tables.values()]
 
+    def _settings(self, bind: str) -> tuple[str, ...]:
+        if bind not in self._known_settings:
+            target = self.targets[bind]
+            self._known_settings[bind] = backend_for(target.engine).settings_of(target)
+        return self._known_settings[bind]
+
     def _tools(self, bind: str, found: DatabaseState) -> tuple[str, ...]:
         names = ("flask-safemigrate", "alembic", "sqlalchemy")
         return (
@@ -175,6 +185,7 @@ class Gathering:
             bind,
             found.dialect,
             found.server,
+            *self._settings(bind),
             repr(self._without(self.targets[bind])),
         )
 

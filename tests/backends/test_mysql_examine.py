@@ -56,6 +56,17 @@ GRANTS = [
     (("GRANT ALL PRIVILEGES ON *.* TO `a`@`%` WITH GRANT OPTION",), ""),
     (("GRANT USAGE ON *.* TO `a`@`%`", "GRANT ALL PRIVILEGES ON `shop`.* TO `a`@`%`"), ""),
     (("GRANT ALL PRIVILEGES ON `sh%`.* TO `a`@`%`",), ""),
+    (
+        (
+            "GRANT ALL PRIVILEGES ON *.* TO `a`@`%`",
+            "REVOKE CREATE, DROP ON `shop`.* FROM `a`@`%`",
+        ),
+        "CREATE, DROP",
+    ),
+    (
+        ("GRANT ALL PRIVILEGES ON *.* TO `a`@`%`", "REVOKE CREATE ON `other`.* FROM `a`@`%`"),
+        "",
+    ),
     (("GRANT ALL PRIVILEGES ON `s_op`.* TO `a`@`%`",), ""),
     (("GRANT ALL PRIVILEGES ON `s\\_op`.* TO `a`@`%`",), "SELECT"),
     (("GRANT ALL PRIVILEGES ON `other`.* TO `a`@`%`",), "SELECT"),

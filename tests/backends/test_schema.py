@@ -14,6 +14,7 @@ from flask_safemigrate.backends.scratch_names import PREFIX, new_name, stale
 from flask_safemigrate.comparison.compare import differences
 from flask_safemigrate.comparison.facts import facts_of
 from flask_safemigrate.evidence import Fact
+from tests.support.servers import Databases
 
 META = sa.MetaData()
 PARENT = sa.Table(
@@ -212,3 +213,22 @@ def test_every_real_change_is_seen(target: Target) -> None:
         after = facts_of(backend.read_schema(target))
         assert differences(after.values, before.values, {}), change
         before = after
+
+
+@pytest.mark.parametrize(
+    ("dialect", "arguments"),
+    [
+        ("postgresql", {"options": "-c quote_all_identifiers=on"}),
+        ("mysql", {"init_command": "SET SESSION sql_mode = 'ANSI_QUOTES'"}),
+    ],
+)
+def test_settings_of_the_application_are_known(
+    databases: Databases, dialect: str, arguments: dict[str, str]
+) -> None:
+    url = databases.create(dialect)
+    plain, other = sa.create_engine(url), sa.create_engine(url, connect_args=arguments)
+    settings_of = backend_for(plain).settings_of
+    assert settings_of(Target("", plain)) == settings_of(Target("", plain)) != ()
+    assert settings_of(Target("", other)) != settings_of(Target("", plain))
+    plain.dispose()
+    other.dispose()

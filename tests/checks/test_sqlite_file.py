@@ -156,3 +156,10 @@ def test_what_is_only_told_blocks_nothing() -> None:
         ("SM521", Severity.INFO),
     ]
     assert [f.code for f in run_checks(of, command="deploy") if f.blocks] == []
+
+
+@pytest.mark.parametrize(("enforces", "severity"), [(False, "warning"), (True, "error")])
+def test_a_key_that_nothing_enforces_is_no_error(enforces: bool, severity: str) -> None:
+    wrong = (Mismatch("orders", "users", ("email",)),)
+    of = state(with_condition(mismatches=wrong, enforces=enforces))
+    assert assert_finds("SM529", of).severity.word == severity

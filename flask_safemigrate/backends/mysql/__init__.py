@@ -10,7 +10,7 @@ from flask_safemigrate.backends.mysql.lock import lock
 from flask_safemigrate.backends.mysql.read import read
 from flask_safemigrate.backends.mysql.remedies import remedy
 from flask_safemigrate.backends.mysql.restore import contents, put_back
-from flask_safemigrate.backends.mysql.schema import read_schema, schema_on
+from flask_safemigrate.backends.mysql.schema import read_schema, schema_on, settings_of
 from flask_safemigrate.backends.mysql.scratch import scratch
 from flask_safemigrate.backends.mysql.session import (
     blockers,
@@ -47,6 +47,7 @@ BACKEND = Backend(
     transactional_ddl=False,
     read_schema=read_schema,
     schema_on=schema_on,
+    settings_of=settings_of,
     scratch=scratch,
     remedy=remedy,
     catalogue=catalogue,

@@ -62,7 +62,8 @@ _IDLE = """
 """
 
 _GRANT = re.compile(
-    r"^GRANT (?P<what>.+?) ON (?P<on>(?:`(?:[^`]|``)*`|\*)\.\*) TO ", re.IGNORECASE
+    r"^(?P<verb>GRANT|REVOKE) (?P<what>.+?) ON (?P<on>(?:`(?:[^`]|``)*`|\*)\.\*) (?:TO|FROM) ",
+    re.IGNORECASE,
 )
 
 
@@ -131,14 +132,24 @@ def missing_privileges(grants: Iterable[str], database: str) -> tuple[str, ...]:
     :param grants: as ``SHOW GRANTS`` writes them; those of a role that is active among them.
     """
     given: set[str] = set()
+    everywhere: set[str] = set()
+    revoked: set[str] = set()
     for grant in grants:
         found = _GRANT.match(grant)
         if found is None or not _covers(found["on"], database):
             continue
         words = found["what"].upper()
-        if "ALL PRIVILEGES" in words:
-            return ()
-        given |= {word.strip() for word in words.split(",")}
+        named = {word.strip() for word in words.split(",")}
+        whole = set(_NEEDED) if "ALL PRIVILEGES" in words else named
+        if found["verb"].upper() == "REVOKE":
+            # A partial revoke of MySQL takes from what the account has on every database; what it
+            # is given on the one itself stays.
+            revoked |= whole
+        elif found["on"] == "*.*":
+            everywhere |= whole
+        else:
+            given |= whole
+    given |= everywhere - revoked
     return tuple(privilege for privilege in _NEEDED if privilege not in given)
 
 

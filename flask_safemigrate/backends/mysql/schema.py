@@ -71,6 +71,24 @@ _TRIGGERS = """
 """
 
 
+_SETTINGS = """
+    SHOW VARIABLES WHERE Variable_name IN ('sql_mode', 'sql_generate_invisible_primary_key',
+        'explicit_defaults_for_timestamp', 'default_storage_engine', 'character_set_database',
+        'collation_database', 'character_set_collations', 'lower_case_table_names',
+        'innodb_strict_mode', 'default_collation_for_utf8mb4')
+"""
+
+
+def settings_of(target: Target) -> tuple[str, ...]:
+    """Return the settings of the application's sessions that say what its statements make.
+
+    :raises SQLAlchemyError: they cannot be read.
+    """
+    defaults = connect_defaults(target.engine, answer_seconds=ANSWER_SECONDS)
+    with own_connection(target.engine, defaults) as connection:
+        return tuple(sorted(f"{row[0]}={row[1]}" for row in connection.exec_driver_sql(_SETTINGS)))
+
+
 def read_schema(target: Target, schemas: Collection[str] = ()) -> Schema:
     """Read the schema of a database by a connection of its own.
 

@@ -9,7 +9,12 @@ from flask_safemigrate.backends.postgresql.lock import greeted_by, lock
 from flask_safemigrate.backends.postgresql.read import read
 from flask_safemigrate.backends.postgresql.remedies import remedy
 from flask_safemigrate.backends.postgresql.restore import contents, put_back
-from flask_safemigrate.backends.postgresql.schema import prelude, read_schema, schema_on
+from flask_safemigrate.backends.postgresql.schema import (
+    prelude,
+    read_schema,
+    schema_on,
+    settings_of,
+)
 from flask_safemigrate.backends.postgresql.scratch import scratch
 from flask_safemigrate.backends.postgresql.session import (
     blockers,
@@ -50,6 +55,7 @@ BACKEND = Backend(
     read_schema=read_schema,
     schema_on=schema_on,
     prelude=prelude,
+    settings_of=settings_of,
     scratch=scratch,
     remedy=remedy,
     transaction_of=transaction_of,

@@ -79,7 +79,8 @@ _INDEXES = text(f"""
         0 = ANY (x.indkey) AS expressions
     FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
         JOIN pg_am m ON m.oid = i.relam
-    WHERE NOT x.indisprimary AND NOT x.indisexclusion AND c.relkind IN ('r', 'p') AND {_OURS}
+    WHERE NOT x.indisprimary AND c.relkind IN ('r', 'p') AND {_OURS}
+        AND (NOT x.indisexclusion OR x.indisunique)
         AND (x.indisvalid OR i.relkind = 'I')
     ORDER BY i.relname
 """)
@@ -158,6 +159,23 @@ def _schema(connection: Connection, schemas: Collection[str]) -> Schema:
             Enumeration(r.name, tuple(r.labels)) for r in connection.execute(_ENUMERATIONS, asked)
         ),
     )
+
+
+_SETTINGS = """
+    SELECT name || '=' || setting FROM pg_settings
+    WHERE name IN ('search_path', 'server_encoding', 'lc_collate', 'default_tablespace',
+        'default_table_access_method', 'default_toast_compression', 'quote_all_identifiers')
+    ORDER BY name
+"""
+
+
+def settings_of(target: Target) -> tuple[str, ...]:
+    """Return the settings of the application's sessions that say what its statements make.
+
+    :raises SQLAlchemyError: they cannot be read.
+    """
+    with own_connection(target.engine, connect_defaults(target.engine)) as connection:
+        return tuple(connection.execute(text(_SETTINGS)).scalars())
 
 
 _EXTENSIONS = """
