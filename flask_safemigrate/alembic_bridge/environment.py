@@ -344,6 +344,7 @@ def run_environment(
                 impl.outside = sqlite.Outside(
                     connection, impl.enforcement, lambda: sharing.running, impl.count, sharing.stop
                 )
+                undo.append(impl.outside.leave)
                 stack.callback(impl.outside.detach)
                 stack.enter_context(_operations_installed(sqlite.operations(context)))
                 stack.callback(getattr(context.impl, "detach"))  # noqa: B009

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ class Outside:
         stop: Callable[[str, str], NoReturn],
     ) -> None:
         self.kept: list[tuple[str, str]] = []
+        self._detached: list[str] = []
         self._connection = connection
         self._driver: Any = connection.connection.driver_connection
         self._enforcement = enforcement
@@ -55,6 +57,13 @@ class Outside:
     def detach(self) -> None:
         """Stop listening."""
         event.remove(self._connection, "before_cursor_execute", self._replaced)
+
+    def leave(self) -> None:
+        """Detach what was to be detached, once the transaction is over."""
+        for statement in self._detached:
+            # The pool may have closed the connection by now.
+            with contextlib.suppress(Exception):
+                self._driver.execute(statement)
 
     def _replaced(
         self, _c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: Any
@@ -77,8 +86,12 @@ class Outside:
                     " that has no effect, and no revision's text says beforehand that it comes",
                     'write op.execute("PRAGMA foreign_keys=OFF") in the revision itself',
                 )
-        if verb in ("VACUUM", "DETACH"):
+        if verb == "VACUUM":
             return self._keep(revision, statement)
+        if verb == "DETACH":
+            # A database that the transaction has used is locked until its end.
+            self._detached.append(statement)
+            return "-- after COMMIT: DETACH"
         if verb in ("BEGIN", "COMMIT", "END", "ROLLBACK"):
             return self._transaction(revision, verb, statement)
         return None

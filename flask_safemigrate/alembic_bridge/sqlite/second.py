@@ -38,6 +38,7 @@ _SAVEPOINT_NAME = re.compile(
 _SETTING = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*PRAGMA\s+(?:\w+\s*\.\s*)?(\w+)\s*[=(]", re.IGNORECASE | re.DOTALL
 )
+_ON = re.compile(r"\b(?:1|on|yes|true)\b", re.IGNORECASE)
 #: Settings that a connection has for itself (https://sqlite.org/pragma.html); those of a second
 #: one end with it.
 _OWN_SETTINGS = frozenset(
@@ -52,7 +53,6 @@ _OWN_SETTINGS = frozenset(
         "checkpoint_fullfsync",
         "count_changes",
         "defer_foreign_keys",
-        "foreign_keys",
         "full_column_names",
         "fullfsync",
         "hard_heap_limit",
@@ -87,6 +87,7 @@ class SharedConnection:
 
     :param connection: the run's; its transaction is open.
     :param level: the driver's ``isolation_level`` before the run set it.
+    :ivar unenforced: whether a second connection has switched foreign keys off.
     :ivar writer: the second connection that has written and not committed yet.
     """
 
@@ -95,6 +96,7 @@ class SharedConnection:
         self.driver: Any = connection.connection.driver_connection
         self.level = level
         self.writer: SecondConnection | None = None
+        self.unenforced = False
         self.active = True
         self.turns = threading.Condition()
         self._speaking: int | None = None
@@ -132,6 +134,12 @@ class SharedConnection:
         if self.writer is not None and not is_read(statement):
             self.must_be_free(statement)
 
+    def enforce_again(self) -> None:
+        """Enforce foreign keys where a second connection has switched that off."""
+        if self.unenforced and self.active:
+            self.unenforced = False
+            self.run("PRAGMA foreign_keys=ON")
+
     def run(self, statement: str, rows: list[Any] | None = None) -> Any:
         """Run a statement as one of the run's own, so that everything that listens hears it.
 
@@ -165,6 +173,7 @@ class SecondConnection:
         self._begun = False
         self._writes = False
         self._outermost = ""
+        self._unenforced = False
         self.thread = threading.get_ident()
 
     def __getattr__(self, name: str) -> Any:
@@ -183,6 +192,7 @@ class SecondConnection:
         # Nobody can commit it any more; a connection that is given up is rolled back, too.
         with contextlib.suppress(Exception):
             self.rollback()
+            self.enforce_again()
 
     # ------------------------------------------------------------ statements
 
@@ -229,6 +239,8 @@ class SecondConnection:
             return None
         if verb == "PRAGMA":
             setting = _SETTING.match(statement)
+            if setting and setting[1].lower() == "foreign_keys":
+                return self._enforce(statement)
             if setting and setting[1].lower() in _OWN_SETTINGS:
                 return None
         name = _SAVEPOINT_NAME.match(statement) if verb in ("SAVEPOINT", "RELEASE") else None
@@ -245,6 +257,26 @@ class SecondConnection:
         if verb == "RELEASE" and name and name[1].lower() == self._outermost:
             self.commit()
         return result
+
+    def _enforce(self, statement: str) -> None:
+        """Let foreign keys be off for all as long as they are for this one.
+
+        That they are on is said by listeners of the application, for each connection.
+        """
+        shared = self._shared
+        was = shared.run("PRAGMA foreign_keys").scalar()
+        if not self._unenforced:
+            if was and not _ON.search(statement):
+                shared.run(statement)
+                self._unenforced = shared.unenforced = True
+        elif _ON.search(statement):
+            self.enforce_again()
+
+    def enforce_again(self) -> None:
+        """End what it has switched off."""
+        if self._unenforced:
+            self._unenforced = False
+            self._shared.enforce_again()
 
     def _begins(self, verb: str) -> bool:
         if self._autocommit in (True, False):

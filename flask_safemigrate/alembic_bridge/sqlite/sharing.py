@@ -190,6 +190,7 @@ class Sharing:
 
     def _must_be_settled(self, revision: str) -> None:
         for each in self._shared:
+            each.shared.enforce_again()
             if each.shared.writer is not None:
                 raise MigrationFailed(
                     f"Revision '{revision}' has written through a second connection (a session"
@@ -381,6 +382,7 @@ class Sharing:
 def _give_back(holder: Any) -> None:
     """Let what a pool has handed out, or keeps, have its own connection again."""
     if holder is not None and isinstance(holder.dbapi_connection, SecondConnection):
+        holder.dbapi_connection.enforce_again()
         holder.dbapi_connection = holder.dbapi_connection.spare
 
 
