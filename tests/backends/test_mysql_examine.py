@@ -109,7 +109,7 @@ def test_storage(url: URL) -> None:
 
 def test_the_mode_of_the_applications_connections(url: URL) -> None:
     assert "STRICT_TRANS_TABLES" in (examine(url).sql_mode or "")
-    own = examine(url, connect_args={"sql_mode": "ANSI_QUOTES"})
+    own = examine(url, connect_args={"init_command": "SET sql_mode = 'ANSI_QUOTES'"})
     assert own.sql_mode == "ANSI_QUOTES"
 
 

@@ -84,8 +84,10 @@ def test_connects_as_the_application_does(engine: Engine) -> None:
 
     @event.listens_for(listening, "do_connect")
     def fresh(dialect: object, record: object, args: object, params: dict) -> None:  # type: ignore[type-arg]
-        params["user"] = engine.url.username
-        params["password"] = engine.url.password or ""
+        # Drivers call the password otherwise.
+        for name in ("user", "passwd", "password"):
+            params.pop(name, None)
+        params.update(engine.dialect.create_connect_args(engine.url)[1])
 
     assert BACKEND.read(Target("", listening)).unreachable is None
     listening.dispose()

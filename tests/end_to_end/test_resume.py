@@ -30,6 +30,14 @@ import flask_safemigrate.wiring.ports  # noqa: F401
 from tests.support.projects import Project, ProjectFactory
 from tests.support.servers import Databases
 
+# A process is killed inside of this driver, at moments that no server could be asked for.
+BY_PYMYSQL = pytest.mark.skipif(
+    not os.environ.get("SAFEMIGRATE_TEST_MYSQL_URL", "mysql+pymysql:").startswith(
+        "mysql+pymysql:"
+    ),
+    reason="the kill is made inside of PyMySQL",
+)
+
 KILLS = int(os.environ.get("SAFEMIGRATE_TEST_KILLS", "5"))
 STRIDE = 1 if "SAFEMIGRATE_TEST_KILLS" in os.environ else 6
 
@@ -298,6 +306,7 @@ def test_a_temporary_table_is_not_gone_on_with(started: Project) -> None:
     assert "ended with its session" in refused.said
 
 
+@BY_PYMYSQL
 def test_a_procedure_that_was_cut_off_is_for_a_person(started: Project) -> None:
     p = started
     p.execute("CREATE PROCEDURE more() UPDATE account SET cents = cents + 1")
@@ -389,6 +398,7 @@ def die_at(number: int) -> None:
     pymysql.Connection.commit = committed  # type: ignore[method-assign]
 
 
+@BY_PYMYSQL
 def test_a_kill_at_every_moment_goes_on_to_the_right_end(
     project: ProjectFactory, databases: Databases
 ) -> None:
@@ -429,6 +439,7 @@ def start_again(p: Project) -> None:
     )
 
 
+@BY_PYMYSQL
 def test_a_kill_at_random_goes_on_to_the_right_end(
     project: ProjectFactory, databases: Databases
 ) -> None:
