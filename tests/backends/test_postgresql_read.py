@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -292,3 +293,20 @@ def test_codes_of_other_drivers(engine: Engine) -> None:
     refused = Pg8000Error("Can't create a connection")
     refused.__cause__ = ConnectionRefusedError(111, os.strerror(111))
     assert BACKEND.explain(refused, target).kind == "server down"
+
+
+def test_a_search_path_that_another_session_left_empty(postgresql_url: str) -> None:
+    engine = create_engine(postgresql_url)
+
+    @event.listens_for(engine, "connect")
+    def leave(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('search_path', '', false)")
+        connection.commit()
+
+    found = BACKEND.read(Target("", engine)).unreachable
+    engine.dispose()
+    assert found is not None
+    assert found.kind == "unknown"
+    assert "The search path of the connection" in found.message
+    assert "RECONNECT" in found.hint

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends import scratch_names
 from flask_safemigrate.backends.contract import Say, Target
+from flask_safemigrate.backends.driver_errors import error_number
 from flask_safemigrate.backends.mysql.address import address_of
 from flask_safemigrate.backends.mysql.explain import explain
 from flask_safemigrate.backends.mysql.programs import (
@@ -117,7 +118,7 @@ def put_back(target: Target, path: Path, say: Say) -> None:
                 load(server.database)
         except (SafeMigrateError, SQLAlchemyError, OSError, KeyboardInterrupt) as error:
             if not emptied and _same(connection, before):
-                raise
+                raise _kept(target, error) from error
             raise _half(target, name, error) from error
 
 
@@ -289,6 +290,22 @@ class _Load(NamedTuple):
 # The first line of MariaDB's dumps, which its older clients and MySQL's take for a command.
 # https://mariadb.org/mariadb-dump-file-compatibility-change/
 _SANDBOX = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/")
+
+
+def _kept(target: Target, error: BaseException) -> BaseException:
+    """The error to raise where nothing was dropped."""
+    if not isinstance(error, SQLAlchemyError) or error_number(error) != _DEFINER:
+        return error
+    return SnapshotFailed(
+        f"Nothing was dropped, for this user may not replace what others defined: "
+        f"{explain(error, target).message}",
+        hint="let a user restore it who may (MySQL: GRANT SYSTEM_USER ON *.*), or let its owner "
+        "drop it first",
+    )
+
+
+# https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+_DEFINER = 1227
 
 
 def _half(target: Target, snapshot: str, error: BaseException) -> HalfApplied:

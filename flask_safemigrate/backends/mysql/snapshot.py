@@ -121,7 +121,7 @@ def take(target: Target, path: Path, say: Say) -> None:
         dump, client = _programs(connection, server)
     if others:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if others[5:] else "")
-        text_ = f"a user who may not set definers gets these back as its own: {shown}"
+        text_ = f"a user who may not set definers gets these back as its own, if at all: {shown}"
         say(Progress("dumping", path.name, text_, bind=target.bind))
     prove(client, server, target)
     with led(dump, server) as program, new_file(path):

@@ -26,7 +26,7 @@ _FACTS = text("""
     SELECT current_database() AS name, current_setting('server_version') AS version,
         pg_database_size(current_database()) AS size,
         pg_is_in_recovery() AS replica, d.reset_val = 'on' AS read_only, d.source AS read_only_by,
-        current_user AS username,
+        current_user AS username, current_setting('search_path') = '' AS nowhere,
         to_regclass(:version_table)::oid AS version_oid,
         to_regclass(:version_table)::text AS version_name,
         coalesce(to_regclass(:beside), to_regclass('safemigrate_journal'))::oid AS journal_oid,
@@ -200,6 +200,41 @@ def _too_old(connection: Connection, target: Target) -> None:
         )
 
 
+# pg_dump and others set it so for their session; a pooler hands that session to the next client.
+_SEARCH_PATH = text("""
+    SELECT reset_val FROM pg_settings
+    WHERE name = 'search_path' AND source = 'session' AND reset_val NOT IN ('', '""')
+""")
+
+
+class NoSearchPath(Exception):
+    """No table can be found by its name."""
+
+    def __init__(self, reason: Unreachable) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
+
+
+def _prove_search_path(connection: Connection, target: Target) -> None:
+    """Stop where the empty search path is another session's leaving, so that all looks gone.
+
+    :raises NoSearchPath: it is.
+    """
+    usual = connection.execute(_SEARCH_PATH).scalar()
+    if usual is not None:
+        where = address_of(target.engine.url).location
+        raise NoSearchPath(
+            Unreachable(
+                "unknown",
+                f'The search path of the connection to "{where}" is empty, though its user has '
+                f"'{usual}': a pooler gave it a session in which a program such as pg_dump or a "
+                "listener of the application has emptied it, and no table can be found there.",
+                "let the pooler close its connections (PgBouncer: RECONNECT), and name the "
+                "server itself for pg_dump and migrations",
+            )
+        )
+
+
 def _read(connection: Connection, target: Target) -> DatabaseState:
     _too_old(connection, target)
     # A reader that waits behind a queued ALTER would hang as long as that does.
@@ -210,6 +245,8 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         _FACTS,
         {"version_table": version_name(target), "beside": f"{beside}safemigrate_journal"},
     ).one()
+    if facts.nowhere:
+        _prove_search_path(connection, target)
     tables = connection.execute(_TABLES).all()
     address = address_of(target.engine.url)
     schemas = [target.version_schema] if target.version_schema else []
@@ -269,7 +306,7 @@ def read(target: Target) -> DatabaseState:
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
             return _read(connection, target)
-    except (TooOld, NotOurs) as stop:
+    except (TooOld, NotOurs, NoSearchPath) as stop:
         unreachable = stop.reason
     except (SQLAlchemyError, OSError) as error:  # some drivers let the socket's error through
         unreachable = explain(error, target)
