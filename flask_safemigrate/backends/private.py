@@ -163,14 +163,25 @@ def create(descriptor: int, name: str, owner: tuple[int, int] | None = None) -> 
     return file
 
 
+def rename(descriptor: int, file: int, name: str, new: str) -> None:
+    """Give an open file of an open folder another name, in the place of what has that name.
+
+    :raises OSError: the name was not the file's any more; somebody else changes the folder.
+    """
+    os.replace(name, new, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+    found = os.stat(new, dir_fd=descriptor, follow_symlinks=False)
+    if not os.path.samestat(found, os.fstat(file)):
+        with contextlib.suppress(OSError):
+            os.unlink(new, dir_fd=descriptor)
+        raise OSError(f"another process put something else in the place of {name}")
+
+
 def write_new(
     descriptor: int, name: str, content: bytes, owner: tuple[int, int] | None = None
 ) -> None:
     """Write a file of mode 0600 that is not there yet, as :func:`create`."""
     with os.fdopen(create(descriptor, name, owner), "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def write(
@@ -179,8 +190,11 @@ def write(
     """Write a file of mode 0600 so that others see the old content or the new, never a part."""
     temporary = f".tmp-{secrets.token_hex(4)}-{name}"
     try:
-        write_new(descriptor, temporary, content, owner)
-        os.replace(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        with os.fdopen(create(descriptor, temporary, owner), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            rename(descriptor, file.fileno(), temporary, name)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=descriptor)

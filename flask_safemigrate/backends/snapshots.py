@@ -113,6 +113,7 @@ def _write(
         with _written(folder, place, temporary, write, owner, needs) as file:
             checksum = _synced(file)
             size = os.fstat(file).st_size
+            private.rename(place, file, temporary, data)
         snapshot = Snapshot(
             id=id,
             path=str(folder / data),
@@ -126,7 +127,6 @@ def _write(
             why=why,
             app=app,
         )
-        os.rename(temporary, data, src_dir_fd=place, dst_dir_fd=place)
         # The manifest comes last: without it there is no snapshot. Paths change when a folder
         # is moved or mounted elsewhere, so it names the file only.
         content = {**snapshot._asdict(), "path": data, "format": _FORMAT}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_safemigrate.backends import snapshots
+from flask_safemigrate.backends import private, snapshots
 from flask_safemigrate.backends.snapshots import (
     database_file,
     find,
@@ -441,3 +441,17 @@ def test_root_writes_through_no_link_of_the_folders_owner(open_folder: Path) -> 
         assert not path.is_relative_to(data)
         assert path.read_bytes() == b"data"
     assert not path.exists()
+
+
+def test_what_was_put_in_the_place_of_a_new_file_gets_no_other_name(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    with private.folder(tmp_path / ".safemigrate") as place:
+        file = private.create(place, "new")
+        (tmp_path / ".safemigrate/new").unlink()
+        (tmp_path / ".safemigrate/new").symlink_to(secret)
+        with pytest.raises(OSError, match="something else in the place of new"):
+            private.rename(place, file, "new", "taken")
+        os.close(file)
+    assert names_in(tmp_path / ".safemigrate") == [".gitignore"]
+    assert secret.read_bytes() == b"secret"

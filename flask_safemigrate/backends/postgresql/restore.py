@@ -24,7 +24,7 @@ from flask_safemigrate.backends.postgresql.programs import (
     trusted,
     version_of,
 )
-from flask_safemigrate.backends.postgresql.snapshot import check
+from flask_safemigrate.backends.postgresql.snapshot import check, unreadable
 from flask_safemigrate.backends.postgresql.wipe import (
     LOCK_SECONDS,
     Object,
@@ -250,13 +250,17 @@ def put_back(target: Target, path: Path, say: Say) -> None:
         with trusted(server, connection) as server, private_folder() as folder:
             entries = folder / "entries"
             listed = output_of([restore, "--list", str(path)])
+            if not listed:
+                raise unreadable(path, "its list of entries cannot be read", restore)
             entries.write_text(wanted_entries(listed, plan), encoding="utf-8")
             reader = [restore, "--file=-", f"--use-list={entries}", str(path)]
             start = f"SET client_encoding = 'UTF8';\nBEGIN;\n{server.proof}{plan.script}"
             understood = _Understood(known, _restricts(psql))
             done = _pipe(reader, psql, start, understood, server, target, tell)
-        say(Progress("restoring", path.name, f"{done / 1_000_000:.0f} MB", bind=target.bind))
-        # A dump has no statistics, and the planner is lost without them.
+    say(Progress("restoring", path.name, f"{done / 1_000_000:.0f} MB", bind=target.bind))
+    # A dump has no statistics, and the planner is lost without them. The other connection has
+    # said nothing for so long that the server may have ended it.
+    with connected(target) as connection:
         connection.execute(text("ANALYZE"))
 
 
