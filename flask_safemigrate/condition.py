@@ -48,6 +48,19 @@ class Unusable(NamedTuple):
     lacks: str
 
 
+class TextDefault(NamedTuple):
+    """A Boolean column of SQLite whose DEFAULT is a text that is no number.
+
+    :param default: as it is written.
+    :param rows: how many rows have a text in the column.
+    """
+
+    table: str
+    column: str
+    default: str
+    rows: int
+
+
 class Idle(NamedTuple):
     """A session that has a transaction open, does nothing, and keeps tables locked.
 
@@ -139,6 +152,7 @@ class Condition(NamedTuple):
     :param mismatches: foreign keys of SQLite that cannot be enforced.
     :param no_snapshot: why no snapshot could be taken and put back here, and what helps.
     :param unusable: tables and views of SQLite that cannot be read or written.
+    :param text_defaults: Boolean columns of SQLite whose default is a text.
     :param enforces: whether the application's connections enforce foreign keys on SQLite.
     :param file_system: the name of the network file system that an SQLite file is on.
     :param user: as the server knows it, "" for SQLite.
@@ -157,6 +171,7 @@ class Condition(NamedTuple):
     orphans: tuple[Orphans, ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
     unusable: tuple[Unusable, ...] = ()
+    text_defaults: tuple[TextDefault, ...] = ()
     enforces: bool | None = None
     file_system: str = ""
     user: str = ""

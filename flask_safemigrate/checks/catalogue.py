@@ -323,6 +323,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM542", "own-table-strange", ERROR, database.own_table_strange, ALL),
     Check("SM545", "restore-unfinished", ERROR, database.restore_unfinished, ALL),
     Check("SM546", "snapshot-impossible", INFO, server.snapshot_impossible),
+    Check("SM548", "boolean-default-is-text", WARNING, sqlite_file.boolean_default_is_text),
     Check("SM601", "statement-unseen", INFO, hazards.statement_unseen),
     Check("SM602", "revision-raises", WARNING, hazards.revision_raises),
     Check("SM603", "statement-always-fails", ERROR, hazards.statement_always_fails),

@@ -303,3 +303,40 @@ def table_unusable(state: State) -> Iterator[Found]:
                 bind=database.bind,
                 subject=f"{fault.name}.{fault.column}" if fault.column else fault.name,
             )
+
+
+def boolean_default_is_text(state: State) -> Iterator[Found]:
+    """The default of a Boolean column is a text.
+
+    Cause
+        ``server_default="false"`` is written as ``DEFAULT 'false'``. PostgreSQL reads that as a
+        Boolean; SQLite has none, and stores the text, which is true to Python.
+    Example
+        ``sa.Column(sa.Boolean, server_default="false")``: every row that leaves the column out
+        reads ``True``.
+    Fix
+        A new revision with ``op.alter_column("users", "active", server_default=sa.false())``,
+        which every database understands, and an UPDATE of the rows that have the text.
+    Prevention
+        Write ``server_default=sa.false()`` or ``sa.true()``.
+    """
+    for database in reached(state):
+        for each in database.condition.text_defaults:
+            word = each.default.strip("()'\" ").lower()
+            right = "sa.true()" if word in ("true", "t", "yes", "y", "on") else "sa.false()"
+            value = 1 if right == "sa.true()" else 0
+            rows = f" {counted(each.rows, 'row')} " + ("has" if each.rows == 1 else "have")
+            update = (
+                f"; then UPDATE {_quoted(each.table)} SET {_quoted(each.column)} = {value} "
+                f"WHERE {_quoted(each.column)} = {each.default}"
+            )
+            yield Found(
+                f'In database "{database.label}" the default {each.default} of the Boolean column '
+                f"'{each.table}.{each.column}' is a text, which reads as True."
+                + (f"{rows} a text there." if each.rows else ""),
+                database.location,
+                f'op.alter_column("{each.table}", "{each.column}", server_default={right}) in a '
+                f"new revision, and {right} in the model" + (update if each.rows else ""),
+                bind=database.bind,
+                subject=f"{each.table}.{each.column}",
+            )

@@ -280,3 +280,21 @@ def test_tables_that_cannot_be_used(path: Path) -> None:
     assert BACKEND.examine(target, thorough=False).unusable == ()
     assert path.read_bytes() == before
     target.engine.dispose()
+
+
+def test_booleans_with_a_text_for_a_default(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE flags (id INTEGER PRIMARY KEY, a BOOLEAN DEFAULT 'false', b BOOLEAN DEFAULT"
+        " 0, c BOOLEAN DEFAULT '1', d BOOL DEFAULT \"true\", e BOOLEAN DEFAULT false,"
+        " f VARCHAR(5) DEFAULT 'false', g BOOLEAN DEFAULT ('no'), h BOOLEAN DEFAULT (1 = 1));"
+        "INSERT INTO flags (id, g) VALUES (1, 0), (2, 1);"
+        "UPDATE flags SET d = 1 WHERE id = 2;"
+    )
+    connection.close()
+    assert [tuple(each) for each in examine(path).text_defaults] == [
+        ("flags", "a", "'false'", 2),
+        ("flags", "d", '"true"', 1),
+        ("flags", "g", "'no'", 0),
+    ]
+    assert examine(path, thorough=False).text_defaults == ()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.condition import Condition, Mismatch, Orphans, Unusable
+from flask_safemigrate.condition import Condition, Mismatch, Orphans, TextDefault, Unusable
 from flask_safemigrate.evidence import Evidence
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.state import DatabaseState, Reference, State, Table, Unreachable
@@ -73,6 +73,19 @@ FINDS = [
         ["is on a network file system (nfs4)", "local disk"],
     ),
     (
+        "SM548",
+        state(with_condition(text_defaults=(TextDefault("users", "active", "'false'", 0),))),
+        [
+            "default 'false' of the Boolean column 'users.active' is a text, which reads as True.",
+            'op.alter_column("users", "active", server_default=sa.false())',
+        ],
+    ),
+    (
+        "SM548",
+        state(with_condition(text_defaults=(TextDefault("users", "active", "'t'", 1),))),
+        ["1 row has a text there", "sa.true()", 'UPDATE "users" SET "active" = 1 WHERE'],
+    ),
+    (
         "SM541",
         state(with_condition(unusable=(NO_NOW,))),
         ["table 'event' (column 'at') cannot take a row: unknown function", "CURRENT_TIMESTAMP"],
@@ -129,6 +142,7 @@ SILENT = [
     ("SM531", state(at("c3", left_behind="journal"))),
     ("SM532", state(at("c3"))),
     ("SM541", state(at("c3"))),
+    ("SM548", state(at("c3"))),
 ]
 
 

@@ -11,9 +11,11 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite import files, scratch
 from flask_safemigrate.backends.sqlite.snapshot import UNKNOWN, quick_check
 from flask_safemigrate.backends.sqlite.usable import unusable
-from flask_safemigrate.condition import Condition, Mismatch, Orphans, Unusable
+from flask_safemigrate.condition import Condition, Mismatch, Orphans, TextDefault, Unusable
 from flask_safemigrate.errors import Refused
 
+# A text that no affinity makes a number of.
+_TEXT = re.compile(r"(['\"])(?!\s*[+-]?[\d.]+\s*\1$).*\1")
 _FAULTS = 5  # of a damaged file, named
 _ROWIDS = 5  # of a table with orphans, named
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "afs", "lustre")
@@ -41,9 +43,32 @@ def examine(target: Target, *, thorough: bool) -> Condition:
             lost = _unreadable(connection, error)
             return condition._replace(damage=damage, unreadable=lost)
         orphans, mismatches = _foreign_keys(connection, error)
+        texts = _text_defaults(connection, error)
     return condition._replace(
-        orphans=orphans, mismatches=mismatches, unusable=_unusable(target, file)
+        orphans=orphans,
+        mismatches=mismatches,
+        unusable=_unusable(target, file),
+        text_defaults=texts,
     )
+
+
+def _text_defaults(connection: Any, error: type[Exception]) -> tuple[TextDefault, ...]:
+    """Booleans that are told to be ``'false'``, which is a text to SQLite."""
+    found = []
+    # A virtual table whose module is missing has no columns, and a column may fail to compute.
+    with contextlib.suppress(error):
+        for table, column, default in connection.execute(
+            "SELECT m.name, x.name, x.dflt_value FROM sqlite_master m, pragma_table_xinfo(m.name) "
+            "x WHERE m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL%' "
+            "AND x.type LIKE 'BOOL%' AND x.dflt_value IS NOT NULL ORDER BY m.name, x.cid"
+        ).fetchall():
+            if _TEXT.fullmatch(default.strip().strip("()").strip()):
+                rows = connection.execute(
+                    f"SELECT count(*) FROM {files.quoted(table)} "
+                    f"WHERE typeof({files.quoted(column)}) = 'text'"
+                ).fetchone()[0]
+                found.append(TextDefault(table, column, default, rows))
+    return tuple(found)
 
 
 def _unusable(target: Target, file: files.DatabaseFile) -> tuple[Unusable, ...]:
