@@ -35,7 +35,7 @@ from sqlalchemy.pool import StaticPool
 
 from flask_safemigrate.alembic_bridge.confinement import Confinement, confined
 from flask_safemigrate.alembic_bridge.recording_sqlite import RecordingSQLiteImpl
-from flask_safemigrate.alembic_bridge.reflecting import Reflecting
+from flask_safemigrate.alembic_bridge.reflecting import Reflecting, answer
 from flask_safemigrate.alembic_bridge.replay import silence
 from flask_safemigrate.errors import NotConfined
 from flask_safemigrate.hazards.known import Known
@@ -60,6 +60,8 @@ _AGGREGATE = re.compile(
     r"""\s*SELECT\s+(COUNT|MAX|MIN)\s*\([^)]*\)(?:\s+AS\s+\w+)?\s+FROM\s+["`]?([\w.]+)["`]?\s*;?\s*$""",
     re.I,
 )
+_ADDRESS = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
+_CATALOGUE = re.compile(r"\b(information_schema|pg_catalog|pg_class|pg_type|SHOW)\b", re.I)
 _MOST = 20_000  # calls of the driver by one revision
 
 
@@ -146,6 +148,9 @@ class Recorder:
         """
         match = _AGGREGATE.match(sql)
         if match is None:
+            if _CATALOGUE.search(sql):
+                # What it then makes or drops depends on what it was told.
+                self.known.complete = False
             return [(0,)] if _COUNTS.match(sql) else []
         rows = self.known.table(match[2]).rows or 0
         if match[1].upper() == "MIN":
@@ -181,6 +186,8 @@ class _Cursor:
     """A cursor as PEP 249 has it (https://peps.python.org/pep-0249/#cursor-objects)."""
 
     arraysize, rowcount, lastrowid = 1, 0, None
+    #: How many columns a result has.
+    width = 1
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -189,8 +196,10 @@ class _Cursor:
 
     def execute(self, sql: str, parameters: Any = None) -> None:
         rows = self._recorder.hear(sql)
-        self.description = None if rows is None else [("value", *[None] * 6)]
+        self.description = None if rows is None else [("value", *[None] * 6)] * self.width
         self._rows = rows or []
+        if self._recorder.dialect == "sqlite" and rows == []:
+            self.description, self._rows = answer(self._recorder.known, sql, parameters)
 
     def executemany(self, sql: str, parameters: Any = None) -> None:
         self.execute(sql)
@@ -400,6 +409,7 @@ def record(
     ups: dict[str, tuple[Operation, ...]] = {}
     downs: dict[str, tuple[Operation, ...]] = {}
     files: dict[str, str] = {}
+    asking: set[str] = set()
     with (
         silence(),
         EnvironmentContext(config, script) as environment,
@@ -443,9 +453,13 @@ def record(
                     place = Place(id, files.get(id, ""), None, down=down)
                     found = (*found, Unseen(place, confinement.strayed.message))
                 (downs if down else ups)[id] = found
+                if recorder.asked and not down:
+                    asking.add(id)
         finally:
             made._remove_proxy()
-    return [Recorded(id, files.get(id, ""), ups[id], downs.get(id, ())) for id in order]
+    return [
+        Recorded(id, files.get(id, ""), ups[id], downs.get(id, ()), id in asking) for id in order
+    ]
 
 
 def _run(
@@ -474,7 +488,7 @@ def _run(
         recorder.add(Unseen(recorder.place(), f"it does not come to an end ({error})"))
     except (Exception, SystemExit) as error:
         place = _raised_at(error, recorder)
-        said = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        said = _ADDRESS.sub(r"\1", f"{type(error).__name__}: {error}".strip().splitlines()[0])
         recorder.add(Raised(place, said, sure=not recorder.asked))
     return tuple(recorder.found)
 

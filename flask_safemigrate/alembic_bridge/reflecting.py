@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 from typing import Any, ClassVar
 
 from sqlalchemy import types
@@ -12,6 +14,38 @@ from sqlalchemy.exc import NoSuchTableError
 from flask_safemigrate.hazards.known import Known, KnownTable
 
 _TYPE = re.compile(r"([a-z ]+?)\s*(?:\(([^)]*)\))?(?: with(?:out)? time zone)?$", re.IGNORECASE)
+
+
+def answer(
+    known: Known, sql: str, parameters: Any
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """What SQLite answers over the tables that are known, without rows: description and rows."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as scratch:
+        for table in known.tables.values():
+            with contextlib.suppress(sqlite3.Error):
+                scratch.execute(_text_of(table))
+            for name, index in table.indexes.items():
+                parts = ", ".join(index.columns)
+                with contextlib.suppress(sqlite3.Error):
+                    scratch.execute(f'CREATE INDEX "{name}" ON "{table.name}" ({parts})')
+        for text in known.views.values():
+            with contextlib.suppress(sqlite3.Error):
+                scratch.execute(text)
+        try:
+            cursor = scratch.execute(sql, parameters or ())
+        except (sqlite3.Error, ValueError):
+            return [("value", *[None] * 6)], []
+        return list(cursor.description or ()), cursor.fetchall()
+
+
+def _text_of(table: KnownTable) -> str:
+    columns = [
+        f'"{column.name}" {column.type}{"" if column.nullable else " NOT NULL"}'
+        for column in table.columns.values()
+    ]
+    if table.primary_key:
+        columns.append(f"PRIMARY KEY ({', '.join(table.primary_key)})")
+    return f'CREATE TABLE "{table.name}" ({", ".join(columns) or "value"})'
 
 
 class Reflecting:
@@ -31,6 +65,15 @@ class Reflecting:
         return table
 
     def initialize(self, connection: Any) -> None: ...
+
+    def do_execute(
+        self, cursor: Any, statement: str, parameters: Any, context: Any = None
+    ) -> None:
+        # A result of SQLAlchemy's own has as many columns as its statement selects.
+        selected = getattr(getattr(context, "compiled", None), "statement", None)
+        columns = getattr(selected, "selected_columns", None)
+        cursor.width = len(columns) if columns is not None else 1
+        cursor.execute(statement, parameters)
 
     def has_table(self, _c: Any, name: str, schema: str | None = None, **_: Any) -> bool:
         full = f"{schema}.{name}" if schema and schema != "public" else name

@@ -81,39 +81,70 @@ def _again(
     """What the upgrade made and the downgrade leaves, so that the upgrade cannot run again."""
     if any(isinstance(each, (ops.Raised, ops.Unseen)) for each in down):
         return []
-    found = []
-    for op in up:
-        left = ""
-        if isinstance(op, ops.CreateTable) and op.table in known.tables and not op.if_not_exists:
-            left = f"table '{op.table}'"
-        elif isinstance(op, ops.CreateEnum) and op.name in known.enums:
-            left = f"type '{op.name}'"
-        elif isinstance(op, ops.AddColumn) and not op.if_not_exists:
-            table = known.tables.get(op.table)
-            if table is not None and op.column.name in table.columns:
-                left = f"column '{op.column.name}' of table '{op.table}'"
-        elif isinstance(op, ops.CreateIndex) and not op.if_not_exists:
-            table = known.tables.get(op.table)
-            if table is not None and op.made.name in table.indexes:
-                left = f"index '{op.made.name}' of table '{op.table}'"
-        elif isinstance(op, (ops.AddForeignKey, ops.AddCheck, ops.AddKey)):
-            table = known.tables.get(op.table)
-            name = op.key.name if isinstance(op, ops.AddForeignKey) else op.name
-            if table is not None and name and name in table.constraint_names():
-                left = f"constraint '{name}' of table '{op.table}'"
-        if left:
-            cure = "drop it in downgrade()"
-            if isinstance(op, ops.CreateEnum):
-                cure = f'op.execute("DROP TYPE {op.name}")  # at the end of downgrade()'
-            found.append(
-                Hazard(
-                    "SM651",
-                    WARNING,
-                    op.place,
-                    f"The downgrade leaves {left}: after it the upgrade cannot be run again, it "
-                    "fails.",
-                    cure,
-                    left,
-                )
+    left = [
+        (op, what) for at, op in enumerate(up) if (what := _left(known, op, up[:at])) is not None
+    ]
+    if not down and left:
+        op, what = left[0]
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        return [
+            Hazard(
+                "SM651",
+                WARNING,
+                op.place,
+                f"The downgrade does nothing and leaves {what}{more}: after it the upgrade cannot "
+                "be run again, it fails.",
+                "write what takes the upgrade back, or raise an error that says why not",
+                what,
             )
-    return found
+        ]
+    return [
+        Hazard(
+            "SM651",
+            WARNING,
+            op.place,
+            f"The downgrade leaves {what}: after it the upgrade cannot be run again, it fails.",
+            f'op.execute("DROP TYPE {op.name}")  # at the end of downgrade()'
+            if isinstance(op, ops.CreateEnum)
+            else "drop it in downgrade()",
+            what,
+        )
+        for op, what in left
+    ]
+
+
+def _left(known: Known, op: ops.Operation, before: tuple[ops.Operation, ...]) -> str | None:
+    """What an operation has made and is still there; None where it was there before, too."""
+    table = known.tables.get(getattr(op, "table", ""))
+    if getattr(op, "if_not_exists", False):
+        return None
+    if isinstance(op, ops.CreateTable) and op.table in known.tables:
+        gone = any(isinstance(each, ops.DropTable) and each.table == op.table for each in before)
+        return None if gone else f"table '{op.table}'"
+    if isinstance(op, ops.CreateEnum) and op.name in known.enums:
+        gone = any(isinstance(each, ops.DropType) and each.name == op.name for each in before)
+        return None if gone else f"type '{op.name}'"
+    if table is None:
+        return None
+    if isinstance(op, ops.AddColumn) and op.column.name in table.columns:
+        gone = any(
+            isinstance(each, (ops.DropColumn, ops.RenameColumn))
+            and (each.table, each.column) == (op.table, op.column.name)
+            for each in before
+        )
+        return None if gone else f"column '{op.column.name}' of table '{op.table}'"
+    if isinstance(op, ops.CreateIndex) and op.made.name in table.indexes:
+        gone = any(
+            isinstance(each, (ops.DropIndex, ops.DropConstraint)) and each.name == op.made.name
+            for each in before
+        )
+        return None if gone else f"index '{op.made.name}' of table '{op.table}'"
+    if isinstance(op, (ops.AddForeignKey, ops.AddCheck, ops.AddKey)):
+        name = op.key.name if isinstance(op, ops.AddForeignKey) else op.name
+        gone = any(
+            isinstance(each, (ops.DropConstraint, ops.DropIndex)) and each.name in (name, None)
+            for each in before
+        )
+        if name and name in table.constraint_names() and not gone:
+            return f"constraint '{name}' of table '{op.table}'"
+    return None

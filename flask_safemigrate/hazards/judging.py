@@ -24,7 +24,8 @@ def judge(recorded: Sequence[ops.Recorded], known: Known, context: Context) -> l
     for op in run:
         _unseen(looked, op)
     after = looked.known
-    ways = [(each.upgrade, each.downgrade) for each in reversed(recorded)]
+    # What asks first can run again, whatever is there.
+    ways = [(() if each.asks else each.upgrade, each.downgrade) for each in reversed(recorded)]
     return looked.found + downgrade.judge(after, context, ways)
 
 

@@ -349,6 +349,11 @@ def _create_view(known: Known, op: ops.CreateView) -> None:
     known.views[op.name] = op.text
 
 
+def _lose_sight(known: Known, op: ops.Unseen | ops.Raised) -> None:
+    # What else was made or dropped is not known.
+    known.complete = False
+
+
 def _drop_other(known: Known, op: ops.DropOther) -> None:
     if op.kind == "view":
         known.views.pop(op.name, None)
@@ -379,4 +384,6 @@ _CHANGES: dict[str, Callable[[Known, Any], None]] = {
     "Write": _write,
     "CreateView": _create_view,
     "DropOther": _drop_other,
+    "Unseen": _lose_sight,
+    "Raised": _lose_sight,
 }

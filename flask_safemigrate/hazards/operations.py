@@ -469,10 +469,11 @@ class Recorded(NamedTuple):
 
     :param upgrade: in order.
     :param downgrade: in order; empty where it does nothing.
-    :param down_empty: whether ``downgrade()`` has no statement but ``pass``.
+    :param asks: whether it asks the database before it does something.
     """
 
     revision: str
     file: str
     upgrade: tuple[Operation, ...]
     downgrade: tuple[Operation, ...] = ()
+    asks: bool = False
