@@ -17,6 +17,7 @@ from flask_safemigrate.checks.found import (
     versions,
 )
 from flask_safemigrate.checks.tracing import changed_since
+from flask_safemigrate.ddl.secrets import without_secrets
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.provenance import Edit
 from flask_safemigrate.state import DatabaseState, JournalRow, State
@@ -142,7 +143,8 @@ def _half_applied(state: State, database: DatabaseState) -> Iterator[Found]:
         finished = (revision in have) == (direction == "upgrade")
         if finished or not done:
             continue
-        last = " ".join(done[-1].statement.split())
+        # A record of an earlier release may have what a later one would not write down.
+        last = " ".join(without_secrets(done[-1].statement[:2_000]).split())
         last = last if len(last) <= _SHOWN else last[: _SHOWN - 3] + "..."
         by = f" on host '{plain(done[0].host)}'" if done[0].host else ""
         yield Found(

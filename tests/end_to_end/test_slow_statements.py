@@ -10,7 +10,9 @@ after it; where it is not set, in two of them.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import time
 
@@ -113,6 +115,31 @@ def test_a_kill_in_a_slow_statement_goes_on_to_the_right_end(started: Project, w
     done = killed_in(p, words)
     assert done.code == 0, done.said
     assert_each_once(p)
+
+
+def test_a_statement_that_another_server_may_be_at_is_for_a_person(started: Project) -> None:
+    """As after a failover; the number of its session would be somebody else's here."""
+    p = started
+    write(p, SLOW["UPDATE account"], SLOW["CREATE TABLE copy"], "raise RuntimeError('stop here')")
+    assert run(p).code == 5
+    (server,) = p.rows("SELECT server FROM safemigrate_progress WHERE position = 1")[0]
+    other = json.dumps({**json.loads(server), "id": "another", "name": "db2:3306"})
+    p.execute(
+        "DELETE FROM safemigrate_progress WHERE position > 1",
+        "UPDATE safemigrate_progress SET state = 'begun', answer = '', session = 1,"
+        f" server = '{other}' WHERE position = 1",
+    )
+    write(p, SLOW["UPDATE account"], SLOW["CREATE TABLE copy"])
+    refused = run(p)
+    assert refused.code == 5, refused.said
+    assert 'on server "db2:3306", which is not the one that answers now' in refused.said
+    assert "KILL" not in refused.said
+    statement = re.search(r"UPDATE safemigrate_progress SET session = NULL[^;]*;", refused.said)
+    assert statement is not None
+    p.execute(statement[0])
+    done = run(p)
+    assert done.code == 0, done.said
+    assert p.rows("SELECT id, cents FROM account") == [(1, 101), (2, 101)]
 
 
 def test_safe_updates_are_no_hindrance(project: ProjectFactory, mysql_url: str) -> None:
