@@ -370,6 +370,8 @@ def _watch_cursors(
     if dialect == "sqlite":
         driver.set_authorizer(_authorizer(confinement))
         return
+    if dialect in ("mysql", "mariadb"):
+        _watch_mysql(confinement, driver, dialect, others)
     attribute = next((a for a in ("cursor_factory", "cursorclass") if hasattr(driver, a)), "")
     if not attribute:
         return
@@ -392,6 +394,35 @@ def _watch_cursors(
     names = ("execute", "executemany", "copy", "copy_expert", "stream")
     methods = {name: judged(getattr(stock, name)) for name in names if hasattr(stock, name)}
     setattr(driver, attribute, type("ConfinedCursor", (stock,), methods))
+
+
+def _watch_mysql(
+    confinement: Confinement, driver: Any, dialect: str, others: Collection[str]
+) -> None:
+    """See what is said by the methods of a connection that need no cursor."""
+
+    def judged(method: Any) -> Any:
+        def query(sql: Any, *args: Any, **kw: Any) -> Any:
+            text = sql.decode("utf-8", "replace") if isinstance(sql, (bytes, bytearray)) else sql
+            if _current() is confinement and isinstance(text, str):
+                says = reaches_out(dialect, text, others)
+                if says:
+                    confinement.stop(f"run a statement that {says}: {_short(text)}")
+            return method(sql, *args, **kw)
+
+        return query
+
+    def select(*_: Any, **__: Any) -> NoReturn:
+        confinement.stop("choose another database on the connection")
+
+    # PyMySQL and mysqlclient have query() and select_db(), MySQL Connector/Python cmd_query() and
+    # cmd_init_db(); their cursors call these.
+    for name in ("query", "cmd_query"):
+        if hasattr(driver, name):
+            setattr(driver, name, judged(getattr(driver, name)))
+    for name in ("select_db", "cmd_init_db"):
+        if hasattr(driver, name):
+            setattr(driver, name, select)
 
 
 def _authorizer(confinement: Confinement) -> Callable[..., int]:

@@ -51,6 +51,9 @@ _STATES = {
 }
 #: By number: https://mariadb.com/kb/en/mariadb-error-code-reference/
 _NUMBERS = {
+    1044: "grant the privilege that the message names",
+    1142: "grant the privilege that the message names",
+    1227: "grant the privilege that the message names",
     1146: _MISSING_TABLE,
     1051: _MISSING_TABLE,
     1054: _MISSING_COLUMN,

@@ -139,6 +139,10 @@ POSTGRESQL = {
         "    op.execute(\"DO $$ BEGIN EXECUTE 'CREATE ' || 'ROLE {role}'; END $$\")"
     ),
     "driver's cursor": 'op.get_bind().connection.cursor().execute("CREATE ROLE {role}")',
+    "driver's connection": (
+        'op.get_bind().connection.driver_connection.execute("CREATE ROLE {role}")\n'
+        "op.get_bind().connection.driver_connection.commit()"
+    ),
     "driver": (
         "import psycopg\n"
         "with psycopg.connect({dsn!r}) as other:\n"
@@ -167,6 +171,13 @@ MYSQL = {
     "statement": 'op.execute("DELETE FROM {other}.audit")',
     "comment": 'op.execute("DELETE FROM /*! {other}. */ audit")',
     "driver's cursor": 'op.get_bind().connection.cursor().execute("DELETE FROM {other}.audit")',
+    "driver's query": (
+        'op.get_bind().connection.driver_connection.query("DROP TABLE {other}.audit")'
+    ),
+    "select_db": (
+        'op.get_bind().connection.driver_connection.select_db("{other}")\n'
+        'op.execute("DELETE FROM audit")'
+    ),
     "use": 'op.execute("USE {other}")\nop.execute("DELETE FROM audit")',
     "engine": (
         "with sa.create_engine({url!r}).begin() as other:\n"
