@@ -311,9 +311,9 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
             run.say(Progress("verifying", plan.location, bind=stage.bind))
             _clean_heads(run, stage, plan)
             proven.append(_verify_heads(stage, plan))
-            if engine is not None:
-                proven.extend(engine.prove())
             with _blaming(run, plan):
+                if engine is not None:
+                    proven.extend(engine.prove())
                 proven.extend(guard.finish(frozenset(written)))
             if recorder is not None:
                 proven.extend(recorder.end(keep=run.keep_journal))

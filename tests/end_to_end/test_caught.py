@@ -104,3 +104,17 @@ def test_env_py_that_catches_changes_nothing(started: Project) -> None:
     assert done.exit_code != 0, done.output
     assert started.heads() == {"a1"}
     assert "Traceback" not in done.output
+
+
+def test_what_is_proven_at_the_end_names_the_revision(started: Project) -> None:
+    started.revision("a2", "op.execute('CREATE VIEW v AS SELECT n FROM t')")
+    assert started.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    path = started.revision("a3", "op.drop_table('t')")
+    started.revision("a4", "op.create_table('w', sa.Column('id', sa.Integer))")
+    done = started.invoke("db", "safe-upgrade", "--yes")
+    line = path.read_text().splitlines().index("    op.drop_table('t')") + 1
+    assert done.exit_code == 1, done.output
+    assert (
+        f'Error: Revision \'a3\' in "migrations/versions/{path.name}", line {line}: view "v" does'
+        " not work any more: error in view v: no such table: main.t"
+    ) in " ".join(done.output.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -215,6 +216,7 @@ def nothing_broke(
             raise VerificationFailed(
                 f"{kind} {quote(name)} does not work any more: {reason}",
                 hint="change or drop it in the same migration",
+                word=_lacks(reason),
             )
     for name, reason in _failing_triggers(mirror).items():
         if name not in baseline.failing | baseline.broken:
@@ -223,6 +225,7 @@ def nothing_broke(
                 f"trigger {quote(trigger.name if trigger else name)} does not work any more:"
                 f" {reason}",
                 hint="change or drop it in the same migration",
+                word=_lacks(reason),
             )
     for name, sql in _read(database):
         error = _fault(database, sql) if fold(name) in baseline.readable else None
@@ -231,6 +234,7 @@ def nothing_broke(
             raise VerificationFailed(
                 f"{kind} {quote(name)} cannot be read any more: {error}",
                 hint="change or drop it in the same migration",
+                word=_lacks(str(error)),
             ) from error
     loose = []
     for child, parent in sorted(set(_dangling(mirror)) - baseline.dangling):
@@ -254,6 +258,12 @@ def nothing_broke(
             hint="drop the foreign key, or the table that has it, in the same migration",
         )
     return loose
+
+
+def _lacks(reason: str) -> str:
+    """The name that SQLite does not find, "" where it says none."""
+    found = re.search(r"no such \w+: (?:\S+\.)?(\S+?)\"?$", reason)
+    return found[1] if found is not None else ""
 
 
 def bookkeeping(database: Database, baseline: Baseline, touched: frozenset[str]) -> None:
@@ -424,6 +434,7 @@ class ForeignKeys:
                     f"{now - before:,} rows of table {quote(name)} lost the row that their foreign"
                     " key leads to",
                     hint="delete or change these rows in the same migration",
+                    word=name,
                 )
             proven.append(f"no new row without parent in {quote(name)}")
         return proven
