@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event
 from flask_safemigrate.alembic_bridge import answers, progress
 from flask_safemigrate.alembic_bridge.failure import short
 from flask_safemigrate.alembic_bridge.progress import Entry, Group
+from flask_safemigrate.checks.found import counted
 from flask_safemigrate.errors import HalfApplied, LockTimeout, Refused
 from flask_safemigrate.outcome import Progress
 from flask_safemigrate.state import Revision
@@ -160,8 +161,8 @@ class Recorder:
         if not keep:
             progress.drop(self._connection)
         return tuple(
-            f"revision '{revision}' went on after {count} statements that were in before, none "
-            "of which ran again"
+            f"revision '{revision}' went on after {counted(count, 'statement')} that "
+            f"{'was' if count == 1 else 'were'} in before, none of which ran again"
             for revision, count in self.resumed.items()
         )
 

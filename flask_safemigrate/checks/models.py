@@ -47,8 +47,9 @@ def no_models(state: State) -> Iterator[Found]:
             "import the module with the models where the application is made",
         )
     elif state.history.revisions:
+        one = len(state.history.revisions) == 1
         yield Found(
-            f"No model is registered, but there are "
+            f"No model is registered, but there {'is' if one else 'are'} "
             f"{counted(len(state.history.revisions), 'revision')}: flask db migrate would write "
             "a revision that drops every table.",
             project.app,

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.reach import numbered
 from flask_safemigrate.backends.sqlite import files
 from flask_safemigrate.backends.sqlite.files import quoted
 from flask_safemigrate.backends.statements import plain
@@ -43,7 +44,9 @@ def _drop_leftover(target: Target, table: str) -> str:
     with target.engine.begin() as connection:
         rows = connection.exec_driver_sql(f"SELECT count(*) FROM {quote(table)}").scalar()
         if rows:
-            raise Refused(f'Table "{table}" holds {rows:,} rows now; it was not dropped.')
+            raise Refused(
+                f'Table "{table}" holds {numbered(rows, "row")} now; it was not dropped.'
+            )
         connection.exec_driver_sql(f"DROP TABLE {quote(table)}")
     return f'Dropped the empty table "{table}".'
 
@@ -94,7 +97,9 @@ def _recover(connection: Any, leftover: str, table: str, indexes: Sequence[str])
     if there is not None:
         rows = connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0]
         if rows:
-            raise Refused(f'Table "{table}" holds {rows:,} rows now; nothing was renamed.')
+            raise Refused(
+                f'Table "{table}" holds {numbered(rows, "row")} now; nothing was renamed.'
+            )
         connection.execute(f"DROP TABLE {quoted(table)}")
     connection.execute(f"ALTER TABLE {quoted(leftover)} RENAME TO {quoted(table)}")
     made = []

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
+from flask_safemigrate.checks.found import counted
 from flask_safemigrate.errors import HookFailed, SafeMigrateError, UsageError
 from flask_safemigrate.outcome import HookPlan, HookRun, Outcome, Progress, Status
 from flask_safemigrate.state import DatabaseState
@@ -36,7 +37,8 @@ def _said(error: BaseException) -> str:
 
 
 def _so_far(ran: Sequence[HookRun], hooks: Sequence[Hook]) -> str:
-    return f"The databases are at head; {len(ran)} of {len(hooks)} hooks have run."
+    has = "has" if len(hooks) == 1 else "have"
+    return f"The databases are at head; {len(ran)} of {counted(len(hooks), 'hook')} {has} run."
 
 
 def run_hooks(hooks: Sequence[Hook], ports: Ports, say: Say) -> tuple[HookRun, ...]:

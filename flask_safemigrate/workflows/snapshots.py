@@ -102,7 +102,9 @@ def _verified(ports: Ports, outcome: Outcome, say: Say) -> Outcome:
             damaged.append(error.message)
     notes = []
     if total:
-        notes.append(f"{total - len(damaged) - len(unread)} of {total} snapshots are whole.")
+        whole = total - len(damaged) - len(unread)
+        many = f"{total} snapshots are" if total > 1 else "1 snapshot is"
+        notes.append(f"{whole} of {many} whole.")
     if unread:
         notes.append(f"{len(unread)} cannot be read by the programs of this machine.")
     if not damaged and not unread:

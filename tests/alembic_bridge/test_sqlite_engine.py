@@ -680,7 +680,7 @@ def test_a_delete_of_the_migration_itself_cascades_as_the_app_set_it(path: Path)
 
 def test_new_orphans_of_the_migrations_own_statements_are_noticed(path: Path) -> None:
     seed(path, FAMILY)
-    refuses(path, "op.execute('DELETE FROM p WHERE id = 1')", match='1 rows of table "child" lost')
+    refuses(path, "op.execute('DELETE FROM p WHERE id = 1')", match='1 row of table "child" lost')
 
 
 def test_dropping_a_key_that_a_foreign_key_needs_is_refused(path: Path) -> None:

@@ -552,7 +552,7 @@ def test_a_type_that_foreign_keys_do_not_find_through_is_refused(
     before = dump(path)
     body = "op.alter_column('t', 'id', type_=sa.LargeBinary())"
     options = sqlite.EngineOptions(schema_edits=schema_edits)
-    with pytest.raises(OperationRefused, match='1 rows of table "c" would no longer find'):
+    with pytest.raises(OperationRefused, match='1 row of table "c" would no longer find'):
         upgrade(path, body, foreign_keys=foreign_keys, options=options)
     assert dump(path) == before
 

@@ -133,7 +133,7 @@ def test_rows_that_lose_their_parent_meanwhile_stop_it(
     done = p.invoke("db", "safe-upgrade", "--yes")
     assert done.exit_code == 1, done.output
     said = " ".join(done.output.split())
-    assert '1 rows of table "player" lost the row that their foreign key leads to' in said
+    assert '1 row of table "player" lost the row that the foreign key leads to' in said
     assert p.rows("SELECT * FROM player") == [(1, 1)]
 
 

@@ -17,6 +17,7 @@ from flask_safemigrate.alembic_bridge.sqlite.jobs import (
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
 from flask_safemigrate.alembic_bridge.sqlite.replay import Replay
 from flask_safemigrate.alembic_bridge.sqlite.schema_text import SchemaText, automatic_name
+from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl import edits
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import read_create_table
@@ -250,7 +251,7 @@ class Changeover:
         after = self.database.count(job.copy)
         if before != after:
             raise VerificationFailed(
-                f"table {quote(job.new.name)} had {before:,} rows, its copy has {after:,}"
+                f"table {quote(job.new.name)} had {counted(before, 'row')}, its copy has {after:,}"
             )
 
     def _write(self, job: Job) -> None:

@@ -14,6 +14,7 @@ from flask_safemigrate.alembic_bridge.sqlite.replay import (
     refused,
 )
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl import edits
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.rebuild import (
@@ -102,7 +103,8 @@ class Copying:
             after = self.database.count(each.copy)
             if each.rows != after:
                 raise VerificationFailed(
-                    f"table {quote(each.name)} had {each.rows:,} rows, its copy has {after:,}"
+                    f"table {quote(each.name)} had {counted(each.rows, 'row')}, its copy has "
+                    f"{after:,}"
                 )
         for sql in [text for each in copies for text in each.triggers]:
             # What the foreign keys do to old rows must not fire them.

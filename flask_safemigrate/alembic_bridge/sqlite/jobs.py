@@ -12,6 +12,7 @@ from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
 from flask_safemigrate.alembic_bridge.sqlite.proofs import LINKS, ForeignKeys
 from flask_safemigrate.alembic_bridge.sqlite.replay import refused
 from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl import edits
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import read_create_table
@@ -268,7 +269,7 @@ def compare_orphans(
         if now > count:
             raise refused(
                 origin,
-                f"{now - count:,} rows of table {quote(names.get(child, child))} would no"
-                " longer find the row that their foreign key leads to",
+                f"{counted(now - count, 'row')} of table {quote(names.get(child, child))} would no"
+                " longer find the row that the foreign key leads to",
                 "change both sides of the foreign key in the same migration, or drop it first",
             )

@@ -10,6 +10,7 @@ from flask_safemigrate.alembic_bridge.sqlite.database import Database
 from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement
 from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror, is_virtual
 from flask_safemigrate.alembic_bridge.sqlite.replay import no_key, refused
+from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.references import read_trigger, statement_targets
@@ -401,9 +402,10 @@ class ForeignKeys:
             now = self._counts(child, self._columns[child])
             if now != counts:
                 lost = counts[0] - now[0] or max(counts[1:]) - max(now[1:])
-                what = "were deleted" if now[0] != counts[0] else "lost their reference"
+                were = "was deleted" if lost == 1 else "were deleted"
+                what = were if now[0] != counts[0] else "lost what it referred to"
                 raise VerificationFailed(
-                    f'"{" ".join(statement.split())}" cascades: {lost:,} rows of table'
+                    f'"{" ".join(statement.split())}" cascades: {counted(lost, "row")} of table'
                     f" {quote(child)} {what}",
                     hint="use op.drop_table or op.batch_alter_table, which do not cascade",
                 )
@@ -431,8 +433,8 @@ class ForeignKeys:
             now = self.violations(name)
             if now > before:
                 raise VerificationFailed(
-                    f"{now - before:,} rows of table {quote(name)} lost the row that their foreign"
-                    " key leads to",
+                    f"{counted(now - before, 'row')} of table {quote(name)} lost the row that the"
+                    " foreign key leads to",
                     hint="delete or change these rows in the same migration",
                     word=name,
                 )

@@ -16,6 +16,7 @@ from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.mysql.unfinished import RESET, marked, unmark
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.own_tables import LOCK_TABLE, UNFINISHED_TABLE
+from flask_safemigrate.backends.reach import numbered
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import SafeMigrateError
 
@@ -68,7 +69,7 @@ def drop_all(connection: Connection) -> None:
     rest = drop_statements(connection)
     if rest:
         raise SafeMigrateError(
-            f"The database is not empty: {len(rest)} objects are left.",
+            f"The database is not empty: {numbered(len(rest), 'object')} left.",
             hint=f"find out why this fails: {rest[0]};",
         )
 

@@ -14,6 +14,7 @@ from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.own_tables import LOCK_TABLE
 from flask_safemigrate.backends.postgresql.address import address_of, connect_defaults
 from flask_safemigrate.backends.postgresql.explain import unavailable
+from flask_safemigrate.backends.reach import numbered
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import SafeMigrateError
 
@@ -166,7 +167,8 @@ def _drop(connection: Connection, target: Target) -> None:
     rest = drop_statements(connection, schemas)
     if rest:
         raise SafeMigrateError(
-            f'"{where}" would not be empty: {len(rest)} objects are left. Nothing was dropped.',
+            f'"{where}" would not be empty: {numbered(len(rest), "object")} left. Nothing was '
+            "dropped.",
             hint=f"find out why this fails: {rest[0]};",
         )
 
