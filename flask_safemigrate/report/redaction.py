@@ -343,12 +343,18 @@ def _parts(rest: str) -> tuple[str, str, str, str]:
     return user, password, place, query
 
 
-#: Fields that are no text for a reader: files of the project, and SQL that is run as it stands.
-_UNTOUCHED = frozenset(("history", "checksums", "script", "statements"))
+#: Fields that are no text for a reader, or many and made of files of the project; and SQL, which
+#: is run as it stands.
+_UNTOUCHED = frozenset(("history", "steps", "journal", "checksums", "script", "statements"))
 
 
 def redacted(value: Any, mask: Mask) -> Any:
-    """Return plain data, such as an outcome, with every text in it masked."""
+    """Return plain data, such as an outcome, with every text in it masked.
+
+    Where no secret is known, reports find by themselves what looks like one.
+    """
+    if mask is without_passwords:
+        return value
     if isinstance(value, str):
         return mask(value)
     names = getattr(value, "_fields", None)
