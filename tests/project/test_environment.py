@@ -59,6 +59,24 @@ def test_version_table(code: str, table: str | None, tmp_path: Path) -> None:
     assert read_env(tmp_path / "env.py").version_table == table
 
 
+@pytest.mark.parametrize(
+    ("code", "own"),
+    [
+        ("target_metadata = target_db.metadata", False),
+        ("def get_metadata():\n    return target_db.metadatas[None]", False),
+        ("target_metadata = current_app.extensions['migrate'].db.metadata", False),
+        ("from app import db\ntarget_metadata = db.metadata", False),
+        ("from app.models import Base\ntarget_metadata = Base.metadata", True),
+        ("import app\ntarget_metadata = app.models.Base.metadata", True),
+        ("target_metadata = [target_db.metadata, Base.metadata]", True),
+        ("from app.tables import metadata\ntarget_metadata = metadata", True),
+    ],
+)
+def test_whose_metadata_it_hands_on(code: str, own: bool, tmp_path: Path) -> None:
+    (tmp_path / "env.py").write_text(f"{code}\ncontext.configure(target_metadata=x)\n")
+    assert read_env(tmp_path / "env.py").own_metadata is own
+
+
 def test_keywords_of_every_call(tmp_path: Path) -> None:
     path = tmp_path / "env.py"
     path.write_text(
