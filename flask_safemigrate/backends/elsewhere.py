@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import DatabaseUnavailable, UsageError
+from flask_safemigrate.state import UNFINISHED_KINDS
 
 
 @contextmanager
@@ -36,11 +37,13 @@ def empty_database(
         backend = backend_for(engine)
         state, own = backend.read(other), backend.read(target)
         if state.unreachable is not None:
-            missing = state.unreachable.kind == "missing database"
+            hint = state.unreachable.hint
+            if state.unreachable.kind == "missing database":
+                hint = f"CREATE DATABASE {quote(name)}"
+            elif state.unreachable.kind in UNFINISHED_KINDS:
+                hint = f"DROP DATABASE {quote(name)}; CREATE DATABASE {quote(name)};"
             raise DatabaseUnavailable(
-                state.unreachable.message,
-                kind=state.unreachable.kind,
-                hint=f"CREATE DATABASE {quote(name)}" if missing else state.unreachable.hint,
+                state.unreachable.message, kind=state.unreachable.kind, hint=hint
             )
         if state.location == own.location:
             raise UsageError(

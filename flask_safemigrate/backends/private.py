@@ -99,8 +99,13 @@ def _why_not(descriptor: int, like: Path | None, *, ours: bool) -> str:
     if ours and found.st_uid not in _trusted(like):
         why = f"belongs to user {found.st_uid}, who is neither this process' user nor the owner "
         why += "of the database"
-    elif ours and found.st_mode & _WRITABLE_BY_OTHERS:
-        why = "can be written to by others"
+    elif ours and found.st_mode & stat.S_IWOTH:
+        why = "can be written to by everybody"
+    elif ours and found.st_mode & stat.S_IWGRP:
+        # Volumes of containers are opened to a group when they are mounted. Whose each file is
+        # is looked at besides.
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~_WRITABLE_BY_OTHERS)
     elif not ours and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
         why = "can be written to by everybody"
     return why if why and _keeps_owners(descriptor) else ""

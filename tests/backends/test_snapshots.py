@@ -455,3 +455,11 @@ def test_what_was_put_in_the_place_of_a_new_file_gets_no_other_name(tmp_path: Pa
         os.close(file)
     assert names_in(tmp_path / ".safemigrate") == [".gitignore"]
     assert secret.read_bytes() == b"secret"
+
+
+def test_a_folder_that_a_mount_opened_to_a_group_is_closed_again(tmp_path: Path) -> None:
+    folder = tmp_path / ".safemigrate"
+    taken = _take(folder)
+    folder.chmod(0o2770)
+    assert list_snapshots(folder) == (taken,)
+    assert stat.S_IMODE(folder.stat().st_mode) & 0o022 == 0
