@@ -198,7 +198,10 @@ class Confinement:
         """The line of a migration file that runs, in words."""
         while frame is not None:
             name = frame.f_code.co_filename
-            if name.endswith(".py") and Path(name).resolve().is_relative_to(self.directory):
+            # Above a revision's line there is always one of env.py, which is no news.
+            passed = self.revision and name.endswith("env.py")
+            ours = name.endswith(".py") and not passed
+            if ours and Path(name).resolve().is_relative_to(self.directory):
                 shown = Path(name).resolve().relative_to(self.directory.parent)
                 return f' in "{shown}", line {frame.f_lineno},'
             frame = frame.f_back
