@@ -6,13 +6,17 @@ Each history runs by stock Alembic and by the engine: same errors, same schema, 
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from flask_safemigrate.alembic_bridge import sqlite
+from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
 from flask_safemigrate.errors import OperationRefused
 from tests.alembic_bridge.sqlite_plain import contents, upgrade_plain
 from tests.alembic_bridge.sqlite_run import dump, seed, upgrade
@@ -378,3 +382,28 @@ def test_operations_outside_of_a_try_still_share_one_copy(tmp_path: Path) -> Non
     done = upgrade(path, *made, names={"caught": []})
     copies = [each for each in done.script if each.startswith("INSERT INTO")]
     assert len(copies) == 1
+
+
+def test_an_error_of_the_disk_that_comes_up_late_cannot_be_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was queued is lost with it."""
+    path = tmp_path / "app.db"
+    seed(path, SEED)
+    before = path.read_bytes()
+    full = sqlite3.OperationalError("database or disk is full")
+    monkeypatch.setattr(Executor, "_run_natives", raising(full))
+    with pytest.raises(sqlite3.OperationalError, match="is full"):
+        upgrade(
+            path,
+            "op.add_column('t', sa.Column('x', sa.Integer))\n" + trying("op.execute('SELECT 1')"),
+            names={"caught": []},
+        )
+    assert path.read_bytes() == before
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    return fail

@@ -100,7 +100,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             stock.context_opts,
         )
         self._stock = stock
-        self._failure: SafeMigrateError | None = None
+        self._failure: Exception | None = None
         self._performing = False
         self._asking = False
         self._caught = False
@@ -155,17 +155,20 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     def _must_go_on(self) -> None:
         """
-        :raises SafeMigrateError: what was refused before, and caught by nobody who may.
+        :raises Exception: what was raised before, and caught by somebody who may not.
         """
         if self._failure is not None:
             raise self._failure
 
     @contextlib.contextmanager
     def _final(self) -> Iterator[None]:
-        """A refusal inside stays one: a revision that catches it comes no further."""
+        """An error inside stays one: a revision that catches it comes no further.
+
+        What was queued is half made then, or not at all.
+        """
         try:
             yield
-        except SafeMigrateError as error:
+        except Exception as error:
             self._failure = error
             raise
 
