@@ -25,7 +25,8 @@ class Witness:
         file = next(row[2] for row in driver.execute("PRAGMA database_list") if row[0] == 0)
         if file:
             with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
-                self._connection = sqlite3.connect(file, check_same_thread=False)
+                # Where it has to wait, it does not know; nothing waits for it.
+                self._connection = sqlite3.connect(file, timeout=0.2, check_same_thread=False)
                 self._version = self._look()
 
     def _look(self) -> int | None:
