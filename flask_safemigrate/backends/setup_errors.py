@@ -34,9 +34,10 @@ _UNKNOWN_NAMES = tuple(
         r"'([^']+)' is an invalid keyword argument",
         r"Unsupported argument '([^']+)'",
         r'invalid connection option "([^"]+)"',
-        r"[Uu]nsupported startup parameter(?: in options)?: (\S+)",
     )
 )
+# PgBouncer's words; it stands between the driver and the server.
+_NOT_PASSED_ON = re.compile(r"unsupported startup parameter(?: in options)?: (\S+)", re.IGNORECASE)
 _BAD_VALUES = tuple(
     re.compile(pattern)
     for pattern in (
@@ -134,6 +135,16 @@ def _misconfigured(
     for pattern in _UNKNOWN_NAMES:
         if found := pattern.search(text):
             return _unknown_parameter(found[1], target, address)
+    if found := _NOT_PASSED_ON.search(text):
+        name = found[1] if found[1] in target.engine.url.query else "options"
+        place = _place(target, name)
+        return Unreachable(
+            "misconfigured",
+            f'The pooler at "{address.server}" does not pass on "{found[1]}" (database '
+            f'"{address.name}"), which stands in {place}.',
+            f'take "{name}" out of {place}, or set ignore_startup_parameters = {found[1]} in '
+            "pgbouncer.ini",
+        )
     for pattern in _BAD_VALUES:
         if found := pattern.search(text):
             query = target.engine.url.query

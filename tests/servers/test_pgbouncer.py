@@ -112,3 +112,25 @@ def test_programs_work_through_a_pooler_that_keeps_sessions(
         BACKEND.put_back(target, path, lambda progress: None)
         engine.dispose()
     assert value(make_url(postgresql_url), "SELECT i FROM a") == 7
+
+
+def test_a_pooler_of_statements_is_named(pooled: URL) -> None:
+    """And not taken for a server that is down, which would be waited for."""
+    with pooler(pooled.set(host="127.0.0.1"), "statement") as url:
+        engine = create_engine(url)
+        away = BACKEND.read(Target("", engine)).unreachable
+        engine.dispose()
+    assert away is not None
+    assert away.kind == "misconfigured"
+    assert "statement mode" in away.message
+    assert "pgbouncer.ini" in away.hint
+
+
+def test_a_parameter_that_the_pooler_does_not_pass_on_is_named(pooled: URL) -> None:
+    engine = create_engine(pooled.set(query={"options": "-csearch_path=x"}))
+    away = BACKEND.read(Target("", engine)).unreachable
+    engine.dispose()
+    assert away is not None
+    assert away.kind == "misconfigured"
+    assert '"options"' in away.message
+    assert "ignore_startup_parameters = options" in away.hint
