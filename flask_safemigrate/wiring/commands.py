@@ -37,7 +37,7 @@ def _is_partition(table: Any) -> bool:
 
     try:
         connection = context.get_bind()
-    except NameError:
+    except (NameError, AttributeError):
         # The doctor asks outside of env.py, about tables that are read without their partitions.
         return False
     if connection.dialect.name != "postgresql":
