@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -463,20 +463,26 @@ def _exists(url: str, name: str) -> bool:
     return name in names
 
 
-def _tells_where_it_runs(project: Project, then: str) -> Path:
-    """Add a revision that writes down the database it runs in."""
-    mark = project.path / "running"
-    own = "current_database()" if project.url.startswith("postgresql") else "database()"
-    project.revision(
-        "r11",
-        f"""
-        import pathlib, time
-        name = op.get_bind().execute(sa.text("SELECT {own}")).scalar()
-        pathlib.Path({str(mark)!r}).write_text(name)
-        {then}
-        """,
+def _tells_where_it_runs(p: Project, then: str) -> str:
+    """Add a revision that makes a table of this name, by which its database can be found."""
+    token = f"here_{id(p)}"
+    p.revision("r11", f'import time\nop.execute("CREATE TABLE {token} (id int)")\n{then}')
+    return token
+
+
+def _where(url: str, token: str) -> str:
+    """The database in which the table was made, by what the server tells of it; "" for none."""
+    engine = sa.create_engine(url)
+    query = (
+        "SELECT datname FROM pg_stat_activity WHERE query LIKE :token "
+        "AND datname LIKE 'safemigrate%'"
+        if engine.dialect.name == "postgresql"
+        else "SELECT table_schema FROM information_schema.tables WHERE table_name LIKE :token"
     )
-    return mark
+    with engine.connect() as connection:
+        found = connection.execute(sa.text(query), {"token": f"%{token}%"}).scalar()
+    engine.dispose()
+    return str(found or "")
 
 
 @pytest.mark.parametrize("dialect", ["postgresql", "mysql"])
@@ -485,10 +491,16 @@ def test_no_scratch_database_stays(
 ) -> None:
     url = databases.create(dialect)
     p = tell(project(url=url, models=MODELS))
-    mark = _tells_where_it_runs(p, "raise ValueError('stop')")
-    assert "ValueError: stop" in findings(p)["SM413"]["message"]
-    assert mark.read_text().startswith("safemigrate_scratch_")
-    assert not _exists(url, mark.read_text())
+    ask = "SELECT current_database()" if dialect == "postgresql" else "SELECT DATABASE()"
+    p.revision(
+        "r11",
+        f"name = op.get_bind().execute(sa.text('{ask}')).scalar()\n"
+        "raise ValueError(f'stop in {name}')",
+    )
+    said = findings(p)["SM413"]["message"]
+    found = re.search(r"ValueError: stop in .*(safemigrate_scratch_\w+)", said)
+    assert found is not None, said
+    assert not _exists(url, found[1])
 
 
 def test_without_the_privilege_it_says_so(project: ProjectFactory, postgresql_url: str) -> None:
@@ -517,14 +529,14 @@ def test_a_signal_leaves_no_scratch_database(
 ) -> None:
     url = databases.create(dialect)
     p = tell(project(url=url, models=MODELS))
-    mark = _tells_where_it_runs(p, "time.sleep(60)")
+    token = _tells_where_it_runs(p, "time.sleep(60)")
     process = p.start("db", "doctor")
     deadline = time.monotonic() + 60
-    while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
+    while not (name := _where(url, token)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert _exists(url, mark.read_text())
+    assert _exists(url, name)
     process.terminate()
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "Traceback" not in errors
-    assert not _exists(url, mark.read_text())
+    assert not _exists(url, name)
