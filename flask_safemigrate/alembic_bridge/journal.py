@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -10,35 +11,44 @@ from importlib.metadata import version
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
 NAME = "safemigrate_journal"
 
 #: The table of :mod:`~flask_safemigrate.alembic_bridge.progress`, which only some servers need.
 PROGRESS = "safemigrate_progress"
 
-# TEXT of MariaDB and MySQL ends at 64 kB, which first revisions of large schemas pass, and a
-# database may have a character set that does not hold what a comment says.
-_LONG = sa.Text().with_variant(MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
 
-_TABLE = sa.Table(
-    NAME,
-    sa.MetaData(),
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("kind", sa.String(16), nullable=False),
-    sa.Column("subject", sa.String(255), nullable=False),
-    sa.Column("direction", sa.String(16), nullable=False, default=""),
-    sa.Column("started", sa.String(40), nullable=False),
-    sa.Column("finished", sa.String(40), nullable=False, default=""),
-    sa.Column("checksum", sa.String(64), nullable=False, default=""),
-    sa.Column("source", _LONG),
-    sa.Column("environment", sa.String(64), nullable=False, default=""),
-    sa.Column("host", sa.String(255), nullable=False, default=""),
-    sa.Column("pid", sa.Integer),
-    sa.Column("tool", sa.String(32), nullable=False, default=""),
-    sa.Column("seconds", sa.Float),
-    sa.Column("result", _LONG),
-)
+@functools.cache
+def _table(dialect: str) -> sa.Table:
+    """The table as a dialect has it.
+
+    TEXT of MariaDB and MySQL ends at 64 kB, which first revisions of large schemas pass, and a
+    database may have a character set that does not hold what a comment says.
+    """
+    long: sa.types.TypeEngine[str] = sa.Text()
+    if dialect in ("mysql", "mariadb"):
+        # Its dialect takes SQLAlchemy longer to import than a short command has.
+        from sqlalchemy.dialects.mysql import MEDIUMTEXT
+
+        long = MEDIUMTEXT(charset="utf8mb4")
+    return sa.Table(
+        NAME,
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("subject", sa.String(255), nullable=False),
+        sa.Column("direction", sa.String(16), nullable=False, default=""),
+        sa.Column("started", sa.String(40), nullable=False),
+        sa.Column("finished", sa.String(40), nullable=False, default=""),
+        sa.Column("checksum", sa.String(64), nullable=False, default=""),
+        sa.Column("source", long),
+        sa.Column("environment", sa.String(64), nullable=False, default=""),
+        sa.Column("host", sa.String(255), nullable=False, default=""),
+        sa.Column("pid", sa.Integer),
+        sa.Column("tool", sa.String(32), nullable=False, default=""),
+        sa.Column("seconds", sa.Float),
+        sa.Column("result", long),
+    )
 
 
 def now() -> str:
@@ -48,7 +58,7 @@ def now() -> str:
 
 def make(connection: Connection) -> None:
     """Make the table where it is missing. A server without transactional DDL commits."""
-    _TABLE.create(connection, checkfirst=True)
+    _table(connection.dialect.name).create(connection, checkfirst=True)
 
 
 def write(connection: Connection, rows: Iterable[Mapping[str, object]]) -> None:
@@ -61,7 +71,7 @@ def write(connection: Connection, rows: Iterable[Mapping[str, object]]) -> None:
     values = [{**about, **row} for row in rows]
     if not values:
         return
-    _TABLE.create(connection, checkfirst=True)
+    _table(connection.dialect.name).create(connection, checkfirst=True)
     if any(row.get("result") for row in values):
         _add_result(connection)
     _leave_out_what_is_too_long(connection, values)
@@ -69,7 +79,7 @@ def write(connection: Connection, rows: Iterable[Mapping[str, object]]) -> None:
     for row in values:
         if row.get("checksum") in known:
             row["source"] = None
-    connection.execute(_TABLE.insert(), values)
+    connection.execute(_table(connection.dialect.name).insert(), values)
 
 
 #: Bytes that MEDIUMTEXT holds.
@@ -96,8 +106,9 @@ def _known(connection: Connection, checksums: list[str]) -> frozenset[str]:
     """Checksums of the texts that the journal has already."""
     if not checksums:
         return frozenset()
-    column = _TABLE.c.checksum
-    query = sa.select(column).where(_TABLE.c.source.is_not(None)).distinct()
+    table = _table(connection.dialect.name)
+    column = table.c.checksum
+    query = sa.select(column).where(table.c.source.is_not(None)).distinct()
     if len(checksums) <= 500:
         query = query.where(column.in_(checksums))
     return frozenset(connection.execute(query).scalars())
