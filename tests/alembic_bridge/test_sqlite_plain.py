@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flask_safemigrate.alembic_bridge import sqlite
-from flask_safemigrate.errors import OperationRefused
+from flask_safemigrate.errors import OperationRefused, VerificationFailed
 from tests.alembic_bridge.sqlite_plain import contents, upgrade_plain
 from tests.alembic_bridge.sqlite_run import probe, seed, upgrade
 
@@ -328,6 +328,63 @@ def test_a_key_that_leads_nowhere_is_refused_where_it_is_enforced(
     match = f"add foreignkey constraint 'fk' to 'plan': .*{says}"
     with pytest.raises(OperationRefused, match=match):
         upgrade(path, *bodies, options=options, foreign_keys=True)
+
+
+@pytest.mark.parametrize(
+    ("parent", "says"),
+    [
+        ("plan.uuid", "not the primary key of their table"),
+        ("none.id", 'there is no table "none" to refer to'),
+    ],
+)
+def test_a_new_table_whose_key_leads_nowhere_is_refused_by_its_revision(
+    tmp_path: Path, parent: str, says: str
+) -> None:
+    path = tmp_path / "app.db"
+    seed(path, "CREATE TABLE plan (id INTEGER PRIMARY KEY, uuid VARCHAR);")
+    body = (
+        "op.create_table('link', sa.Column('plan', sa.String(), nullable=False),"
+        f" sa.ForeignKeyConstraint(['plan'], ['{parent}']))"
+    )
+    match = rf"create_table\('link'\): .*{says}"
+    with pytest.raises(OperationRefused, match=match) as caught:
+        upgrade(path, "pass", body, "pass", foreign_keys=True)
+    assert "r2" in caught.value.message
+    upgrade(path, "pass", body, "pass")
+    assert "link" in str(contents(path))
+
+
+@pytest.mark.parametrize(
+    ("bodies", "says", "word"),
+    [
+        (
+            ("op.execute('CREATE TABLE link (plan REFERENCES plan (uuid))')",),
+            'of table "link" leads to "plan", which has no such unique key',
+            "link",
+        ),
+        (
+            ("op.execute('CREATE TABLE link (plan REFERENCES none (uuid))')",),
+            'of table "link" leads to "none", which is not there',
+            "none",
+        ),
+        (
+            (
+                "op.create_table('link', sa.Column('p', sa.Integer, sa.ForeignKey('plan.id')))",
+                "op.drop_table('plan')",
+            ),
+            'of table "link" leads to "plan", which is gone',
+            "plan",
+        ),
+    ],
+)
+def test_a_key_that_no_operation_brought_is_named_with_what_to_look_for(
+    tmp_path: Path, bodies: tuple[str, ...], says: str, word: str
+) -> None:
+    path = tmp_path / "app.db"
+    seed(path, "CREATE TABLE plan (id INTEGER PRIMARY KEY, uuid VARCHAR);")
+    with pytest.raises(VerificationFailed, match=says) as caught:
+        upgrade(path, *bodies, foreign_keys=True)
+    assert caught.value.word == word
 
 
 def test_rows_without_parent_are_found_without_a_key_too(tmp_path: Path) -> None:

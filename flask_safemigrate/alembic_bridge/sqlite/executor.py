@@ -76,6 +76,8 @@ class Executor:
         self._before: dict[str, int] = {}
         #: What made a foreign key, by the folded names of child and parent.
         self._keys: dict[tuple[str, str], Origin] = {}
+        #: What made a table, by its folded name.
+        self._makers: dict[str, Origin] = {}
         if options.secure_delete is not None:
             self._set("secure_delete", int(options.secure_delete))
         if _kibibytes(self.database) < _CACHE:
@@ -120,6 +122,8 @@ class Executor:
             self.flush()
             self.sync()
         apply(self.replay, change, origin)
+        if isinstance(change, changes.CreateTable):
+            self._makers[fold(change.table)] = origin
         if isinstance(change, changes.AddConstraint) and change.kind == "foreignkey":
             made = read_create_table(f"CREATE TABLE x (x, {change.sql})")
             for each in made.constraints:
@@ -438,6 +442,7 @@ class Executor:
             self.mirror,
             self._baseline,
             self._keys,
+            self._makers,
             enforced=enforced.wanted if enforced is not None else self.database.foreign_keys(),
         )
         if loose:

@@ -197,6 +197,7 @@ def nothing_broke(
     mirror: Mirror,
     baseline: Baseline,
     keys: Mapping[tuple[str, str], Origin],
+    makers: Mapping[str, Origin],
     *,
     enforced: bool,
 ) -> list[str]:
@@ -207,6 +208,7 @@ def nothing_broke(
 
     :param mirror: freshly loaded.
     :param keys: what made foreign keys, by the folded names of child and parent.
+    :param makers: what made tables, by their folded names.
     :param enforced: whether foreign keys are.
     :return: foreign keys of new tables that lead nowhere.
     :raises VerificationFailed: naming what broke.
@@ -238,25 +240,33 @@ def nothing_broke(
                 word=_lacks(str(error)),
             ) from error
     loose = []
+    names = {fold(each.name): each.name for each in mirror.entries() if each.type == "table"}
     for child, parent in sorted(set(_dangling(mirror)) - baseline.dangling):
         made = keys.get((child, parent))
-        if not enforced and (made is not None or child not in baseline.tables):
+        is_new = child not in baseline.tables
+        if not enforced and (made is not None or is_new):
             loose.append(f"{quote(child)} to {quote(parent)}")
             continue
-        if made is not None:
-            names = {fold(each.name): each.name for each in mirror.entries()}
-            said = f'foreign key mismatch - "{names.get(child, child)}" referencing "{parent}"'
+        if made is None and is_new:
+            made = makers.get(child)
+        was_there = parent in baseline.tables or parent in makers
+        if made is not None and (parent in names or not was_there):
             if parent in names:
+                said = f'foreign key mismatch - "{names.get(child, child)}" referencing "{parent}"'
                 raise no_key(made, names.get(child, child), said)
             raise refused(
                 made,
                 f"there is no table {quote(parent)} to refer to",
                 "create it in the same migration",
             )
+        fault = "is gone" if was_there else "is not there"
+        if parent in names:
+            fault = "has no such unique key"
         raise VerificationFailed(
-            f"the foreign key of table {quote(child)} leads to {quote(parent)}, which is"
-            " gone or has no such unique key any more",
+            f"the foreign key of table {quote(names.get(child, child))} leads to"
+            f" {quote(parent)}, which {fault}",
             hint="drop the foreign key, or the table that has it, in the same migration",
+            word=names.get(child, child) if is_new and parent in names else parent,
         )
     return loose
 
