@@ -108,7 +108,8 @@ class Anything(sa.types.TypeDecorator, metaclass=_Anything):
     cache_ok = True
 
     def __init__(self, *arguments, **keywords):
-        super().__init__()
+        # MySQL and MariaDB know no VARCHAR without a length.
+        super().__init__(255)
 
     def __call__(self, *arguments, **keywords):
         return self
@@ -304,6 +305,28 @@ def fill(url: str) -> int:
 # ------------------------------------------------------------------ what is there
 
 
+#: What the inspector does not tell: a name, and what is said of it.
+BESIDE_TABLES = {
+    "sqlite": {"trigger": "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"},
+    "postgresql": {
+        "sequence": "SELECT sequencename, data_type, last_value FROM pg_sequences"
+        " WHERE schemaname = current_schema()",
+        "enum": "SELECT t.typname, string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder)"
+        " FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid GROUP BY 1",
+        "trigger": "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+        "function": "SELECT proname, prosrc FROM pg_proc"
+        " WHERE pronamespace = current_schema()::regnamespace",
+    },
+    "mysql": {
+        "trigger": "SELECT trigger_name, action_timing, event_manipulation, event_object_table,"
+        " action_statement FROM information_schema.triggers"
+        " WHERE trigger_schema = database()",
+        "table": "SELECT table_name, engine, table_collation, auto_increment"
+        " FROM information_schema.tables WHERE table_schema = database()",
+    },
+}
+
+
 def content(url: str) -> dict[str, str]:
     """The schema and the rows of a database, a line for each thing."""
     engine = sa.create_engine(url)
@@ -322,11 +345,11 @@ def content(url: str) -> dict[str, str]:
         found[f"rows of {table}"] = "\n".join(rows)
     for view in inspector.get_view_names():
         found[f"view {view}"] = " ".join(str(inspector.get_view_definition(view)).split())
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-            for name, sql in connection.exec_driver_sql(query):
-                found[f"trigger {name}"] = " ".join(sql.split())
+    with engine.connect() as connection:
+        for kind, query in BESIDE_TABLES[engine.dialect.name.replace("mariadb", "mysql")].items():
+            for name, *said in connection.exec_driver_sql(query):
+                if not name.startswith("safemigrate_"):
+                    found[f"{kind} {name}"] = " ".join(" ".join(map(str, said)).split())
     engine.dispose()
     return found
 

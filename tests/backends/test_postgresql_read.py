@@ -112,8 +112,9 @@ def test_search_path_of_the_application_counts(engine: Engine) -> None:
     listening = create_engine(engine.url)
 
     @event.listens_for(listening, "connect")
-    def set_path(connection: psycopg.Connection, record: object) -> None:
-        connection.execute("SET search_path = mine")
+    def set_path(connection: Any, record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SET search_path = mine")
         connection.commit()
 
     for each in (own, listening):
