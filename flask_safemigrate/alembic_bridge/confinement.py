@@ -11,6 +11,7 @@ one of those that are known here.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import logging
@@ -19,6 +20,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
@@ -81,14 +83,28 @@ _NETWORK = frozenset(
         "socket.gethostbyaddr",
     ]
 )
-#: Drivers that connect without an audit event: module, then its functions.
+#: Drivers that connect without an audit event: module, then its functions. Those of psycopg and
+#: psycopg2 are what every way to connect calls in the end, ``from psycopg import connect`` too.
 _DRIVERS = {
-    "psycopg2": ("connect",),
-    "psycopg": ("connect",),
+    "psycopg2": ("connect", "_connect"),
+    "psycopg.waiting": ("wait_conn", "wait_conn_async"),
     "MySQLdb": ("connect", "Connect", "Connection"),
     "mariadb": ("connect",),
     "asyncpg": ("connect", "create_pool"),
 }
+#: What makes files without an audit event, or leaves code for when nothing looks any more.
+_UNHEARD: tuple[tuple[Any, str, str], ...] = (
+    (os, "mkfifo", "make a pipe"),
+    (os, "mknod", "make a file"),
+    (atexit, "register", "leave code for the end of the process"),
+    (ThreadPoolExecutor, "submit", "hand work to a thread"),
+)
+#: Functions of a database of PostgreSQL that run SQL which they put together.
+_DYNAMIC = """
+    SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND p.prosrc ~* '\\mexecute\\M'
+"""
+_ENDS = re.compile(r"\s*(?:COMMIT|END)\b", re.IGNORECASE)
 #: What ``env.py`` may say to the application's own database: nothing that changes it.
 _HARMLESS = frozenset(
     [
@@ -136,6 +152,7 @@ class Confinement:
     :param running: the revision or function() whose code runs; "" while ``env.py`` does.
     :param place: where the code is tried, in words.
     :ivar strayed: the first thing that was stopped; None as long as there is none.
+    :ivar on_driver: what to do when the code has imported a driver.
     """
 
     def __init__(
@@ -150,6 +167,7 @@ class Confinement:
         self._running = running
         self._deferred: list[str] = []
         self._tried = place
+        self.on_driver: Callable[[], None] = lambda: None
         self._engines: dict[int, Engine] = {}
         self._others: dict[int, frozenset[str]] = {}
         for connection in connections:
@@ -216,10 +234,13 @@ class Confinement:
         others = self._others.get(id(connection.engine), frozenset())
         says = reaches_out(connection.dialect.name, statement, others)
         driver: Any = connection.connection.driver_connection
-        if not says and _CODE.match(statement) and getattr(driver, "autocommit", None) is True:
+        alone = not says and getattr(driver, "autocommit", None) is True
+        if alone and (_CODE.match(statement) or _calls_dynamic(connection, statement)):
             says = "is code outside of a transaction, which nothing takes back"
         if says:
             self.stop(f"run a statement that {says}: {_short(statement)}")
+        if _ENDS.match(statement):
+            self.commit(connection)
 
     def commit(self, connection: Connection) -> None:
         """Ask PostgreSQL whether what is to be committed is about its one database alone.
@@ -290,13 +311,20 @@ class Confinement:
                 self.stop("use the network")
         elif name == "sqlite3.connect":
             self._sqlite(arguments[0])
+        elif name == "import" and arguments[0] in _DRIVERS and arguments[0] not in sys.modules:
+            # A driver that only a revision imports is there before its first connection.
+            with contextlib.suppress(ImportError):
+                of_our_own(importlib.import_module, arguments[0])
+                self.on_driver()
 
     def _opened(self, path: Any, mode: Any, flags: Any) -> None:
         writes = isinstance(flags, int) and flags & _WRITES
         if not writes or isinstance(path, int) or self._may_write(path):
             return
         # A log that is only added to is the application's way to speak, and nothing is said now.
-        if isinstance(mode, str) and "a" in mode and _comes_from(logging.__file__):
+        # What env.py sets up is set up by every command; a revision's own log would be a new file.
+        adds = isinstance(mode, str) and "a" in mode
+        if adds and _comes_from(logging.__file__) and (not self.revision or os.path.exists(path)):
             return
         self.stop(f'write to the file "{os.fsdecode(path)}"')
 
@@ -352,6 +380,17 @@ def _program(name: str, arguments: tuple[Any, ...]) -> str:
     return ""
 
 
+def _calls_dynamic(connection: Connection, statement: str) -> bool:
+    """Whether a statement for PostgreSQL calls a function that runs SQL which it puts together."""
+    if connection.dialect.name != "postgresql" or "(" not in statement:
+        return False
+    with contextlib.closing(connection.connection.cursor()) as cursor:
+        cursor.execute(_DYNAMIC)
+        names = [re.escape(name) for (name,) in cursor.fetchall()]
+    called = rf"(?<!\w)\"?(?:{'|'.join(names)})\"?\s*\("
+    return bool(names) and re.search(called, statement, re.IGNORECASE) is not None
+
+
 def _other_databases(connection: Connection) -> frozenset[str]:
     if connection.dialect.name not in ("mysql", "mariadb"):
         return frozenset()
@@ -375,6 +414,15 @@ def _watch_cursors(
         return
     if dialect in ("mysql", "mariadb"):
         _watch_mysql(confinement, driver, dialect, others)
+    if connection.dialect.driver == "psycopg":
+        stock_commit = driver.commit
+
+        def commit() -> None:
+            if _current() is confinement and not connection.closed:
+                confinement.commit(connection)
+            stock_commit()
+
+        driver.commit = commit
     attribute = next((a for a in ("cursor_factory", "cursorclass") if hasattr(driver, a)), "")
     if not attribute:
         return
@@ -386,6 +434,8 @@ def _watch_cursors(
         def execute(self: Any, query: Any, *args: Any, **kw: Any) -> Any:
             if _current() is confinement:
                 text = query.decode("utf-8", "replace") if isinstance(query, bytes) else query
+                if hasattr(text, "as_string"):  # SQL that psycopg's module sql puts together
+                    text = text.as_string(self)
                 if isinstance(text, str):
                     says = reaches_out(dialect, text, others)
                     if says:
@@ -536,7 +586,7 @@ def confined(confinement: Confinement) -> Iterator[None]:
             changes = {"retval": True} if name == "before_cursor_execute" else {}
             event.listen(target, name, listener, **changes)
             stack.callback(event.remove, target, name, listener)
-        stack.enter_context(_no_drivers(confinement))
+        stack.enter_context(_unheard(confinement))
         sys.dont_write_bytecode = True
         stack.callback(setattr, sys, "dont_write_bytecode", bytecode)
         entry = (confinement, frozenset(sys._current_frames()))
@@ -549,31 +599,52 @@ def confined(confinement: Confinement) -> Iterator[None]:
             _active.reset(token)
 
 
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported, which may prepare what it will tidy up itself."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        if frame.f_code.co_name in ("upgrade", "downgrade"):
+            return False
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
-def _no_drivers(confinement: Confinement) -> Iterator[None]:
-    """Stop revisions from connecting by a driver that no audit event tells of.
+def _unheard(confinement: Confinement) -> Iterator[None]:
+    """Stop revisions from what no audit event tells of: drivers that connect, pipes, later code.
 
     There is no hook for it. What SQLAlchemy and our own code open goes on as before.
     """
     kept: list[tuple[Any, str, Any]] = []
 
-    def stopping(stock: Any, driver: str) -> Any:
-        def connect(*args: Any, **kw: Any) -> Any:
-            if _current() is confinement and confinement.revision:
-                confinement.stop(f"connect by {driver}")
+    def stopping(stock: Any, what: str) -> Any:
+        def call(*args: Any, **kw: Any) -> Any:
+            of_revision = _current() is confinement and confinement.revision
+            if of_revision and not _is_importing(sys._getframe(1)):
+                confinement.stop(what)
             return stock(*args, **kw)
 
-        return connect
+        return call
 
-    try:
+    def replace(place: Any, function: str, what: str) -> None:
+        stock = getattr(place, function, None)
+        there = any(place is each and function == name for each, name, _ in kept)
+        if stock is not None and not isinstance(stock, type) and not there:
+            kept.append((place, function, stock))
+            setattr(place, function, stopping(stock, what))
+
+    def replace_drivers() -> None:
         for name, functions in _DRIVERS.items():
-            module = sys.modules.get(name)
             for function in functions:
-                stock = getattr(module, function, None)
-                if stock is not None and not isinstance(stock, type):
-                    kept.append((module, function, stock))
-                    setattr(module, function, stopping(stock, name))
+                replace(sys.modules.get(name), function, f"connect by {name.partition('.')[0]}")
+
+    confinement.on_driver = replace_drivers
+    try:
+        replace_drivers()
+        for place, function, what in _UNHEARD:
+            replace(place, function, what)
         yield
     finally:
-        for module, function, stock in kept:
-            setattr(module, function, stock)
+        for place, function, stock in reversed(kept):
+            setattr(place, function, stock)

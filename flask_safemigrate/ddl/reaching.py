@@ -28,6 +28,10 @@ _PARTS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# In MariaDB and MySQL two dashes begin a comment only before a blank: 1--1 is 2.
+_PARTS_MYSQL = re.compile(
+    _PARTS.pattern.replace(r"--[^\n]*|", r"--(?=\s|\Z)[^\n]*|"), re.VERBOSE | re.DOTALL
+)
 # In PostgreSQL # is an operator and \ an ordinary character of a string without E before it.
 _PARTS_POSTGRESQL = re.compile(
     _PARTS.pattern.replace(r"|\#[^\n]*", "").replace(
@@ -63,12 +67,16 @@ _BEGINNINGS = tuple(
         (r"LOAD\b", "loads a library into the server"),
         (r"IMPORT\s+FOREIGN\s+SCHEMA\b", "reaches another server"),
         (r"CREATE\s+FOREIGN\s+TABLE\b", "reaches another server"),
-        (r"COPY\b[^;]*\b(?:FROM|TO)\s+(?:PROGRAM\b|')", "reads or writes files of the server"),
+        (
+            r"COPY\b[^;]*\b(?:FROM|TO)\s+(?:PROGRAM\b|(?:U\s*&\s*)?')",
+            "reads or writes files of the server",
+        ),
         (
             r"CREATE\s+(?:OR\s+REPLACE\s+)?(?:TRUSTED\s+|PROCEDURAL\s+)*"
             r"(?:FUNCTION|PROCEDURE)\b[^;]*\bLANGUAGE\s+'?(?:PL\w+U|PLSH|C|INTERNAL)\b",
             "makes a function that may do anything",
         ),
+        (r"DO\b[^;]*\bLANGUAGE\s+'?PL\w+U\b", "is code that may do anything"),
         (r"(?:SET|RESET)\s+SESSION\s+AUTHORIZATION\b", "changes the user"),
     )
     if says
@@ -78,8 +86,11 @@ _FUNCTIONS = re.compile(
     r"|PG_ROTATE_LOGFILE\w*|PG_FILE_\w+|PG_SWITCH_\w+|PG_CREATE_\w+|PG_DROP_REPLICATION_SLOT"
     r"|PG_COPY_\w+|PG_LOGICAL_\w+|PG_REPLICATION_\w+|PG_(?:START|STOP)_BACKUP|PG_BACKUP_\w+"
     r"|PG_WAL_REPLAY_\w+|PG_STAT_RESET_(?:SHARED|SLRU|REPLICATION_SLOT)|PG_READ_\w*FILE"
-    r"|PG_LS_\w+|PG_STAT_FILE|POSTGRES_FDW_\w+)\s*\("
+    r"|PG_LS_\w+|PG_STAT_FILE|POSTGRES_FDW_\w+|PG_STAT_STATEMENTS_RESET"
+    r"|PG_STAT_RESET_SUBSCRIPTION_STATS|HTTP(?:_\w+)?|(?:CRON|AWS_\w+)\s*\.\s*\w+)\s*\("
 )
+_UNTRUSTED = re.compile(r"PL\w+U|PLSH|C|INTERNAL")
+_COPIES_FILE = re.compile(r"(?<!\w)COPY\b[^;]*\b(?:FROM|TO)\s+(?:PROGRAM\b|(?:E|U\s*&\s*)?'|\$)")
 # Code inside of a statement: there what it runs may stand anywhere.
 _CODE = re.compile(r"(?:DO|CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE|RULE|TRIGGER))\b")
 
@@ -109,7 +120,8 @@ def _blank(statement: str, *, keep: bool) -> str:
         elif kind == "double":
             # A quoted name is none of the words; a function is one by its quoted name as well.
             name = text.strip('"')
-            parts.append(name if _FUNCTIONS.match(f"{name.upper()}(") else '"x"')
+            told = _FUNCTIONS.match(f"{name.upper()}(") or _UNTRUSTED.fullmatch(name.upper())
+            parts.append(name if told else '"x"')
         else:
             parts.append(text)
     return re.sub(r"(?<=\w) (?=\()", "", " ".join(parts)).upper()
@@ -125,6 +137,8 @@ def _postgresql(statement: str) -> str:
             return says
     if any(_CODE.match(each.strip()) for each in blank.split(";")):
         code = _blank(statement, keep=True)
+        if _COPIES_FILE.search(code):
+            return "reads or writes files of the server"
         # Code in quotes is code with quotes doubled, and what it puts together is in strings.
         return _anywhere(re.sub(r"[\"']+|\$\w*\$", " ", code))
     return ""
@@ -142,7 +156,7 @@ def _anywhere(code: str) -> str:
     for pattern, says in _BEGINNINGS[:5]:
         if re.search(rf"(?<!\w){pattern.pattern}", code):
             return says
-    if re.search(r"(?<!\w)COPY\b[^;]*\b(?:FROM|TO)\s+PROGRAM\b", code):
+    if _COPIES_FILE.search(code):
         return "reads or writes files of the server"
     found = _FUNCTIONS.search(code)
     return f"calls {found[1].lower()}()" if found else ""
@@ -165,7 +179,8 @@ _STORED = re.compile(
     r"|TRIGGER|PACKAGE)\b"
 )
 _FOREIGN_TO_CODE = re.compile(
-    r"\b(?:BEGIN|ATOMIC|THEN|ELSE|DO|LOOP|REPEAT|ROW|\)) "
+    r"(?:\b(?:BEGIN|ATOMIC|THEN|ELSE|DO|LOOP|REPEAT|ROW|SQL|DATA|INVOKER|DEFINER|DETERMINISTIC"
+    r"|SQLEXCEPTION|SQLWARNING|FOUND)|\)|'') "
     r"(?:GRANT|REVOKE|FLUSH|LOAD|KILL|RESET|SHUTDOWN|INSTALL|UNINSTALL|PURGE|CHANGE|START SLAVE"
     r"|START REPLICA|STOP|USE|RENAME USER|(?:CREATE|DROP|ALTER)(?: OR REPLACE)? (?:USER|ROLE"
     r"|DATABASE|SCHEMA|SERVER|TABLESPACE|EVENT))\b"
@@ -224,6 +239,12 @@ _TABLE_FOLLOWS = frozenset(
         "HANDLER",
     ]
 )
+#: Databases of the server itself: to read them is no more than to ask.
+_OF_SERVER = frozenset({"information_schema", "performance_schema", "sys"})
+_WRITES = re.compile(
+    r"\b(?:CALL|UPDATE|TRUNCATE|INSERT|REPLACE|DELETE)"
+    r"(?: (?:LOW_PRIORITY|HIGH_PRIORITY|DELAYED|QUICK|IGNORE|INTO|FROM|TABLE))* (\w+) \."
+)
 _CONDITIONAL = re.compile(r"/\*M?!\d*")
 
 
@@ -231,7 +252,7 @@ def _words_of(statement: str) -> Iterator[tuple[str, str]]:
     """What a statement of MariaDB or MySQL consists of: kind and text, names without quotes."""
     # What stands in /*! ... */ is run (https://mariadb.com/kb/en/comment-syntax/).
     opened = re.sub(r"\*/", " ", _CONDITIONAL.sub(" ", statement)) if "!" in statement else None
-    for part in _PARTS.finditer(opened if opened is not None else statement):
+    for part in _PARTS_MYSQL.finditer(opened if opened is not None else statement):
         kind, text = str(part.lastgroup), part.group()
         if kind == "comment":
             continue
@@ -265,6 +286,9 @@ def _mysql(statement: str, others: frozenset[str]) -> str:
         and (at == 0 or names[at - 1][1] != ".")
     }
     begins = line.partition(" ")[0]
+    for written in _WRITES.finditer(line):
+        if (database := written[1].casefold()) in _OF_SERVER:
+            return f'changes database "{database}"'
     for at, (kind, text) in enumerate(names[:-2]):
         qualified = names[at + 1] == ("sign", ".") and (at == 0 or names[at - 1][1] != ".")
         if kind not in ("name", "word", "double") or not qualified or text not in others:
@@ -305,7 +329,9 @@ def _of_server(one: str) -> str:
 
 
 def _without_definer(one: str) -> str:
-    return re.sub(r"^(CREATE(?: OR REPLACE)?) DEFINER = \S+(?: @ \S+)?(?: \( \))?", r"\1", one)
+    return re.sub(
+        r"^(CREATE(?: OR REPLACE)?|ALTER) DEFINER = \S+(?: @ \S+)?(?: \( \))?", r"\1", one
+    )
 
 
 def _article(noun: str) -> str:

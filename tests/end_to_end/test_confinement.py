@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,13 +34,13 @@ def upgraded(project: ProjectFactory, url: str | None, body: str) -> Project:
     return p
 
 
-def told(p: Project) -> dict[str, Any]:
+def told(p: Project, place: str = "line") -> dict[str, Any]:
     """The one finding of the comparison."""
     done = p.invoke("db", "doctor", "--select", "SM4", "--format", "json")
     found = json.loads(done.stdout)["findings"]
     assert [f["code"] for f in found] == ["SM414"], found
     assert "a2" in found[0]["message"]
-    assert "line" in found[0]["message"]
+    assert place in found[0]["message"]
     return dict(found[0])
 
 
@@ -65,6 +67,20 @@ PYTHON = {
         'import threading\nt = threading.Thread(target=lambda: open("leak", "w"))\n'
         "t.start()\nt.join()",
         "",
+    ),
+    "exit": (
+        'import atexit\natexit.register(lambda: open("leak", "w"))',
+        "leave code for the end of the process",
+    ),
+    "pipe": ('import os\nos.mkfifo("leak")', "make a pipe"),
+    "pool": (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        'ThreadPoolExecutor(1).submit(open, "leak", "w").result()',
+        "hand work to a thread",
+    ),
+    "log": (
+        'import logging\nlogging.getLogger("x").addHandler(logging.FileHandler("leak"))',
+        "write to the file",
     ),
     "attached": ("op.execute(\"ATTACH 'leak.db' AS x\")", 'attach the file "leak.db"'),
 }
@@ -148,6 +164,30 @@ POSTGRESQL = {
         "with psycopg.connect({dsn!r}) as other:\n"
         '    other.execute("CREATE ROLE {role}")'
     ),
+    "driver's class": (
+        "import psycopg\n"
+        "with psycopg.Connection.connect({dsn!r}) as other:\n"
+        '    other.execute("CREATE ROLE {role}")'
+    ),
+    "driver's SQL": (
+        "from psycopg import sql\n"
+        "driver = op.get_bind().connection.driver_connection\n"
+        'driver.execute(sql.SQL("CREATE ROLE {role}"))\n'
+        "driver.commit()"
+    ),
+    "put together, committed by the driver": (
+        "op.execute(\"DO $$ BEGIN EXECUTE 'CREATE ' || 'ROLE {role}'; END $$\")\n"
+        "op.get_bind().connection.driver_connection.commit()"
+    ),
+    "put together, committed by a statement": (
+        "op.execute(\"DO $$ BEGIN EXECUTE 'CREATE ' || 'ROLE {role}'; END $$\")\n"
+        'op.execute("COMMIT")'
+    ),
+    "function outside": (
+        'op.execute("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS"\n'
+        "    \" $$ BEGIN EXECUTE 'CREATE ' || 'ROLE {role}'; END $$\")\n"
+        'with op.get_context().autocommit_block():\n    op.execute("SELECT f()")'
+    ),
     "session": SESSION,
 }
 
@@ -161,7 +201,8 @@ def test_on_postgresql(
     p = upgraded(
         project, url, POSTGRESQL[case].replace("{role}", role).replace("{dsn!r}", repr(dsn))
     )
-    told(p)
+    # What is seen at the end of the transaction has no line.
+    told(p, "all databases of the server share" if case == "put together" else "line")
     assert _execute(url, f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'") == []
     assert _execute(url, "SELECT 1 FROM pg_class WHERE relname = 'leak'") == []
 
@@ -223,3 +264,29 @@ def test_logs_that_are_added_to_are_no_reason_to_stop(project: ProjectFactory) -
     env.write_text(env.read_text() + added)
     done = p.invoke("db", "doctor", "--select", "SM4", "--format", "json")
     assert json.loads(done.stdout)["findings"] == []
+
+
+def test_a_driver_that_only_the_revision_imports(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from flask_safemigrate.alembic_bridge.confinement import Confinement, confined
+from flask_safemigrate.errors import NotConfined
+assert "psycopg" not in sys.modules
+confinement = Confinement([], Path({str(tmp_path)!r}), lambda: "a2")
+with confined(confinement):
+    import psycopg
+    try:
+        psycopg.connect("host=127.0.0.1 port=9")
+    except NotConfined as error:
+        print(error)
+try:
+    psycopg.connect("host=127.0.0.1 port=9")
+except psycopg.OperationalError:
+    print("free again")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert "it would connect by psycopg" in done.stdout, done.stderr
+    assert "free again" in done.stdout
