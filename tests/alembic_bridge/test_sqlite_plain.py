@@ -144,6 +144,26 @@ SAME: dict[str, tuple[str, ...]] = {
     "columns of reflect_args": (
         block("bare", args=ALWAYS + ", reflect_args=[sa.Column('x', sa.String(9))]"),
     ),
+    "rules of a column in reflect_args": (
+        block(
+            "t",
+            args=ALWAYS + ", reflect_args=[sa.Column('name', sa.Unicode(60), nullable=False,"
+            " server_default='q')]",
+        ),
+        "op.execute('INSERT INTO t (id) VALUES (9)')",
+    ),
+    "reflect_args where nothing is copied": (
+        block(
+            "t",
+            "b.add_column(sa.Column('x', sa.Integer()))",
+            args=", reflect_args=[sa.Column('name', sa.Unicode(60), nullable=False)]",
+        ),
+    ),
+    "columns of copy_from": (
+        "t = sa.Table('bare', sa.MetaData(), sa.Column('x', sa.String(9), nullable=False,"
+        " server_default=sa.text(\"'d'\")))\n" + block("bare", args=ALWAYS + ", copy_from=t"),
+        "op.execute('INSERT INTO bare DEFAULT VALUES')",
+    ),
     # What a keyword means, and to what.
     "autoincrement of a pair": (
         block("link", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),

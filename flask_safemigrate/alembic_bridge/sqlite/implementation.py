@@ -16,7 +16,7 @@ from alembic.operations.batch import BatchOperationsImpl
 from alembic.runtime.migration import MigrationContext
 from alembic.util.sqla_compat import _is_type_bound
 from sqlalchemy import Column, Connection, Index, MetaData, Table, event
-from sqlalchemy.schema import Constraint
+from sqlalchemy.schema import Constraint, DefaultClause
 from sqlalchemy.types import NullType
 
 from flask_safemigrate.alembic_bridge.sqlite import compile as sql
@@ -36,7 +36,7 @@ from flask_safemigrate.alembic_bridge.sqlite.replay import refused
 from flask_safemigrate.alembic_bridge.sqlite.version_rows import VersionRows
 from flask_safemigrate.ddl import changes, strict
 from flask_safemigrate.ddl.changes import Origin
-from flask_safemigrate.ddl.tokens import quote, same_name
+from flask_safemigrate.ddl.tokens import fold, quote, same_name
 from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 from flask_safemigrate.outcome import TableWork
 
@@ -494,11 +494,11 @@ class LosslessSQLiteImpl(SQLiteImpl):
     _recreating = False
 
     def _before_batch(self, batch: BatchOperationsImpl, operation: str) -> None:
-        for given in batch.reflect_args:
-            if isinstance(given, Column) and not isinstance(given.type, NullType):
-                self._set_type(batch.table_name, given.name, given.type, operation, gently=True)
         if self._recreating and batch.copy_from is None:
+            self._heed_columns(batch.table_name, batch.reflect_args, operation)
             self._heed_listeners(batch, operation)
+        elif self._recreating and batch.copy_from is not None:
+            self._heed_columns(batch.table_name, batch.copy_from.columns, operation)
         # What Alembic copies from has the say about names; a convention is for what it reflects.
         known = self._known(batch.copy_from) if batch.copy_from is not None else ()
         convention = batch.naming_convention if batch.copy_from is None else None
@@ -506,6 +506,28 @@ class LosslessSQLiteImpl(SQLiteImpl):
             self._queue(
                 changes.NameConstraints(batch.table_name, dict(convention or {}), known), operation
             )
+
+    def _heed_columns(self, table: str, given: Iterable[Any], operation: str) -> None:
+        """Let columns be what ``reflect_args`` or ``copy_from`` says of them.
+
+        Alembic makes the new table of these. What they leave out stays as it is: they are
+        written to be told a type more often than to drop a rule.
+        """
+        there = {fold(name) for name in self._engine().column_names(table)}
+        for column in given:
+            if not isinstance(column, Column) or fold(column.name) not in there:
+                continue
+            if not isinstance(column.type, NullType):
+                self._set_type(table, column.name, column.type, operation, gently=True)
+            said: dict[str, Any] = {}
+            if not column.primary_key and isinstance(column._user_defined_nullable, bool):
+                said["nullable"] = column.nullable
+            if isinstance(column.server_default, DefaultClause):
+                said["default"] = sql.default_text(
+                    self.dialect, column.type, column.server_default.arg
+                )
+            if said:
+                self._queue(changes.AlterColumn(table, column.name, **said), operation)
 
     def _heed_listeners(self, batch: BatchOperationsImpl, operation: str) -> None:
         """Let columns be what listeners of ``reflect_kwargs`` make of them.
