@@ -159,6 +159,16 @@ SAME: dict[str, tuple[str, ...]] = {
             args=", reflect_args=[sa.Column('name', sa.Unicode(60), nullable=False)]",
         ),
     ),
+    "recreate='never' between blocks that copy": (
+        block("t", args=", partial_reordering=[('num', 'name')], recreate='always'"),
+        block("t", "b.add_column(sa.Column('x', sa.Integer))", args=", recreate='never'"),
+        block("t", args=ALWAYS),
+    ),
+    "recreate='never' that is caught": (
+        "try:\n    with op.batch_alter_table('t', recreate='never') as b:\n"
+        "        b.add_column(sa.Column('num', sa.Integer))\n"
+        "except sa.exc.OperationalError:\n    op.execute('DELETE FROM t WHERE id = 1')",
+    ),
     "columns of copy_from": (
         "t = sa.Table('bare', sa.MetaData(), sa.Column('x', sa.String(9), nullable=False,"
         " server_default=sa.text(\"'d'\")))\n" + block("bare", args=ALWAYS + ", copy_from=t"),

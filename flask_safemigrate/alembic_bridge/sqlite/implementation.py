@@ -477,6 +477,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
         self._recreating = self._recreates(batch)
         self._copy_from = batch.copy_from
         if batch.recreate == "never":
+            # It forbids the copy that this block needs, and not one for what stands around it.
+            self._settle()
             self._never = self._origin(operation)
         try:
             with self._named(operation):
@@ -486,8 +488,15 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 getattr(self, call)(*args, **kw)
             with self._named(operation):
                 self._after_batch(batch, operation, block)
+            if batch.recreate == "never":
+                self._settle()
         finally:
             self._convention, self._never, self._copy_from, self._recreating = before
+
+    def _settle(self) -> None:
+        """Apply what is queued, unless a revision that may catch its errors does so anyway."""
+        if not self._caught:
+            self.flush()
 
     _copy_from: Table | None = None
     #: Whether a block runs for which Alembic would make the table anew.
