@@ -38,6 +38,15 @@ class Stage(NamedTuple):
     autocommit: bool = False
 
 
+def end_transaction(stage: Stage) -> None:
+    """Commit what a stage has done, and begin its next transaction."""
+    if stage.context._transaction is None:
+        stage.connection.commit()
+    else:
+        with stage.context.autocommit_block():
+            pass
+
+
 #: What PostgreSQL begins transactions with unless told otherwise.
 _LEVEL: Literal["READ COMMITTED"] = "READ COMMITTED"
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, event
 from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.alembic_bridge.confinement import Confinement, confined, of_our_own
 from flask_safemigrate.alembic_bridge.cures import cure_of
-from flask_safemigrate.alembic_bridge.environment import Stage, run_environment
+from flask_safemigrate.alembic_bridge.environment import Stage, end_transaction, run_environment
 from flask_safemigrate.alembic_bridge.failure import migration_failed
 from flask_safemigrate.alembic_bridge.listening import undid
 from flask_safemigrate.ddl.references import statement_targets
@@ -250,6 +250,9 @@ def _steps(
                 confinement.check()
                 recorder.record(id, look=engine is not None or bool(touched))
                 touched.clear()
+                if stage.apart and engine is None:
+                    # What comes next may need it: a new value of an ENUM, for one.
+                    end_transaction(stage)
             recorder.revision = ""
             recorder.stands, recorder.types = prelude(stage.bind, stage.connection)
         finally:

@@ -18,7 +18,12 @@ from sqlalchemy import Connection, Engine, event
 from flask_safemigrate.alembic_bridge import journal, sqlite
 from flask_safemigrate.alembic_bridge.aftermath import described, where_it_is
 from flask_safemigrate.alembic_bridge.confinement import Confinement, confined, of_our_own
-from flask_safemigrate.alembic_bridge.environment import Autocommit, Stage, run_environment
+from flask_safemigrate.alembic_bridge.environment import (
+    Autocommit,
+    Stage,
+    end_transaction,
+    run_environment,
+)
 from flask_safemigrate.alembic_bridge.failure import migration_failed
 from flask_safemigrate.alembic_bridge.listening import listening, still_begun, watched
 from flask_safemigrate.alembic_bridge.terms import Guard, Position, Run, directory_of
@@ -155,11 +160,7 @@ def _end_transaction(
     proven = guard.finish(frozenset(written))
     position.statements.clear()
     position.beside.clear()
-    if stage.context._transaction is None:
-        stage.connection.commit()
-    else:
-        with stage.context.autocommit_block():
-            pass
+    end_transaction(stage)
     guard.again()
     return proven
 

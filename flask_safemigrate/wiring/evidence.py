@@ -200,6 +200,7 @@ class Gathering:
                 (
                     *self._tools(bind, found),
                     repr(self.x_arg),
+                    f"per revision: {state.project.per_revision}",
                     *(repr(dict(m.naming_convention)) for m in self.metadatas.get(bind, ())),
                     *around,
                     *sources,

@@ -57,6 +57,16 @@ def test_each_revision_has_a_transaction_where_that_is_asked_for(party: Project)
     assert subjects(party) == ["r1", "r2", "r3"]
 
 
+def test_the_doctor_runs_them_in_transactions_of_their_own_too(party: Project) -> None:
+    said = said_by(party, "doctor")[1]
+    assert "SM413" not in said
+    assert "SM414" not in said
+    assert party.rows("SELECT to_regclass('party') IS NULL") == [(True,)]
+    app = party.path / "app.py"
+    app.write_text(app.read_text().replace("transaction_per_migration=True", ""))
+    assert "unsafe use of new value" in said_by(party, "doctor")[1]
+
+
 def test_a_failure_undoes_its_own_revision_alone(party: Project) -> None:
     p = party
     p.revision("r4", "op.execute('DELETE FROM party')\nop.execute('SELECT 1 / 0')")
