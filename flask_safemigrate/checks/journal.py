@@ -160,6 +160,8 @@ def _half_applied(state: State, database: DatabaseState) -> Iterator[Found]:
             else "flask db doctor --fix goes on after it",
             bind=database.bind,
             severity=Severity.ERROR,
+            # The other way there may be nothing to do, which would pass for a whole schema.
+            blocks=("downgrade",) if direction == "upgrade" else ("upgrade", "deploy"),
             repair=f"runs the rest of '{revision}'" if revision in state.history.by_id else None,
             subject=revision,
         )

@@ -276,9 +276,32 @@ def test_the_way_back_waits_until_it_is_finished(started: Project) -> None:
     assert run(p).code == 5
     refused = run(p, "db", "safe-downgrade", "base", "--yes")
     assert refused.code == 3, refused.said
-    assert "must be finished first" in refused.said
+    assert "The upgrade of revision 'r2'" in refused.said
+    assert "is half applied" in refused.said
+    nothing_to_undo = run(p, "db", "safe-downgrade", "r1", "--yes")
+    assert nothing_to_undo.code == 3, nothing_to_undo.said
     write(p, *FIVE[:3])
     assert run(p).code == 0
+
+
+def test_the_way_up_waits_until_the_way_back_is_finished(started: Project) -> None:
+    p = started
+    back = "op.drop_column('account', 'note')"
+    up = "op.add_column('account', sa.Column('note', sa.String(9)))"
+    p.revision("r2", up, downgrade=f"{back}\nop.execute('UPDATE account SET nosuch = 1')")
+    assert run(p).code == 0
+    assert run(p, "db", "safe-downgrade", "r1", "--yes").code == 5
+    for command in (("safe-upgrade", "--yes"), ("deploy",)):
+        refused = run(p, "db", *command)
+        assert refused.code == 3, refused.said
+        assert "The downgrade of revision 'r2'" in refused.said
+    p.revisions.remove("r2")
+    p.revision("r2", up, downgrade=back)
+    fixed = run(p, "db", "doctor", "--fast", "--fix", "--yes", "--select", "SM308")
+    assert fixed.code == 0, fixed.said
+    assert p.heads() == {"r1"}
+    assert run(p).code == 0
+    assert p.heads() == {"r2"}
 
 
 def test_a_first_revision_that_stopped_goes_on(project: ProjectFactory, mysql_url: str) -> None:
