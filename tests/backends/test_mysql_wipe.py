@@ -52,6 +52,16 @@ def test_every_kind_of_object_goes(engine: Engine) -> None:
     assert left(engine) == 0
 
 
+def test_safe_updates_are_no_hindrance(engine: Engine) -> None:
+    run(engine.url, "CREATE TABLE t (id INTEGER)")
+    careful = create_engine(
+        engine.url, connect_args={"init_command": "SET SESSION sql_safe_updates = 1"}
+    )
+    BACKEND.drop_everything(Target("", careful))
+    careful.dispose()
+    assert left(engine) == 0
+
+
 def test_version_table_in_another_database_goes_alone(
     engine: Engine, databases: Databases
 ) -> None:

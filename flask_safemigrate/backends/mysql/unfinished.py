@@ -37,7 +37,9 @@ def marked(connection: Connection, command: str, subject: str) -> Iterator[None]
             f"started {width}, host {width}, pid INTEGER NOT NULL)"
         )
     )
-    connection.execute(text(f"DELETE FROM {_TABLE} WHERE command <> ''"))
+    # No DELETE, for which some servers want a condition on a key:
+    # https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html#sysvar_sql_safe_updates
+    connection.execute(plain(f"TRUNCATE TABLE {_TABLE}"))
     connection.execute(
         text(f"INSERT INTO {_TABLE} VALUES (:command, :subject, :started, :host, :pid)"),
         {

@@ -114,7 +114,7 @@ def drop_everything(target: Target) -> None:
             raise refusal from error
         where = address_of(target.engine.url).location
         raise SafeMigrateError(
-            f'"{where}" could not be emptied: {text_of(error)} '
+            f'"{where}" could not be emptied: {text_of(error).rstrip(". ")}. '
             "Some of its objects may be gone already.",
             hint="run the command again",
         ) from error
