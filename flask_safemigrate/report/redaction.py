@@ -32,9 +32,9 @@ _NAMES = (
 )
 _NAME = re.compile(_NAMES, re.IGNORECASE)
 # An unquoted value stands right behind its name; `password = crypt(x)` is SQL, and :name, %(name)s
-# and ? stand for what is not there.
+# and ? stand for what is not there. What SQLite calls an unrecognized token is a piece of SQL.
 _NAMED = re.compile(
-    rf"(?i)({_NAMES}\w{{0,20}}['\"]?)"
+    rf"(?i)(?<!unrecognized )({_NAMES}\w{{0,20}}['\"]?)"
     r"(?:(\s{0,3}[=:]\s{0,3})(?:'((?:[^'\\]|\\.|'')*)'|\"((?:[^\"\\]|\\.)*)\")"
     r"|=((?![:%?$*{])[^\s&'\"`<>]*[^\s&'\"`<>)\].,;]))"
 )

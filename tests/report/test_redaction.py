@@ -44,6 +44,7 @@ KEPT = [
     "Access denied for user 'app'@'localhost' (using password: YES)",
     "CREATE USER 'app'@'%' IDENTIFIED BY '...'",
     "the password authentication failed for user app",
+    "unrecognized token: \"::text <> ''\"",
 ]
 
 
