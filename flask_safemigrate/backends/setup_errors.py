@@ -175,17 +175,19 @@ def _misconfigured(
     if not isinstance(cause, (TypeError, AttributeError, ValueError, LookupError)):
         return None
     given = [name for name in target.engine.url.query if name not in ("host", "port", "user")]
+    if len(given) > 1 and target.engine.url.query.get("charset") == "utf8mb4":
+        # Flask-SQLAlchemy writes it into the URL; who is to correct the URL has not.
+        given.remove("charset")
     given = given or list(_named_by_hand(error.parameters))
     names = ", ".join(f'"{name}"' for name in given)
-    (f" with the parameters {names}" if len(given) > 1 else f" with {names}" if given else "")
     place = _place(target, given[0] if given else "")
     hint = f"correct them in {place}" if len(given) > 1 else f"correct it in {place}"
     if len(given) == 1 and (own := _own_word(target, given[0])):
         hint = own
     return Unreachable(
         "misconfigured",
-        f'The {_called(target)} cannot connect to "{address.location}" with {names}: '
-        f"{type(cause).__name__}: {text}",
+        f'The {_called(target)} cannot connect to "{address.location}"'
+        f"{f' with {names}' if names else ''}: {type(cause).__name__}: {text}",
         hint,
     )
 

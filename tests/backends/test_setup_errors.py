@@ -60,6 +60,7 @@ def not_connected(cause: Exception, **parameters: Any) -> NotConnected:
         (f"{PYMYSQL}?ssl-mode=REQUIRED", '"ssl-mode"', "write ssl_ca="),
         (f"{PYMYSQL}?sslmode=require", '"sslmode"', "write ssl_ca="),
         (f"{PYMYSQL}?ssl=true", '"ssl"', "write ssl_ca="),
+        (f"{PYMYSQL}?ssl=true&charset=utf8mb4", 'with "ssl":', "write ssl_ca="),
         (f"{PYMYSQL}?charset=utf9", '"charset"', "correct it in SQLALCHEMY_DATABASE_URI"),
         (f"{PYMYSQL}?passwd=x&bogus=2", '"bogus"', 'take "bogus" out of SQLALCHEMY_'),
         (f"mysql+pymysql://me:{SECRET}@127.0.0.1:1/shop", "latin-1", "ASCII"),
