@@ -54,7 +54,7 @@ def empty_database(
         if found:
             shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if found[5:] else "")
             raise UsageError(
-                f"{state.location} is not empty (tables: {len(state.tables)}). It has {shown}.",
+                f"{state.location} is not empty. It has {shown}.",
                 hint="name a database that is empty; restore --into never removes anything",
             )
         yield other
