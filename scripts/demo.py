@@ -244,7 +244,7 @@ def step(number: int, title: str, text: str = "") -> None:
 
 
 def say(text: str) -> None:
-    console.print(text)
+    console.print(text, soft_wrap=True)  # what is to be pasted stays one line
 
 
 if __name__ == "__main__":
