@@ -244,5 +244,6 @@ def _named_by(dialect: str, statement: str) -> Iterable[str]:
         if kind != "other":
             return () if kind == "pragma" else tables
     if _READS.match(statement):
-        return ()
+        # What a function of the database does is read where it counts, from its text.
+        return _CALLED.findall(statement)
     return (quoted or ticked or word for quoted, ticked, word in _NAME.findall(statement))

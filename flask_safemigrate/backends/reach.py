@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,6 +31,30 @@ def grouped(pairs: Iterable[tuple[T, T]]) -> dict[T, frozenset[T]]:
     for source, other in pairs:
         found.setdefault(source, set()).add(other)
     return {source: frozenset(others) for source, others in found.items()}
+
+
+def run_by(words: frozenset[str], routines: Mapping[str, str | None]) -> Callable[[str], bool]:
+    """Return whether what functions and procedures do may have to do with a table, by its name.
+
+    A table counts where the text of a routine that runs has its name. One whose text cannot be
+    read, or that puts SQL together, may write to every table.
+
+    :param words: the words of the statements, in small letters, names of routines among them.
+    :param routines: name and text of each, in small letters; None where it cannot be read.
+    """
+    texts: list[str] = []
+    todo, seen = [name for name in routines if name in words], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        body = routines[name]
+        if not body or re.search(r"\b(?:execute|prepare)\b", body):
+            return lambda table: True
+        texts.append(body)
+        todo.extend(other for other in routines if other in body)
+    return lambda table: any(table.lower() in body for body in texts)
 
 
 def numbered(count: int, noun: str) -> str:

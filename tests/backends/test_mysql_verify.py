@@ -19,6 +19,9 @@ SCHEMA = (
     "CREATE TABLE alone (id INTEGER)",
     "CREATE TRIGGER logs AFTER DELETE ON parent FOR EACH ROW INSERT INTO audit VALUES ('x')",
     "CREATE VIEW seen AS SELECT id FROM alone",
+    "CREATE PROCEDURE fill() INSERT INTO alone VALUES (7)",
+    "CREATE PROCEDURE outer_fill() CALL fill()",
+    "CREATE PROCEDURE clean() DELETE FROM parent WHERE id = 1",
     "INSERT INTO parent VALUES (1), (2)",
     "INSERT INTO child VALUES (1, 1), (2, 1), (3, 2)",
     "INSERT INTO alone VALUES (1), (2), (3)",
@@ -48,6 +51,9 @@ def migrate(target: Target, *statements: str, written: tuple[str, ...] = ()) -> 
     [
         (["DELETE FROM parent WHERE id = 1"], ["parent"]),
         (["INSERT INTO seen VALUES (9)"], ["seen"]),
+        (["CALL fill()"], ["CALL", "fill"]),
+        (["CALL outer_fill()"], ["CALL", "outer_fill"]),
+        (["CALL clean()"], ["CALL", "clean"]),
         (["ALTER TABLE alone ADD COLUMN c INTEGER", "UPDATE alone SET c = 1"], ["alone"]),
         (["TRUNCATE alone"], ["ALONE"]),
         (["CREATE TABLE copy AS SELECT * FROM alone"], []),
@@ -63,6 +69,7 @@ def test_accepts(target: Target, statements: list[str], written: list[str]) -> N
     [
         (["DELETE FROM alone WHERE id = 1"], [], "`alone` has 2 rows, had 3"),
         (["TRUNCATE alone"], ["parent"], "`alone` has 0 rows, had 3"),
+        (["DELETE FROM alone WHERE id = 1"], ["clean"], "`alone` has 2 rows, had 3"),
         (["INSERT INTO alone VALUES (1)", "CREATE TABLE t (i INT)"], ["t"], "`alone` has 4 rows"),
         (["DROP TABLE alone"], ["parent"], "`alone`"),
     ],

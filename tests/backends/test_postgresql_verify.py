@@ -26,6 +26,11 @@ CREATE TABLE part (n integer) PARTITION BY LIST (n);
 CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1);
 CREATE TABLE part2 PARTITION OF part FOR VALUES IN (2);
 CREATE VIEW seen AS SELECT id FROM alone;
+CREATE FUNCTION fill() RETURNS void LANGUAGE sql AS $$ INSERT INTO alone VALUES (7) $$;
+CREATE FUNCTION outer_fill() RETURNS void LANGUAGE sql AS $$ SELECT fill() $$;
+CREATE FUNCTION clean() RETURNS void LANGUAGE sql AS $$ DELETE FROM parent WHERE id = 1 $$;
+CREATE PROCEDURE any_of(t text) LANGUAGE plpgsql AS
+$$ BEGIN EXECUTE format('DELETE FROM %I', t); END $$;
 INSERT INTO parent VALUES (1, 'a'), (2, 'b');
 INSERT INTO child VALUES (1, 1), (2, 1), (3, 2);
 INSERT INTO strict_child VALUES (1, 2);
@@ -66,6 +71,10 @@ def migrate(target: Target) -> Callable[..., tuple[str, ...]]:
         (["INSERT INTO part VALUES (2)", "UPDATE part SET n = 2"], ["part"]),
         (["INSERT INTO part1 VALUES (1)"], ["part1"]),
         (["INSERT INTO seen VALUES (7)"], ["seen"]),
+        (["SELECT fill()"], ["fill"]),
+        (["DO $$ BEGIN PERFORM outer_fill(); END $$"], ["DO", "outer_fill"]),
+        (["SELECT clean()"], ["clean"]),
+        (["CALL any_of('alone')"], ["CALL", "any_of"]),
         (["DELETE FROM alone"], ['"Alone"']),
         (["ALTER TABLE parent ALTER name TYPE varchar(5)"], []),
         (["ALTER TABLE hollow ALTER id TYPE bigint"], []),
@@ -101,6 +110,7 @@ def test_accepts(
         (["DELETE FROM alone WHERE id < 11"], [], '"alone" lost 10 and gained 0 rows'),
         (["INSERT INTO alone VALUES (1)"], [], '"alone" lost 0 and gained 1 row'),
         (["DELETE FROM alone", "INSERT INTO alone VALUES (1)"], [], "lost 1000 and gained 1 row"),
+        (["DELETE FROM alone WHERE id < 11"], ["clean"], '"alone" lost 10'),
         (["TRUNCATE alone"], ["parent"], '"alone" lost all of its rows'),
         (["TRUNCATE parent CASCADE"], ["parent"], '"strict_child" lost all of its rows'),
         (["INSERT INTO alone SELECT 1 FROM parent"], ["parent"], '"alone" lost 0 and gained 2'),
