@@ -181,6 +181,18 @@ def test_a_switch_that_nobody_saw_coming_is_stopped(project: ProjectFactory) -> 
     assert not p.rows("SELECT name FROM sqlite_master")
 
 
+def test_a_foreign_key_to_columns_that_are_no_key_is_said(project: ProjectFactory) -> None:
+    columns = "sa.Column('id', sa.Integer, primary_key=True), sa.Column('code', sa.String(9))"
+    body = (
+        f"op.create_table('kind', {columns})\n"
+        f"op.create_table('plan', {columns}, sa.ForeignKeyConstraint(['code'], ['kind.code']))"
+    )
+    done = project(revisions=[("a1", body)], after=enforcing(False)).invoke("db", "deploy")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert 'lead nowhere: "plan" to "kind", which has no such key' in said
+
+
 def test_a_foreign_key_of_a_new_table_that_leads_nowhere_is_said(project: ProjectFactory) -> None:
     bodies = [
         ("a1", TEAM.format("")),

@@ -245,7 +245,8 @@ def nothing_broke(
         made = keys.get((child, parent))
         is_new = child not in baseline.tables
         if not enforced and (made is not None or is_new):
-            loose.append(f"{quote(child)} to {quote(parent)}")
+            why = ", which has no such key" if parent in names else ""
+            loose.append(f"{quote(child)} to {quote(parent)}{why}")
             continue
         if made is None and is_new:
             made = makers.get(child)
