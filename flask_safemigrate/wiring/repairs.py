@@ -21,6 +21,16 @@ def _remove_version(target: Target, revision: str) -> str:
     return f"Removed the row '{revision}' from \"{target.version_table}\"."
 
 
+def _empty(connection: sa.Connection, table: sa.TableClause) -> None:
+    """Delete every row of a version table, each by its key.
+
+    Some servers refuse a DELETE without one:
+    https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html#sysvar_sql_safe_updates
+    """
+    for row in connection.execute(sa.select(table.c.version_num).distinct()).scalars().all():
+        connection.execute(sa.delete(table).where(table.c.version_num == row))
+
+
 def stamp(target: Target, revisions: tuple[str, ...]) -> str:
     """Let the version table name these revisions and no other."""
     with target.engine.begin() as connection:
@@ -32,7 +42,8 @@ def stamp(target: Target, revisions: tuple[str, ...]) -> str:
             },
         )
         # As alembic.command.stamp does, which cannot leave a revision that no file has.
-        context._ensure_version_table(purge=True)
+        context._ensure_version_table()
+        _empty(connection, context._version)
         for revision in revisions:
             connection.execute(context._version.insert().values(version_num=revision))
     named = " and ".join(f"'{revision}'" for revision in revisions) or "base"
@@ -46,7 +57,7 @@ def unstamp(target: Target, before: tuple[str, ...] | None, stamped: tuple[str, 
         rows = connection.execute(sa.select(table.c.version_num)).scalars().all()
         if set(rows) != set(stamped):
             return
-        connection.execute(sa.delete(table))
+        _empty(connection, table)
         for revision in before or ():
             connection.execute(table.insert().values(version_num=revision))
         if before is None:

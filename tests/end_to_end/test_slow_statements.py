@@ -153,3 +153,7 @@ def test_safe_updates_are_no_hindrance(project: ProjectFactory, mysql_url: str) 
     done = run(p)
     assert done.code == 0, done.said
     assert p.heads() == {"r2"}
+    p.execute("UPDATE alembic_version SET version_num = 'lost'")
+    fixed = run(p, "db", "doctor", "--fix", "--yes", "--select", "SM3")
+    assert fixed.code == 0, fixed.said
+    assert p.heads() == {"r2"}
