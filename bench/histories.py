@@ -285,19 +285,20 @@ def fill(url: str) -> int:
     for table in metadata.sorted_tables:
         if table.name == "alembic_version":
             continue
+        settable = [column for column in table.columns if column.computed is None]
+        # Two tables that refer to each other have a first row all the same.
+        free = [c for c in settable if not (c.nullable and c.foreign_keys)]
         for row in range(ROWS):
-            values = {
-                column.name: value_of(column, row)
-                for column in table.columns
-                if column.computed is None
-            }
-            with engine.connect() as connection:
-                try:
-                    connection.execute(table.insert().values(values))
-                    connection.commit()
-                    rows += 1
-                except (sa.exc.SQLAlchemyError, TypeError, ValueError):
-                    connection.rollback()
+            for columns in (settable, free):
+                values = {column.name: value_of(column, row) for column in columns}
+                with engine.connect() as connection:
+                    try:
+                        connection.execute(table.insert().values(values))
+                        connection.commit()
+                        rows += 1
+                        break
+                    except (sa.exc.SQLAlchemyError, TypeError, ValueError):
+                        connection.rollback()
     engine.dispose()
     return rows
 
