@@ -299,8 +299,24 @@ def fill(url: str) -> int:
                         break
                     except (sa.exc.SQLAlchemyError, TypeError, ValueError):
                         connection.rollback()
+        if engine.dialect.name == "postgresql":
+            _move_sequences(engine, table)
     engine.dispose()
     return rows
+
+
+def _move_sequences(engine: sa.Engine, table: sa.Table) -> None:
+    """Behind the numbers that rows were given, as if the sequences had given them."""
+    quote = engine.dialect.identifier_preparer.quote
+    for column in table.columns:
+        if isinstance(column.type, sa.Integer):
+            statement = sa.text(
+                f"SELECT setval(name, (SELECT max({quote(column.name)}) FROM {quote(table.name)}))"
+                " FROM pg_get_serial_sequence(:table, :column) AS name WHERE name IS NOT NULL"
+            )
+            values = {"table": quote(table.name), "column": column.name}
+            with engine.begin() as connection:
+                connection.execute(statement, values)
 
 
 # ------------------------------------------------------------------ what is there

@@ -184,6 +184,8 @@ def _misconfigured(
     hint = f"correct them in {place}" if len(given) > 1 else f"correct it in {place}"
     if len(given) == 1 and (own := _own_word(target, given[0])):
         hint = own
+    if not given:
+        hint = f'correct {place}, or what listens for the engine\'s "connect" event'
     return Unreachable(
         "misconfigured",
         f'The {_called(target)} cannot connect to "{address.location}"'

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from flask_safemigrate.backends import backend_for
@@ -239,3 +239,18 @@ def test_a_grant_names_the_account_that_the_server_named() -> None:
         found = unreachable(f"mysql+pymysql://me@127.0.0.1:{port}/shop")
     assert found.kind == "missing privilege"
     assert "TO 'me'@'localhost';" in found.hint
+
+
+def test_what_listens_for_a_connection_may_be_at_fault() -> None:
+    engine = create_engine(PSYCOPG)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(*_: object) -> None:
+        raise AttributeError("no 'execute'")
+
+    found = backend_for(engine).read(Target("", engine)).unreachable
+    engine.dispose()
+    assert found is not None
+    assert found.kind == "misconfigured"
+    assert "\"127.0.0.1:1/shop\": AttributeError: no 'execute'" in found.message
+    assert found.hint.startswith("correct SQLALCHEMY_DATABASE_URI, or what listens")
