@@ -100,7 +100,7 @@ class _SessionHeld(Generic[Key]):
     where: str
 
     def note(self, revision: str) -> None:
-        with suppress(SQLAlchemyError):
+        with suppress(SQLAlchemyError, OSError):
             self.lock.note(self.connection, revision)
 
     def check(self) -> None:
@@ -109,7 +109,7 @@ class _SessionHeld(Generic[Key]):
     def prove(self, connection: Connection) -> None:
         try:
             kept = self.lock.held(self.connection, self.key)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, OSError):
             kept = False
         if not kept:
             raise lock_lost(self.where, "the connection that held it broke")
@@ -154,7 +154,8 @@ def hold(
         yield _SessionHeld(lock, connection, key, where)
         try:
             kept = lock.release(connection, key)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, OSError):
+            # pg8000 lets the socket's own error through.
             kept = False
         if not kept:
             raise lock_lost(where, "the connection that held it broke", at_end=True)

@@ -67,14 +67,15 @@ def _kind(error: BaseException, text: str) -> str:
     # One code for three limits, and one class for all that a pooler says; only the text tells.
     if code and code != "53300" and not code.startswith("08"):
         return _CODES.get(code, "unknown")
+    system = system_error(error)
+    # pg8000 speaks of its timeout in every text.
+    if isinstance(system, socket.gaierror):
+        return "host unknown"
     for pattern, kind in _TEXTS:
         if re.search(pattern, text, re.IGNORECASE):
             return kind
     if code:
         return _CODES.get(code, "server down")
-    system = system_error(error)
-    if isinstance(system, socket.gaierror):
-        return "host unknown"
     return "server down" if system is not None else "unknown"
 
 
