@@ -90,7 +90,8 @@ def test_savepoints_are_a_revision_s_own(started: Project) -> None:
 
 def test_a_script_that_fails_half_way_is_not_told_as_undone(started: Project) -> None:
     p = started
-    p.revision("a2", "op.get_bind().connection.executescript('CREATE TABLE u (x); SELECT nope;')")
+    script = "'CREATE TABLE u (x); SELECT nope;'"
+    p.revision("a2", f"op.get_bind().connection.driver_connection.executescript({script})")
     done = p.invoke("db", "safe-upgrade", "--yes")
     said = " ".join(done.output.split())
     assert done.exit_code == 1, done.output
@@ -98,6 +99,42 @@ def test_a_script_that_fails_half_way_is_not_told_as_undone(started: Project) ->
     assert "no such column: nope" in said
     assert "undone" not in said
     assert "ended the transaction by itself" in said
+
+
+@pytest.mark.parametrize("way", ["connection", "connection.cursor()"])
+def test_a_script_is_part_of_the_transaction(started: Project, way: str) -> None:
+    p = started
+    before = content(p)
+    script = (
+        "CREATE TABLE u (x); INSERT INTO u SELECT y FROM t; CREATE TRIGGER r AFTER INSERT ON u"
+    )
+    script += " BEGIN DELETE FROM u WHERE x = 7; DELETE FROM u WHERE x = 8; END;"
+    change = (
+        "op.add_column('t', sa.Column('y', sa.Integer, server_default='5'))\n"
+        f"op.get_bind().{way}.executescript({script!r})\n"
+    )
+    p.revision("a2", change + "raise ValueError('late')")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 1, done.output
+    assert "Everything was undone" in " ".join(done.output.split())
+    assert content(p) == before
+    p.revision("a2", change, down="a1")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    assert p.rows("SELECT x FROM u") == [(5,)]
+    assert p.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'") == [("r",)]
+
+
+def test_what_a_script_raises_is_the_driver_s(started: Project) -> None:
+    p = started
+    p.revision(
+        "a2",
+        "import sqlite3\ntry:\n    op.get_bind().connection.executescript('SELECT nope;')\n"
+        "except sqlite3.OperationalError:\n    op.execute(\"UPDATE t SET x = 'caught'\")",
+    )
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    assert p.rows("SELECT x FROM t") == [("caught",)]
 
 
 def test_a_transaction_that_sqlite_ends_is_told_as_undone(started: Project) -> None:
@@ -170,7 +207,9 @@ def test_nothing_stays_once_the_transaction_was_rolled_back(
 def test_a_transaction_ended_behind_our_back_is_told(started: Project) -> None:
     p = started
     p.revision(
-        "a2", "op.get_bind().connection.executescript('CREATE TABLE u (x); CREATE TABLE v (x);')"
+        "a2",
+        "op.get_bind().connection.driver_connection.executescript("
+        "'CREATE TABLE u (x); CREATE TABLE v (x);')",
     )
     done = p.invoke("db", "safe-upgrade", "--yes")
     said = " ".join(done.output.split())
@@ -187,7 +226,8 @@ def test_a_transaction_ended_before_all_was_done_is_told(started: Project) -> No
     p.revision(
         "a2",
         "op.add_column('t', sa.Column('y', sa.Integer))\n"
-        "op.get_bind().connection.executescript('CREATE TABLE u (x); CREATE TABLE v (x);')\n"
+        "op.get_bind().connection.driver_connection.executescript("
+        "'CREATE TABLE u (x); CREATE TABLE v (x);')\n"
         "op.add_column('t', sa.Column('z', sa.Integer))",
     )
     done = p.invoke("db", "safe-upgrade", "--yes")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import json
-import sys
 import textwrap
 
 import pytest
@@ -168,9 +167,7 @@ WAYS = {
 }
 
 #: What reaches out by itself, which is not let while a history is only tried.
-NOT_TRIED = {"a URI, relative, with a creator"}
-if sys.version_info >= (3, 12):
-    NOT_TRIED |= {"threads"}
+NOT_TRIED = {"a URI, relative, with a creator", "threads"}
 
 
 def people(project: ProjectFactory, body: str, **options: object) -> Project:

@@ -10,6 +10,7 @@ from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement, is_
 from flask_safemigrate.alembic_bridge.sqlite.implementation import LosslessSQLiteImpl, install
 from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
 from flask_safemigrate.alembic_bridge.sqlite.outside import Outside, run_kept
+from flask_safemigrate.alembic_bridge.sqlite.scripts import serve_scripts
 from flask_safemigrate.alembic_bridge.sqlite.sharing import (
     Sharing,
     is_second,
@@ -29,5 +30,6 @@ __all__ = [
     "is_switched_in",
     "operations",
     "run_kept",
+    "serve_scripts",
     "speaks_for_another",
 ]

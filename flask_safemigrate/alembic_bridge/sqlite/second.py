@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read
+from flask_safemigrate.alembic_bridge.sqlite.scripts import statements_of
 
 SAVEPOINT = "safemigrate_second"
 
@@ -407,14 +407,9 @@ class SecondCursor:
             return self._script(script)
 
     def _script(self, script: str) -> SecondCursor:
-        statement = ""
-        for part in re.split(r"(?<=;)", script):
-            statement += part
-            if sqlite3.complete_statement(statement):
+        for statement in statements_of(script):
+            if verb_of(statement)[0]:
                 self.execute(statement)
-                statement = ""
-        if verb_of(statement)[0]:
-            self.execute(statement)
         return self
 
     def _take(self, result: Any) -> SecondCursor:
