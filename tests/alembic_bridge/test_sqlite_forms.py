@@ -348,7 +348,7 @@ def test_a_refusal_says_how_else(path: Path, body: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize("schema_edits", [True, False])
-def test_views_follow_whatever_the_migration_says_of_legacy_alter_table(
+def test_views_follow_a_column_whatever_the_migration_says_of_legacy_alter_table(
     path: Path, schema_edits: bool
 ) -> None:
     seed(path, PEOPLE + "CREATE VIEW v AS SELECT t.name FROM t; CREATE TABLE other (a);")
@@ -356,7 +356,6 @@ def test_views_follow_whatever_the_migration_says_of_legacy_alter_table(
         path,
         "op.execute('PRAGMA legacy_alter_table=ON')\n"
         "op.alter_column('t', 'name', new_column_name='title')\n"
-        "op.rename_table('t', 'people')\n"
         "assert op.get_bind().exec_driver_sql('PRAGMA legacy_alter_table').scalar() == 1",
         options=sqlite.EngineOptions(schema_edits=schema_edits),
     )
