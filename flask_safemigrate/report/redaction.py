@@ -32,11 +32,12 @@ _NAMES = (
 )
 _NAME = re.compile(_NAMES, re.IGNORECASE)
 # An unquoted value stands right behind its name; `password = crypt(x)` is SQL, and :name, %(name)s
-# and ? stand for what is not there. What SQLite calls an unrecognized token is a piece of SQL.
+# and ? stand for what is not there, and `hide_password=False` is code. What SQLite calls an
+# unrecognized token is a piece of SQL.
 _NAMED = re.compile(
     rf"(?i)(?<!unrecognized )({_NAMES}\w{{0,20}}['\"]?)"
     r"(?:(\s{0,3}[=:]\s{0,3})(?:'((?:[^'\\]|\\.|'')*)'|\"((?:[^\"\\]|\\.)*)\")"
-    r"|=((?![:%?$*{])[^\s&'\"`<>]*[^\s&'\"`<>)\].,;]))"
+    r"|=((?![:%?$*{]|(?:True|False|None)\b)[^\s&'\"`<>]*[^\s&'\"`<>)\].,;]))"
 )
 _IN_SQL = re.compile(
     r"(?i)\b((?:IDENTIFIED\s{1,9}(?:WITH\s{1,9}[^\s']{1,40}\s{1,9})?(?:BY|AS)|PASSWORD)"

@@ -189,3 +189,8 @@ def test_an_error_is_masked_with_what_it_came_from() -> None:
     hide(error, mask_of(["Secret1Secret1"]))
     assert error.args == ("no ***", 7)
     assert str(error.__cause__) == "***"
+
+
+def test_a_constant_of_python_is_no_secret() -> None:
+    line = "url.render_as_string(hide_password=False).replace('%', '%%')"
+    assert without_passwords(line) == line
