@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.postgresql import BACKEND
@@ -343,7 +344,8 @@ def elsewhere(target: Target) -> Iterator[URL]:
     """Another database of the server, with a table of the same name."""
     url = target.engine.url
     other = url.set(database=f"{url.database}_other")
-    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as server:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as server:
         server.execute(text(f"CREATE DATABASE {other.database}"))
         run(other, "CREATE TABLE a (i int); INSERT INTO a VALUES (1), (2), (3)")
         yield other
