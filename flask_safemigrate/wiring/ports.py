@@ -320,7 +320,7 @@ class Wiring:
         return tuple(sorted(found, key=lambda f: -f.severity))
 
     def _gathering(self) -> Gathering:
-        from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+        from flask_safemigrate.alter.options import EngineOptions
         from flask_safemigrate.wiring.evidence import Gathering
 
         return Gathering(
@@ -386,8 +386,8 @@ class Wiring:
         return config
 
     def _run(self, plans: Sequence[Plan], request: Request, **other: Any) -> Run:
-        from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
         from flask_safemigrate.alembic_bridge.terms import Run
+        from flask_safemigrate.alter.options import EngineOptions
         from flask_safemigrate.wiring.guard import Guard
 
         history = read_history(self.folder)

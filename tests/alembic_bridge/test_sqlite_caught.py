@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_safemigrate.alembic_bridge import sqlite
-from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
+from flask_safemigrate.alter.engine import Executor
 from flask_safemigrate.errors import OperationRefused
 from tests.alembic_bridge.sqlite_plain import contents, upgrade_plain
 from tests.alembic_bridge.sqlite_run import dump, seed, upgrade

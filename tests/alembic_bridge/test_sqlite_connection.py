@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
-from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
+from flask_safemigrate.alter.engine import Executor
+from flask_safemigrate.alter.options import EngineOptions
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flask_safemigrate.alembic_bridge import sqlite
-from flask_safemigrate.alembic_bridge.sqlite.database import Database
+from flask_safemigrate.alter.apply.database import Database
 from flask_safemigrate.errors import OperationRefused
 from tests.alembic_bridge.sqlite_run import dump, seed, upgrade
 

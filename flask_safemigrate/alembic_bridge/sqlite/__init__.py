@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 from flask_safemigrate.alembic_bridge.sqlite.batch import operations
-from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement, is_switched_in
 from flask_safemigrate.alembic_bridge.sqlite.implementation import LosslessSQLiteImpl, install
-from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
 from flask_safemigrate.alembic_bridge.sqlite.outside import Outside, run_kept
 from flask_safemigrate.alembic_bridge.sqlite.scripts import serve_scripts
 from flask_safemigrate.alembic_bridge.sqlite.sharing import (
@@ -17,6 +15,8 @@ from flask_safemigrate.alembic_bridge.sqlite.sharing import (
     is_stood_for,
     speaks_for_another,
 )
+from flask_safemigrate.alter.enforcement import Enforcement, is_switched_in
+from flask_safemigrate.alter.options import EngineOptions
 
 __all__ = [
     "Enforcement",

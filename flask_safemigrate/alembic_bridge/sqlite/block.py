@@ -8,7 +8,6 @@ each is made as it stands, where that can be done, and otherwise as Alembic woul
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,14 +18,8 @@ from flask_safemigrate.ddl.tokens import DDLError, fold, significant, tokenize, 
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 
-_SPARE = re.compile(r"_safemigrate_\d+_(.+?)_(?!\w)")
 _DROPS = ("drop_constraint", "drop_index")
 _MAKES = ("add_constraint", "create_index")
-
-
-def without_spares(text: str) -> str:
-    """Let a message have the names of the migration for columns that a block calls otherwise."""
-    return _SPARE.sub(r"\1", text)
 
 
 class Block:

@@ -23,8 +23,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import Constraint, CreateIndex, CreateTable
 from sqlalchemy.types import TypeEngine, to_instance
 
+from flask_safemigrate.alter.changes import ConstraintType
 from flask_safemigrate.ddl import edits, questions
-from flask_safemigrate.ddl.changes import ConstraintType
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import quote
 from flask_safemigrate.errors import OperationRefused

@@ -27,15 +27,16 @@ from flask_safemigrate.alembic_bridge.sqlite.caught import (
     may_be_caught,
     uses_driver,
 )
-from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement
-from flask_safemigrate.alembic_bridge.sqlite.executor import Executor
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read, literal, with_literals
-from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
 from flask_safemigrate.alembic_bridge.sqlite.outside import Outside
-from flask_safemigrate.alembic_bridge.sqlite.replay import refused
 from flask_safemigrate.alembic_bridge.sqlite.version_rows import VersionRows
-from flask_safemigrate.ddl import changes, strict
-from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.alter import changes
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.enforcement import Enforcement
+from flask_safemigrate.alter.engine import Executor
+from flask_safemigrate.alter.options import EngineOptions
+from flask_safemigrate.alter.queue.queue import refused
+from flask_safemigrate.ddl import strict
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
 from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 from flask_safemigrate.outcome import TableWork
@@ -145,7 +146,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
             return
         self._must_go_on()
         with self._final():
-            if self._executor is not None and not self._executor.replay.empty:
+            if self._executor is not None and not self._executor.queue.empty:
                 if (over := self.over()) is not None:
                     raise over
                 self._executor.flush()
@@ -268,7 +269,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
         Changes that are still queued are not made without one; then the row would be wrong too.
         """
-        if self._executor is None or self._executor.replay.empty:
+        if self._executor is None or self._executor.queue.empty:
             self._write_version_rows()
 
     def prove(self) -> tuple[str, ...]:

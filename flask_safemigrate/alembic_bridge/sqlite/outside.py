@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Engine, StaticPool, event
 
-from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement, TooLate
 from flask_safemigrate.alembic_bridge.sqlite.second import verb_of
+from flask_safemigrate.alter.enforcement import Enforcement, TooLate
 from flask_safemigrate.errors import SafeMigrateError
 
 _SAVEPOINT = "safemigrate_begin"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flask_safemigrate.alembic_bridge.sqlite import rules
-from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
-from flask_safemigrate.alembic_bridge.sqlite.jobs import (
+from flask_safemigrate.alter.apply import rules
+from flask_safemigrate.alter.apply.database import Database, Log
+from flask_safemigrate.alter.apply.jobs import (
     Job,
     check_values,
     compare_orphans,
@@ -14,12 +14,12 @@ from flask_safemigrate.alembic_bridge.sqlite.jobs import (
     orphans,
     retyped,
 )
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
-from flask_safemigrate.alembic_bridge.sqlite.replay import Replay
-from flask_safemigrate.alembic_bridge.sqlite.schema_text import SchemaText, automatic_name
+from flask_safemigrate.alter.apply.schema_text import SchemaText, automatic_name
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.queue import Queue
+from flask_safemigrate.alter.queue.scratch import Entry, Scratch
 from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl import edits
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.questions import has_autoincrement
 from flask_safemigrate.ddl.rebuild import copy_rows, index_survives, key_columns, plain_table
@@ -35,19 +35,19 @@ class Changeover:
     :ivar results: what was done, table by table.
     """
 
-    def __init__(self, database: Database, mirror: Mirror, replay: Replay) -> None:
+    def __init__(self, database: Database, scratch: Scratch, queue: Queue) -> None:
         self.database = database
-        self.mirror = mirror
-        self.replay = replay
-        self.now = {(each.type, fold(each.name)): each for each in mirror.entries()}
-        self.start = {(each.type, fold(each.name)): each for each in replay.started}
-        for row in mirror.loaded.rows:
+        self.scratch = scratch
+        self.queue = queue
+        self.now = {(each.type, fold(each.name)): each for each in scratch.entries()}
+        self.start = {(each.type, fold(each.name)): each for each in queue.started}
+        for row in scratch.loaded.rows:
             key = (row.type, fold(row.name))
-            if row.type == "table" and fold(row.name) in mirror.loaded.virtual:
+            if row.type == "table" and fold(row.name) in scratch.loaded.virtual:
                 # The scratch database has plain tables instead.
                 self.start[key] = row
                 if key in self.now:
-                    self.now[key] = row._replace(sql=replay.virtual.get(fold(row.name), row.sql))
+                    self.now[key] = row._replace(sql=queue.virtual.get(fold(row.name), row.sql))
         self.jobs: list[Job] = []
         self.results: list[TableWork] = []
         self._taken = {fold(row.name) for row in database.master()} | {
@@ -70,8 +70,8 @@ class Changeover:
         """
         self._drop_tables()
         self.jobs = [
-            make_job(self.database, self.mirror, table, self.spare)
-            for table in self.replay.tables.values()
+            make_job(self.database, self.scratch, table, self.spare)
+            for table in self.queue.tables.values()
             if table.before is not None
         ]
         for job in self.jobs:
@@ -90,7 +90,7 @@ class Changeover:
             else {}
             for job in self.jobs
         ]
-        text = SchemaText(self.database, self.mirror, self.jobs, self.start, self.now, self.spare)
+        text = SchemaText(self.database, self.scratch, self.jobs, self.start, self.now, self.spare)
         triggers = self._drop_triggers()
         created = self._drop_indexes()
         for job in self.jobs:
@@ -114,8 +114,8 @@ class Changeover:
     # ------------------------------------------------------------ taking away
 
     def _drop_tables(self) -> None:
-        enforced = self.database.foreign_keys() if self.replay.dropped else False
-        for name, origin in self.replay.dropped:
+        enforced = self.database.foreign_keys() if self.queue.dropped else False
+        for name, origin in self.queue.dropped:
             log = Log()
             with self.database.logged(log):
                 if enforced and self._is_parent(name):
@@ -198,7 +198,7 @@ class Changeover:
                 if (
                     not index.automatic
                     and now is not None
-                    and fold(index.name) not in self.replay.index_origins
+                    and fold(index.name) not in self.queue.index_origins
                     and index_survives(index, now, job.table.lineage, job.transition, generated)
                 ):
                     survivors.add(fold(index.name))
@@ -209,7 +209,7 @@ class Changeover:
             key = ("index", fold(row.name))
             if key not in self.start:
                 continue
-            stays = key in self.now and fold(row.name) not in self.replay.index_origins
+            stays = key in self.now and fold(row.name) not in self.queue.index_origins
             if stays and fold(row.table) in changing:
                 stays = fold(row.name) in survivors
             if not stays:
@@ -276,7 +276,7 @@ class Changeover:
     def _create(self, indexes: list[Entry], triggers: list[str]) -> None:
         for job in self.jobs:
             self._autoincrement(job)
-        for table in self.replay.tables.values():
+        for table in self.queue.tables.values():
             if table.origin is None:
                 log = Log()
                 entry = self.now["table", fold(table.name)]
@@ -293,10 +293,10 @@ class Changeover:
                 try:
                     self.database.run(entry.sql)
                 except Exception as error:
-                    origin = self.replay.index_origins.get(fold(entry.name))
+                    origin = self.queue.index_origins.get(fold(entry.name))
                     if origin is None and owner is not None:
                         origin = owner.table.origins[-1]
-                    rules.explain_index(self.database, self.mirror, entry, origin, error)
+                    rules.explain_index(self.database, self.scratch, entry, origin, error)
                     raise
         for sql in triggers:
             self.database.run(sql)

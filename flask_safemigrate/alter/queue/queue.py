@@ -1,25 +1,28 @@
-"""Applies queued changes to the scratch database and keeps track of what becomes of what."""
+"""The queue of changes: the scratch database with them made, and what became of each table."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy.dialects import sqlite
-
-from flask_safemigrate.alembic_bridge.sqlite.block import without_spares
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror, Raw, entries_of
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedColumn, TrackedTable
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.scratch import Entry, Raw, Scratch, entries_of
+from flask_safemigrate.alter.queue.tracked import TrackedColumn, TrackedTable
 from flask_safemigrate.ddl import full_text
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
-from flask_safemigrate.ddl.tokens import fold, quote
+from flask_safemigrate.ddl.tokens import fold, quote, quote_if_needed
 from flask_safemigrate.errors import OperationRefused
 
-_PREPARER = sqlite.dialect().identifier_preparer
+_SPARE = re.compile(r"_safemigrate_\d+_(.+?)_(?!\w)")
 
 Rows = Callable[[str], int]
 """How many rows a table of the real database has."""
+
+
+def without_spares(text: str) -> str:
+    """Let a message have the names of the migration for columns that a block calls otherwise."""
+    return _SPARE.sub(r"\1", text)
 
 
 def refused(origin: Origin, message: str, hint: str | None = None) -> OperationRefused:
@@ -76,7 +79,7 @@ def null_rule(table: str, column: str, then: tuple[str, str] | None = None) -> R
 
     :param then: the names of both at the operation that says so.
     """
-    called, filled = map(_PREPARER.quote, then or (table, column))
+    called, filled = map(quote_if_needed, then or (table, column))
     update = f"UPDATE {called} SET {filled} = ... WHERE {filled} IS NULL"
     return Rule(
         # Not IS NULL, which SQLite takes for false where the text says NOT NULL.
@@ -96,14 +99,14 @@ def check_rule(expression: str, name: str | None) -> Rule:
     )
 
 
-class Replay:
+class Queue:
     """The queue: the scratch database with all queued changes made.
 
     :param rows: counts the rows of a real table; called while nothing but the queue is open.
     """
 
-    def __init__(self, mirror: Mirror, rows: Rows) -> None:
-        self.mirror = mirror
+    def __init__(self, scratch: Scratch, rows: Rows) -> None:
+        self.scratch = scratch
         self._rows = rows
         self.restart()
 
@@ -139,25 +142,25 @@ class Replay:
     def begin(self) -> None:
         """Keep what was there before the first change."""
         if self._started is None:
-            self._started = self.mirror.rows()
+            self._started = self.scratch.rows()
 
     def full_text_over(self, table: str) -> dict[str, str]:
         """The texts of the full text tables that read a table, by name."""
         texts = {
             row.name: self.virtual.get(fold(row.name), row.sql)
-            for row in self.mirror.loaded.rows
-            if row.sql is not None and fold(row.name) in self.mirror.loaded.virtual
+            for row in self.scratch.loaded.rows
+            if row.sql is not None and fold(row.name) in self.scratch.loaded.virtual
         }
         return {
             name: sql
             for name, sql in texts.items()
-            if full_text.reads(sql, table) and self.mirror.find("table", name) is not None
+            if full_text.reads(sql, table) and self.scratch.find("table", name) is not None
         }
 
     def put_waiting_aside(self) -> None:
         """Take away the views and triggers that the queue has broken, and may mend yet."""
-        if self.mirror.code():
-            self.waiting += self.mirror.take_broken()
+        if self.scratch.code():
+            self.waiting += self.scratch.take_broken()
             self.waited |= {(each.type, fold(each.name)) for each in self.waiting}
 
     def bring_waiting_back(self) -> None:
@@ -168,7 +171,7 @@ class Replay:
             assert each.sql is not None
             if each.type == "trigger" and fold(each.table) in gone:
                 continue
-            self.mirror.execute(each.sql)
+            self.scratch.execute(each.sql)
 
     # ------------------------------------------------------------ what is there
 
@@ -177,7 +180,7 @@ class Replay:
         found = self.tables.get(fold(name))
         if found is None:
             self.must_be_plain(name, origin)
-            shape = self.mirror.shape(name)
+            shape = self.scratch.shape(name)
             found = TrackedTable(
                 name=shape.name,
                 origin=shape.name,
@@ -191,23 +194,23 @@ class Replay:
         return found
 
     def must_be_plain(self, name: str, origin: Origin) -> None:
-        if fold(name) in self.mirror.loaded.virtual:
+        if fold(name) in self.scratch.loaded.virtual:
             raise refused(origin, f"table {quote(name)} is virtual and cannot be altered")
-        reason = self.mirror.loaded.aside.get(("table", fold(name)))
+        reason = self.scratch.loaded.aside.get(("table", fold(name)))
         if reason is not None:
             raise refused(origin, f"table {quote(name)} cannot be read: {reason}")
-        if self.mirror.find("table", name) is None:
-            if self.mirror.find("view", name) is not None:
+        if self.scratch.find("table", name) is None:
+            if self.scratch.find("view", name) is not None:
                 raise refused(origin, f"{quote(name)} is a view, not a table")
             raise refused(origin, f"there is no table {quote(name)}")
 
     def must_be_free(self, name: str, origin: Origin) -> None:
         for kind in ("table", "view", "index"):
-            if self.mirror.find(kind, name) is not None:
+            if self.scratch.find(kind, name) is not None:
                 raise refused(origin, f"there is already a {kind} {quote(name)}")
 
     def text(self, table: TrackedTable) -> str:
-        entry = self.mirror.find("table", table.name)
+        entry = self.scratch.find("table", table.name)
         assert entry is not None
         assert entry.sql is not None
         return entry.sql
@@ -231,7 +234,7 @@ class Replay:
         before = self.text(table)
         if sql == before:
             return
-        self.mirror.replace_table(table.name, sql)
+        self.scratch.replace_table(table.name, sql)
         if table.origin is None:
             # It will be made with its last text.
             return
@@ -248,7 +251,7 @@ class Replay:
         :param real: whether it does so on a real table that lacks what is pending.
         """
         before = self.text(table)
-        self.mirror.execute(sql)
+        self.scratch.execute(sql)
         if table.origin is not None:
             table.realign(before, self.text(table), origin)
         self.also_native(Native(table.name, sql, origin, owner=table), real=real)

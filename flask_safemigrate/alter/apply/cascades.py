@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from flask_safemigrate.alembic_bridge.sqlite.database import Database
-from flask_safemigrate.alembic_bridge.sqlite.replay import (
+from flask_safemigrate.alter.apply.database import Database
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.queue import (
     refused,
 )
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 
 #: ``SQLITE_DBCONFIG_ENABLE_FKEY``, which may change inside a transaction, other than the pragma

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from flask_safemigrate.alembic_bridge.sqlite.database import Database
-from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror, is_virtual
-from flask_safemigrate.alembic_bridge.sqlite.replay import no_key, refused
+from flask_safemigrate.alter.apply.database import Database
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.enforcement import Enforcement
+from flask_safemigrate.alter.queue.queue import no_key, refused
+from flask_safemigrate.alter.queue.scratch import Scratch, is_virtual
 from flask_safemigrate.checks.found import counted
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.references import read_trigger, statement_targets
 from flask_safemigrate.ddl.tokens import (
@@ -54,16 +54,16 @@ class Baseline(NamedTuple):
     settings: dict[str, object]
 
 
-def take(database: Database, mirror: Mirror) -> Baseline:
+def take(database: Database, scratch: Scratch) -> Baseline:
     """Note how things are; reads the schema, and no table."""
     return Baseline(
         readable=frozenset(
             fold(name) for name, sql in _read(database) if _fault(database, sql) is None
         ),
-        broken=frozenset(name for _, name in mirror.loaded.aside),
-        failing=frozenset(_failing_triggers(mirror)),
-        dangling=frozenset(_dangling(mirror)),
-        tables=frozenset(fold(each.name) for each in mirror.entries() if each.type == "table"),
+        broken=frozenset(name for _, name in scratch.loaded.aside),
+        failing=frozenset(_failing_triggers(scratch)),
+        dangling=frozenset(_dangling(scratch)),
+        tables=frozenset(fold(each.name) for each in scratch.entries() if each.type == "table"),
         sequences=_sequences(database),
         settings=_settings(database),
     )
@@ -97,7 +97,7 @@ def _fault(database: Database, sql: str) -> Exception | None:
     return None
 
 
-def _failing_triggers(mirror: Mirror) -> dict[str, str]:
+def _failing_triggers(scratch: Scratch) -> dict[str, str]:
     """Folded names of triggers whose event SQLite cannot compile, and what it says.
 
     A trigger's statements are compiled when its event happens: only then SQLite finds that an
@@ -105,13 +105,13 @@ def _failing_triggers(mirror: Mirror) -> dict[str, str]:
     """
     found = {}
     events: dict[tuple[str, str], list[str]] = {}
-    for each in mirror.entries():
+    for each in scratch.entries():
         if each.type == "trigger" and each.sql is not None:
             events.setdefault((each.table, read_trigger(each.sql).event), []).append(each.name)
     for (table, event), names in events.items():
         columns = [
             quote(row[1])
-            for row in mirror.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")
+            for row in scratch.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")
             if row[6] == 0
         ]
         statement = {
@@ -122,22 +122,22 @@ def _failing_triggers(mirror: Mirror) -> dict[str, str]:
             "DELETE": f"DELETE FROM {quote(table)}",
         }[event]
         try:
-            mirror.execute(f"EXPLAIN {statement}")
+            scratch.execute(f"EXPLAIN {statement}")
         except Exception as error:
             found.update({fold(name): str(error) for name in names})
     return found
 
 
-def _dangling(mirror: Mirror) -> Iterable[tuple[str, str]]:
+def _dangling(scratch: Scratch) -> Iterable[tuple[str, str]]:
     """Foreign keys whose parent is missing or has no such key."""
-    links = mirror.db.execute(LINKS).fetchall()
-    tables = {fold(each.name) for each in mirror.entries() if each.type == "table"}
+    links = scratch.db.execute(LINKS).fetchall()
+    tables = {fold(each.name) for each in scratch.entries() if each.type == "table"}
     for child, _, parent, _, _ in links:
         if fold(parent) not in tables:
             yield fold(child), fold(parent)
     for child in {row[0] for row in links}:
         try:
-            mirror.db.execute(f"PRAGMA foreign_key_check({quote_string(child)})").fetchall()
+            scratch.db.execute(f"PRAGMA foreign_key_check({quote_string(child)})").fetchall()
         except Exception as error:
             if "mismatch" not in str(error):
                 raise
@@ -145,20 +145,20 @@ def _dangling(mirror: Mirror) -> Iterable[tuple[str, str]]:
             yield fold(child), fold(str(error).rpartition('" referencing "')[2].rstrip('"'))
 
 
-def schema(database: Database, mirror: Mirror) -> None:
+def schema(database: Database, scratch: Scratch) -> None:
     """The real schema is the scratch database's, object by object.
 
     :raises VerificationFailed: something is missing, left over, or has another text.
     """
-    aside = mirror.loaded.aside
-    virtual = mirror.loaded.virtual
-    original = {(row.type, fold(row.name)): row.sql for row in mirror.loaded.rows}
+    aside = scratch.loaded.aside
+    virtual = scratch.loaded.virtual
+    original = {(row.type, fold(row.name)): row.sql for row in scratch.loaded.rows}
     real = {
         (row.type, fold(row.name)): row
         for row in database.master()
         if not (row.type == "table" and fold(row.name).startswith("sqlite_"))
     }
-    wanted = {(each.type, fold(each.name)): each for each in mirror.entries()}
+    wanted = {(each.type, fold(each.name)): each for each in scratch.entries()}
     for key, row in real.items():
         if key in aside or (row.sql is not None and is_virtual(row.sql)):
             continue
@@ -194,7 +194,7 @@ def _bare(sql: str | None) -> str | None:
 
 def nothing_broke(
     database: Database,
-    mirror: Mirror,
+    scratch: Scratch,
     baseline: Baseline,
     keys: Mapping[tuple[str, str], Origin],
     makers: Mapping[str, Origin],
@@ -206,7 +206,7 @@ def nothing_broke(
     Nor does one that the migration makes, where foreign keys are enforced; where they are not,
     SQLite takes such a key, and so does stock Alembic.
 
-    :param mirror: freshly loaded.
+    :param scratch: freshly loaded.
     :param keys: what made foreign keys, by the folded names of child and parent.
     :param makers: what made tables, by their folded names.
     :param enforced: whether foreign keys are.
@@ -214,16 +214,16 @@ def nothing_broke(
     :raises VerificationFailed: naming what broke.
     :raises OperationRefused: naming the operation.
     """
-    for (kind, name), reason in mirror.loaded.aside.items():
+    for (kind, name), reason in scratch.loaded.aside.items():
         if name not in baseline.broken:
             raise VerificationFailed(
                 f"{kind} {quote(name)} does not work any more: {reason}",
                 hint="change or drop it in the same migration",
                 word=_lacks(reason),
             )
-    for name, reason in _failing_triggers(mirror).items():
+    for name, reason in _failing_triggers(scratch).items():
         if name not in baseline.failing | baseline.broken:
-            trigger = mirror.find("trigger", name)
+            trigger = scratch.find("trigger", name)
             raise VerificationFailed(
                 f"trigger {quote(trigger.name if trigger else name)} does not work any more:"
                 f" {reason}",
@@ -233,15 +233,15 @@ def nothing_broke(
     for name, sql in _read(database):
         error = _fault(database, sql) if fold(name) in baseline.readable else None
         if error is not None:
-            kind = "view" if mirror.find("view", name) is not None else "virtual table"
+            kind = "view" if scratch.find("view", name) is not None else "virtual table"
             raise VerificationFailed(
                 f"{kind} {quote(name)} cannot be read any more: {error}",
                 hint="change or drop it in the same migration",
                 word=_lacks(str(error)),
             ) from error
     loose = []
-    names = {fold(each.name): each.name for each in mirror.entries() if each.type == "table"}
-    for child, parent in sorted(set(_dangling(mirror)) - baseline.dangling):
+    names = {fold(each.name): each.name for each in scratch.entries() if each.type == "table"}
+    for child, parent in sorted(set(_dangling(scratch)) - baseline.dangling):
         made = keys.get((child, parent))
         is_new = child not in baseline.tables
         if not enforced and (made is not None or is_new):

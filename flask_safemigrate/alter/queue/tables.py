@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import itertools
 
-from flask_safemigrate.alembic_bridge.sqlite.dependents import (
+from flask_safemigrate.alter import changes
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.dependents import (
     must_be_named,
     name_inserted,
     triggers_with,
 )
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror, is_internal
-from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
-from flask_safemigrate.ddl import changes, edits, full_text, questions
-from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.alter.queue.queue import Native, Queue, refused
+from flask_safemigrate.alter.queue.scratch import Scratch, is_internal
+from flask_safemigrate.alter.queue.tracked import TrackedTable
+from flask_safemigrate.ddl import edits, full_text, questions
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.references import rename_trigger_table
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
 
 
-def create_table(replay: Replay, change: changes.CreateTable, origin: Origin) -> None:
-    mirror = replay.mirror
-    if mirror.find("table", change.table) is not None and change.if_not_exists:
+def create_table(queue: Queue, change: changes.CreateTable, origin: Origin) -> None:
+    scratch = queue.scratch
+    if scratch.find("table", change.table) is not None and change.if_not_exists:
         return
-    replay.must_be_free(change.table, origin)
-    mirror.execute(change.sql)
+    queue.must_be_free(change.table, origin)
+    scratch.execute(change.sql)
     made = TrackedTable(change.table, None, None, [], origins=[origin])
-    replay.tables[fold(change.table)] = made
-    replay.also_native(Native(change.table, change.sql, origin, owner=made))
-    _return_of_a_table(replay)
+    queue.tables[fold(change.table)] = made
+    queue.also_native(Native(change.table, change.sql, origin, owner=made))
+    _return_of_a_table(queue)
 
 
-def drop_table(replay: Replay, change: changes.DropTable, origin: Origin) -> None:
-    mirror = replay.mirror
-    entry = mirror.find("table", change.table)
+def drop_table(queue: Queue, change: changes.DropTable, origin: Origin) -> None:
+    scratch = queue.scratch
+    entry = scratch.find("table", change.table)
     if entry is None and change.if_exists:
         return
     if is_internal(change.table):
@@ -42,65 +43,65 @@ def drop_table(replay: Replay, change: changes.DropTable, origin: Origin) -> Non
             f"table {quote(change.table)} belongs to SQLite, which does not let it be dropped",
             "take the line out of the revision",
         )
-    replay.must_be_plain(change.table, origin)
-    tracked = replay.tables.pop(fold(change.table), None)
-    mirror.execute(f"DROP TABLE {quote(change.table)}")
+    queue.must_be_plain(change.table, origin)
+    tracked = queue.tables.pop(fold(change.table), None)
+    scratch.execute(f"DROP TABLE {quote(change.table)}")
     if tracked is None or tracked.origin is not None:
         assert entry is not None
         name = entry.name if tracked is None or tracked.origin is None else tracked.origin
-        replay.dropped.append((name, origin))
-        replay.steps.append(Native(change.table, f"DROP TABLE {quote(change.table)}", origin))
-    replay.natives = None
-    replay.put_waiting_aside()
+        queue.dropped.append((name, origin))
+        queue.steps.append(Native(change.table, f"DROP TABLE {quote(change.table)}", origin))
+    queue.natives = None
+    queue.put_waiting_aside()
 
 
-def rename_table(replay: Replay, change: changes.RenameTable, origin: Origin) -> None:
-    table = replay.track(change.table, origin)
+def rename_table(queue: Queue, change: changes.RenameTable, origin: Origin) -> None:
+    table = queue.track(change.table, origin)
     if table.name == change.new:
         return
     steps = [change.new]
     if same_name(table.name, change.new):
-        steps = [_free_name(replay.mirror, "safemigrate_case"), change.new]
+        steps = [_free_name(queue.scratch, "safemigrate_case"), change.new]
     else:
-        replay.must_be_free(change.new, origin)
+        queue.must_be_free(change.new, origin)
     for step in steps:
-        for name, text in replay.full_text_over(table.name).items():
-            replay.virtual[fold(name)] = full_text.read_from(text, step)
-            replay.natives = None
+        for name, text in queue.full_text_over(table.name).items():
+            queue.virtual[fold(name)] = full_text.read_from(text, step)
+            queue.natives = None
         sql = f"ALTER TABLE {quote(table.name)} RENAME TO {quote(step)}"
-        upserts = triggers_with(replay.mirror, "excluded", table.name)
-        replay.mirror.execute(sql)
-        replay.also_native(Native(table.name, sql, origin, owner=table))
+        upserts = triggers_with(queue.scratch, "excluded", table.name)
+        queue.scratch.execute(sql)
+        queue.also_native(Native(table.name, sql, origin, owner=table))
         # SQLite takes "excluded" of an upsert for the table and renames it too.
         for trigger in upserts:
             assert trigger.sql is not None
-            replay.mirror.execute(f"DROP TRIGGER {quote(trigger.name)}")
-            replay.mirror.execute(rename_trigger_table(trigger.sql, table.name, step))
-            replay.mended.add(fold(trigger.name))
-            replay.natives = None
-        del replay.tables[fold(table.name)]
+            queue.scratch.execute(f"DROP TRIGGER {quote(trigger.name)}")
+            queue.scratch.execute(rename_trigger_table(trigger.sql, table.name, step))
+            queue.mended.add(fold(trigger.name))
+            queue.natives = None
+        del queue.tables[fold(table.name)]
         table.name = step
-        replay.tables[fold(step)] = table
-    _return_of_a_table(replay)
+        queue.tables[fold(step)] = table
+    _return_of_a_table(queue)
 
 
-def _return_of_a_table(replay: Replay) -> None:
+def _return_of_a_table(queue: Queue) -> None:
     """Let what waits for a table of that name follow it again."""
-    if replay.waiting:
-        replay.bring_waiting_back()
-        replay.put_waiting_aside()
+    if queue.waiting:
+        queue.bring_waiting_back()
+        queue.put_waiting_aside()
 
 
-def recreate(replay: Replay, change: changes.Recreate, origin: Origin) -> None:
-    table = replay.track(change.table, origin)
+def recreate(queue: Queue, change: changes.Recreate, origin: Origin) -> None:
+    table = queue.track(change.table, origin)
     table.forced = origin
     table.pending = True
-    replay.natives = None
+    queue.natives = None
 
 
-def set_options(replay: Replay, change: changes.SetOptions, origin: Origin) -> None:
-    table = replay.track(change.table, origin)
-    text = replay.text(table)
+def set_options(queue: Queue, change: changes.SetOptions, origin: Origin) -> None:
+    table = queue.track(change.table, origin)
+    text = queue.text(table)
     read = read_create_table(text)
     if change.autoincrement is False or (change.autoincrement and _takes_autoincrement(read)):
         text = edits.set_autoincrement(read_create_table(text), change.autoincrement)
@@ -108,7 +109,7 @@ def set_options(replay: Replay, change: changes.SetOptions, origin: Origin) -> N
         text = edits.set_strict(read_create_table(text), change.strict)
     if change.without_rowid is not None:
         text = edits.set_without_rowid(read_create_table(text), change.without_rowid)
-    replay.rewrite(table, text, origin)
+    queue.rewrite(table, text, origin)
 
 
 def _takes_autoincrement(table: CreateTable) -> bool:
@@ -130,14 +131,14 @@ def _takes_autoincrement(table: CreateTable) -> bool:
     )
 
 
-def reorder(replay: Replay, change: changes.Reorder, origin: Origin) -> None:
-    table = replay.track(change.table, origin)
-    names = [each.name.value for each in replay.read(table).columns]
+def reorder(queue: Queue, change: changes.Reorder, origin: Origin) -> None:
+    table = queue.track(change.table, origin)
+    names = [each.name.value for each in queue.read(table).columns]
     order = _ordered(names, change.groups, origin)
     if order != names:
-        name_inserted(replay, table)
-        must_be_named(replay, table, origin)
-    replay.rewrite(table, edits.reorder_columns(replay.read(table), order), origin)
+        name_inserted(queue, table)
+        must_be_named(queue, table, origin)
+    queue.rewrite(table, edits.reorder_columns(queue.read(table), order), origin)
     table.columns.sort(key=lambda each: order.index(each.name))
 
 
@@ -162,8 +163,8 @@ def _ordered(names: list[str], groups: tuple[tuple[str, ...], ...], origin: Orig
     return result
 
 
-def _free_name(mirror: Mirror, stem: str) -> str:
+def _free_name(scratch: Scratch, stem: str) -> str:
     number = 1
-    while any(mirror.find(kind, f"{stem}_{number}") for kind in ("table", "index", "view")):
+    while any(scratch.find(kind, f"{stem}_{number}") for kind in ("table", "index", "view")):
         number += 1
     return f"{stem}_{number}"

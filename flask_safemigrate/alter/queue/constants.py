@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
+from flask_safemigrate.alter.queue.scratch import Scratch
 
 
-def literal(mirror: Mirror, declared: str, default: str) -> str | None:
+def literal(scratch: Scratch, declared: str, default: str) -> str | None:
     """The literal that SQLite reads for old rows after ADD COLUMN; None where it refuses that.
 
     SQLite itself is asked, since it folds signs, parentheses and TRUE
@@ -16,12 +16,12 @@ def literal(mirror: Mirror, declared: str, default: str) -> str | None:
     :param declared: the column's type, whose affinity acts on the literal.
     :param default: what stands after DEFAULT.
     """
-    db: Any = mirror.db
+    db: Any = scratch.db
     db.execute("SAVEPOINT constants")
     try:
         db.execute("CREATE TABLE safemigrate_constant (a)")
         db.execute("INSERT INTO safemigrate_constant VALUES (1)")
-        mirror.execute(
+        scratch.execute(
             f"ALTER TABLE safemigrate_constant ADD COLUMN b {declared} DEFAULT {default}"
         )
         row = db.execute("SELECT quote(b) FROM safemigrate_constant").fetchone()

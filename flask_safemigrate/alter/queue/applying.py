@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_safemigrate.alembic_bridge.sqlite.column_changes import (
+from flask_safemigrate.alter import changes
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.columns import (
     add_column,
     alter_column,
     drop_column,
 )
-from flask_safemigrate.alembic_bridge.sqlite.constraint_changes import (
+from flask_safemigrate.alter.queue.constraints import (
     add_constraint,
     create_index,
     drop_constraint,
     drop_index,
     name_constraints,
 )
-from flask_safemigrate.alembic_bridge.sqlite.replay import Replay, is_database_error, refused
-from flask_safemigrate.alembic_bridge.sqlite.table_changes import (
+from flask_safemigrate.alter.queue.queue import Queue, is_database_error, refused
+from flask_safemigrate.alter.queue.tables import (
     create_table,
     drop_table,
     recreate,
@@ -25,21 +27,19 @@ from flask_safemigrate.alembic_bridge.sqlite.table_changes import (
     reorder,
     set_options,
 )
-from flask_safemigrate.ddl import changes
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.tokens import DDLError
 from flask_safemigrate.errors import SafeMigrateError
 
 
-def apply(replay: Replay, change: changes.Change, origin: Origin) -> None:
+def apply(queue: Queue, change: changes.Change, origin: Origin) -> None:
     """Make one change in the scratch database.
 
     :raises OperationRefused: it cannot be made; the message names revision and operation.
     """
-    replay.begin()
+    queue.begin()
     handler: Any = _HANDLERS[type(change)]
     try:
-        handler(replay, change, origin)
+        handler(queue, change, origin)
     except DDLError as error:
         raise refused(origin, error.message, error.hint or _hint(error.message)) from error
     except SafeMigrateError as error:
@@ -50,7 +50,7 @@ def apply(replay: Replay, change: changes.Change, origin: Origin) -> None:
         if not is_database_error(error):
             raise
         raise refused(origin, _sentence(str(error))) from error
-    replay.count += 1
+    queue.count += 1
 
 
 def _hint(message: str) -> str | None:

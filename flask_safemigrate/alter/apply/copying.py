@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from flask_safemigrate.alembic_bridge.sqlite import rules
-from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
-from flask_safemigrate.alembic_bridge.sqlite.replay import (
-    Replay,
+from flask_safemigrate.alter.apply import rules
+from flask_safemigrate.alter.apply.database import Database, Log
+from flask_safemigrate.alter.queue.queue import (
+    Queue,
     refused,
 )
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.alter.queue.scratch import Scratch
+from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl import edits
 from flask_safemigrate.ddl.create_table import read_create_table
@@ -55,10 +55,10 @@ class _Copy(NamedTuple):
 class Copying:
     """Makes tables anew: under another name, filled, and renamed when the old one is gone."""
 
-    def __init__(self, database: Database, mirror: Mirror, replay: Replay) -> None:
+    def __init__(self, database: Database, scratch: Scratch, queue: Queue) -> None:
         self.database = database
-        self.mirror = mirror
-        self.replay = replay
+        self.scratch = scratch
+        self.queue = queue
         self._defers = True
 
     def copy(self, table: TrackedTable, new: TableShape, relatives: list[str], log: Log) -> None:
@@ -126,11 +126,11 @@ class Copying:
         self, name: str, old: TableShape, new: TableShape, lineage: tuple[Lineage, ...]
     ) -> _Copy:
         copy = f"_safemigrate_{name}"
-        while self.mirror.find("table", copy) or self.mirror.find("index", copy):
+        while self.scratch.find("table", copy) or self.scratch.find("index", copy):
             copy += "_"
         belonging = {
             kind: tuple(
-                each.sql for each in self.mirror.belonging(name, kind) if each.sql is not None
+                each.sql for each in self.scratch.belonging(name, kind) if each.sql is not None
             )
             for kind in ("index", "trigger")
         }
@@ -183,10 +183,10 @@ class Copying:
         try:
             self.database.run(sql)
         except Exception as error:
-            for entry in self.mirror.belonging(table.name, "index"):
+            for entry in self.scratch.belonging(table.name, "index"):
                 if entry.sql == sql:
-                    origin = self.replay.index_origins.get(fold(entry.name), table.origins[-1])
-                    rules.explain_index(self.database, self.mirror, entry, origin, error)
+                    origin = self.queue.index_origins.get(fold(entry.name), table.origins[-1])
+                    rules.explain_index(self.database, self.scratch, entry, origin, error)
             raise
 
     def _check_values(self, table: TrackedTable, old: TableShape, new: TableShape) -> None:
@@ -225,9 +225,9 @@ class Copying:
                     f"have NULL in {quote(new.name)}.{quote(column.name)}",
                     "give these rows a value before it",
                 )
-        for index in self.mirror.indexes(new.name):
+        for index in self.scratch.indexes(new.name):
             if index.unique:
-                by = self.replay.index_origins.get(fold(index.name))
+                by = self.queue.index_origins.get(fold(index.name))
                 rules.explain_copied_unique(
                     self.database, table, old, index, error, real=True, origin=by
                 )

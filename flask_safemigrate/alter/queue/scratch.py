@@ -53,7 +53,7 @@ def is_internal(name: str) -> bool:
     return fold(name).startswith("sqlite_")
 
 
-class Mirror:
+class Scratch:
     """The scratch database.
 
     :param connect: opens an empty database in memory with the driver of the real one.
@@ -309,7 +309,7 @@ class Mirror:
 
 
 def entries_of(rows: Iterable[Raw]) -> list[Entry]:
-    """What :meth:`Mirror.entries` makes of :meth:`Mirror.rows`."""
+    """What :meth:`Scratch.entries` makes of :meth:`Scratch.rows`."""
     return [Entry(*row) for row in rows if not (row[0] == "table" and is_internal(row[1]))]
 
 

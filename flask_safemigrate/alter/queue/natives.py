@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, Rule, is_database_error
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
-from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.queue import Native, Queue, Rule, is_database_error
+from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.tokens import quote
 
 
-def gives(replay: Replay, table: TrackedTable, sql: str, wanted: str) -> bool:
+def gives(queue: Queue, table: TrackedTable, sql: str, wanted: str) -> bool:
     """Let SQLite make a change; undo it and say no where it cannot, or makes another one."""
-    replay.mirror.db.execute("SAVEPOINT trying")
+    queue.scratch.db.execute("SAVEPOINT trying")
     try:
-        replay.mirror.execute(sql)
-        if same_text(replay.text(table), wanted):
+        queue.scratch.execute(sql)
+        if same_text(queue.text(table), wanted):
             return True
-        replay.mirror.db.execute("ROLLBACK TO trying")
+        queue.scratch.db.execute("ROLLBACK TO trying")
         return False
     except Exception as error:
-        replay.mirror.db.execute("ROLLBACK TO trying")
+        queue.scratch.db.execute("ROLLBACK TO trying")
         if not is_database_error(error):
             raise
         return False
     finally:
-        replay.mirror.db.execute("RELEASE trying")
+        queue.scratch.db.execute("RELEASE trying")
 
 
 def rewrite_or_alter(
-    replay: Replay,
+    queue: Queue,
     table: TrackedTable,
     wanted: str,
     alter: str,
@@ -40,16 +40,16 @@ def rewrite_or_alter(
     :param alter: the statement after the table's name
         (https://sqlite.org/lang_altertable.html#alter_table_drop_constraint).
     """
-    before = replay.text(table)
+    before = queue.text(table)
     sql = f"ALTER TABLE {quote(table.name)} {alter}"
     if (
-        replay.mirror.version < (3, 53)
+        queue.scratch.version < (3, 53)
         or table.origin is None
         or table.pending
         or wanted == before
-        or not gives(replay, table, sql, wanted)
+        or not gives(queue, table, sql, wanted)
     ):
-        replay.rewrite(table, wanted, origin)
+        queue.rewrite(table, wanted, origin)
         return
-    table.realign(before, replay.text(table), origin)
-    replay.also_native(Native(table.name, sql, origin, owner=table, rule=rule))
+    table.realign(before, queue.text(table), origin)
+    queue.also_native(Native(table.name, sql, origin, owner=table, rule=rule))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from flask_safemigrate.alembic_bridge.sqlite.replay import Replay, refused
-from flask_safemigrate.alembic_bridge.sqlite.tracked import RULES, TrackedTable
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.queue import Queue, refused
+from flask_safemigrate.alter.queue.tracked import RULES, TrackedTable
 from flask_safemigrate.condition import Unusable
 from flask_safemigrate.ddl import questions
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.tokens import fold, significant, tokenize, unquote
 from flask_safemigrate.errors import OperationRefused
 
@@ -28,7 +28,7 @@ _LACKS = re.compile(
 )
 
 
-def at_fault(replay: Replay, error: Exception) -> OperationRefused | None:
+def at_fault(queue: Queue, error: Exception) -> OperationRefused | None:
     """An error that names revision and operation, None where none of them is at fault.
 
     :param error: of the driver.
@@ -40,7 +40,7 @@ def at_fault(replay: Replay, error: Exception) -> OperationRefused | None:
     groups = found.groupdict() if found is not None else {}
     lacks = next((word for word in groups.values() if word), "")
     words = {fold(part) for part in re.split(r"[.,\s]+", lacks) if part}
-    origin = _origin(replay, words - {"check", "unique", "foreign", "not"})
+    origin = _origin(queue, words - {"check", "unique", "foreign", "not"})
     if origin is None:
         return None
     return failed(origin, error)
@@ -63,22 +63,22 @@ def failed(origin: Origin, error: Exception) -> OperationRefused:
     return refused(origin, f"SQLite has no {kind} {lacks}", hint)
 
 
-def _origin(replay: Replay, words: set[str]) -> Origin | None:
+def _origin(queue: Queue, words: set[str]) -> Origin | None:
     """The last operation that brought one of the words, else the last that changed something."""
-    found = [origin for text, origin in _brought(replay) if _words(text) & words]
+    found = [origin for text, origin in _brought(queue) if _words(text) & words]
     if found:
         return found[-1]
     tables = [
         table
-        for table in replay.tables.values()
+        for table in queue.tables.values()
         if table.origins and fold(table.name) in words | {fold(table.origin or "")} & words
     ]
-    for table in tables or list(replay.tables.values())[::-1]:
+    for table in tables or list(queue.tables.values())[::-1]:
         named = [each for each in table.origins if _words(each.operation) & words]
         if named or table.origins:
             return (named or table.origins)[-1]
     return next(
-        iter([*replay.index_origins.values(), *(by for _, by in replay.dropped)][::-1]), None
+        iter([*queue.index_origins.values(), *(by for _, by in queue.dropped)][::-1]), None
     )
 
 
@@ -86,20 +86,20 @@ def _words(text: str) -> set[str]:
     return {fold(unquote(token.text)) for token in significant(tokenize(text))}
 
 
-def _brought(replay: Replay) -> Iterator[tuple[str, Origin]]:
+def _brought(queue: Queue) -> Iterator[tuple[str, Origin]]:
     """The texts that are new, with the operations that brought them."""
-    for table in replay.tables.values():
-        if replay.mirror.find("table", table.name) is None:
+    for table in queue.tables.values():
+        if queue.scratch.find("table", table.name) is None:
             continue
-        yield from _of_table(replay, table)
-    for name, origin in replay.index_origins.items():
-        entry = replay.mirror.find("index", name)
+        yield from _of_table(queue, table)
+    for name, origin in queue.index_origins.items():
+        entry = queue.scratch.find("index", name)
         if entry is not None and entry.sql is not None:
             yield entry.sql, origin
 
 
-def _of_table(replay: Replay, table: TrackedTable) -> Iterator[tuple[str, Origin]]:
-    read = replay.read(table)
+def _of_table(queue: Queue, table: TrackedTable) -> Iterator[tuple[str, Origin]]:
+    read = queue.read(table)
     if table.before is None and table.origins:
         yield read.sql, table.origins[0]
     for column in read.columns:

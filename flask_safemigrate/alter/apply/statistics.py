@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from flask_safemigrate.alembic_bridge.sqlite.database import Database
-from flask_safemigrate.alembic_bridge.sqlite.schema_text import automatic_name
+from flask_safemigrate.alter.apply.database import Database
+from flask_safemigrate.alter.apply.schema_text import automatic_name
 from flask_safemigrate.ddl.tokens import fold, quote_string
 
 _AUTOMATIC = "sqlite_autoindex_"

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.ddl import questions
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import ConstraintKind, CreateTable, read_create_table
 from flask_safemigrate.ddl.rebuild import Lineage
 from flask_safemigrate.ddl.shape import TableShape

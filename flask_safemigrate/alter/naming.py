@@ -10,8 +10,8 @@ from sqlalchemy import Column, Constraint, ForeignKeyConstraint, MetaData, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import NullType
 
+from flask_safemigrate.alter.changes import ConstraintType, DropConstraint, Known, Origin
 from flask_safemigrate.ddl import questions
-from flask_safemigrate.ddl.changes import ConstraintType, DropConstraint, Known, Origin
 from flask_safemigrate.ddl.create_table import Constraint as Written
 from flask_safemigrate.ddl.create_table import ConstraintKind, CreateTable
 from flask_safemigrate.ddl.tokens import (

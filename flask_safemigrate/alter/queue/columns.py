@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flask_safemigrate.alembic_bridge.sqlite import views
-from flask_safemigrate.alembic_bridge.sqlite.alter import gives, rewrite_or_alter
-from flask_safemigrate.alembic_bridge.sqlite.constants import literal as literal_of
-from flask_safemigrate.alembic_bridge.sqlite.dependents import (
+from flask_safemigrate.alter import changes
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue import views
+from flask_safemigrate.alter.queue.constants import literal as literal_of
+from flask_safemigrate.alter.queue.dependents import (
     indexes_over,
     must_be_named,
     must_not_be_parent,
@@ -13,23 +14,23 @@ from flask_safemigrate.alembic_bridge.sqlite.dependents import (
     protect_strings,
     used_by,
 )
-from flask_safemigrate.alembic_bridge.sqlite.replay import (
+from flask_safemigrate.alter.queue.natives import gives, rewrite_or_alter
+from flask_safemigrate.alter.queue.queue import (
     Native,
-    Replay,
+    Queue,
     is_database_error,
     null_rule,
     refused,
 )
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedColumn, TrackedTable
-from flask_safemigrate.ddl import changes, edits, full_text, questions
-from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.alter.queue.tracked import TrackedColumn, TrackedTable
+from flask_safemigrate.ddl import edits, full_text, questions
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
 
 
-def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> None:
-    table = replay.track(change.table, origin)
-    text = replay.text(table)
+def add_column(queue: Queue, change: changes.AddColumn, origin: Origin) -> None:
+    table = queue.track(change.table, origin)
+    text = queue.text(table)
     read = read_create_table(text)
     name = quote(change.column)
     there = questions.find_column(read, change.column)
@@ -53,7 +54,7 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
     default = column.of_kind("DEFAULT")
     value = default[-1].value.of(probe.sql) if default and default[-1].value is not None else None
     computed = questions.is_generated(column)
-    literal = "NULL" if value is None else literal_of(replay.mirror, column.type, value)
+    literal = "NULL" if value is None else literal_of(queue.scratch, column.type, value)
     fill = None if computed or literal == "NULL" else (literal or value)
     constant = literal is not None
     given = None if computed else change.fill
@@ -62,7 +63,7 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
     not_null = questions.is_not_null(column)
     filled = 0
     if not computed and (literal is None or (not_null and fill is None)):
-        filled = replay.has_rows(table)
+        filled = queue.has_rows(table)
     if not_null and fill is None and not computed and filled:
         raise refused(
             origin,
@@ -80,18 +81,18 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
         and not (computed and questions.is_stored(column))
         and not column.of_kind("PRIMARY KEY")
     )
-    if table.before is not None or replay.mirror.belonging(table.name, "trigger"):
-        name_inserted(replay, table)
+    if table.before is not None or queue.scratch.belonging(table.name, "trigger"):
+        name_inserted(queue, table)
         if change.before is not None or change.after is not None:
-            must_be_named(replay, table, origin)
-    protect_strings(replay, table, change.column)
+            must_be_named(queue, table, origin)
+    protect_strings(queue, table, change.column)
     new = edits.add_column(read, change.definition, before=change.before, after=change.after)
     # A comment would swallow what SQLite writes behind it.
     native = plain and not table.pending and "--" not in new and "/*" not in new
-    replay.rewrite(table, new, origin, native=alter if native else None)
+    queue.rewrite(table, new, origin, native=alter if native else None)
     if table.before is None:
         return
-    names = [each.name.value for each in replay.read(table).columns]
+    names = [each.name.value for each in queue.read(table).columns]
     added = TrackedColumn(
         column.name.value,
         None,
@@ -105,23 +106,23 @@ def add_column(replay: Replay, change: changes.AddColumn, origin: Origin) -> Non
     table.columns.insert(place, added)
 
 
-def drop_column(replay: Replay, change: changes.DropColumn, origin: Origin) -> None:
-    table = replay.track(change.table, origin)
-    read = replay.read(table)
+def drop_column(queue: Queue, change: changes.DropColumn, origin: Origin) -> None:
+    table = queue.track(change.table, origin)
+    read = queue.read(table)
     name = f"{quote(table.name)}.{quote(change.column)}"
     column = questions.find_column(read, change.column)
     if column is None:
         if change.if_exists:
             return
         raise refused(origin, f"table {quote(table.name)} has no column {quote(change.column)}")
-    must_be_named(replay, table, origin)
-    indexes = indexes_over(replay, table, change.column, origin)
-    views = replay.mirror.view_columns()
+    must_be_named(queue, table, origin)
+    indexes = indexes_over(queue, table, change.column, origin)
+    views = queue.scratch.view_columns()
     key = questions.primary_key_columns(read)
     in_key = any(same_name(part, change.column) for part in key)
     if in_key:
-        must_not_be_parent(replay, table, name, origin)
-    for mine, theirs in replay.mirror.db.execute(
+        must_not_be_parent(queue, table, name, origin)
+    for mine, theirs in queue.scratch.db.execute(
         'SELECT "from", "to" FROM pragma_foreign_key_list(?) WHERE "table" = ? COLLATE NOCASE',
         (table.name, table.name),
     ).fetchall():
@@ -131,39 +132,39 @@ def drop_column(replay: Replay, change: changes.DropColumn, origin: Origin) -> N
             raise used_by(origin, name, [f"the foreign key of column {quote(mine)}"])
     for index in indexes:
         sql = f"DROP INDEX {quote(index)}"
-        replay.mirror.execute(sql)
-        replay.index_origins.pop(fold(index), None)
-        replay.also_native(Native(table.name, sql, origin, owner=table), real=not table.pending)
-    if not _dropped_natively(replay, table, change.column, origin):
+        queue.scratch.execute(sql)
+        queue.index_origins.pop(fold(index), None)
+        queue.also_native(Native(table.name, sql, origin, owner=table), real=not table.pending)
+    if not _dropped_natively(queue, table, change.column, origin):
         tracked = table.column(change.column)
         if tracked is not None and tracked.real is not None:
             table.ghosts.append(tracked.real)
-        replay.rewrite(table, edits.drop_column(replay.read(table), change.column), origin)
-    left = [found for found in views if found not in replay.mirror.view_columns()]
+        queue.rewrite(table, edits.drop_column(queue.read(table), change.column), origin)
+    left = [found for found in views if found not in queue.scratch.view_columns()]
     if left:
         raise used_by(origin, name, [f"view {quote(view)}" for view in left])
     table.columns = [each for each in table.columns if not same_name(each.name, change.column)]
 
 
-def _dropped_natively(replay: Replay, table: TrackedTable, column: str, origin: Origin) -> bool:
+def _dropped_natively(queue: Queue, table: TrackedTable, column: str, origin: Origin) -> bool:
     sql = f"ALTER TABLE {quote(table.name)} DROP COLUMN {quote(column)}"
-    before = replay.text(table)
-    if not gives(replay, table, sql, edits.drop_column(replay.read(table), column)):
+    before = queue.text(table)
+    if not gives(queue, table, sql, edits.drop_column(queue.read(table), column)):
         return False
     if table.origin is not None:
-        table.realign(before, replay.text(table), origin)
+        table.realign(before, queue.text(table), origin)
     tracked = table.column(column)
     real = not table.pending and (tracked is None or tracked.real is not None)
     if not real and tracked is not None and tracked.real is not None:
         table.ghosts.append(tracked.real)
-    replay.also_native(Native(table.name, sql, origin, owner=table), real=real)
+    queue.also_native(Native(table.name, sql, origin, owner=table), real=real)
     return True
 
 
-def alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) -> None:
-    table = replay.track(change.table, origin)
+def alter_column(queue: Queue, change: changes.AlterColumn, origin: Origin) -> None:
+    table = queue.track(change.table, origin)
     column = change.column
-    read = replay.read(table)
+    read = queue.read(table)
     found = questions.find_column(read, column)
     if found is None:
         raise refused(origin, f"table {quote(table.name)} has no column {quote(column)}")
@@ -173,11 +174,11 @@ def alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) ->
         alter = f"ALTER COLUMN {quote(column)}"
         if change.nullable:
             wanted = edits.drop_not_null(read, column)
-            rewrite_or_alter(replay, table, wanted, f"{alter} DROP NOT NULL", origin)
+            rewrite_or_alter(queue, table, wanted, f"{alter} DROP NOT NULL", origin)
         else:
             wanted = edits.set_not_null(read, column)
             rewrite_or_alter(
-                replay,
+                queue,
                 table,
                 wanted,
                 f"{alter} SET NOT NULL",
@@ -193,14 +194,14 @@ def alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) ->
                 origin,
                 f"column {quote(table.name)}.{quote(column)} is computed, it has no default",
             )
-        read = replay.read(table)
+        read = queue.read(table)
         if change.default is None:
-            replay.rewrite(table, edits.drop_default(read, column), origin)
+            queue.rewrite(table, edits.drop_default(read, column), origin)
         else:
-            replay.rewrite(table, edits.set_default(read, column, change.default), origin)
+            queue.rewrite(table, edits.set_default(read, column, change.default), origin)
             if tracked is not None:
                 tracked.default_by = origin
-    alias = questions.rowid_alias(replay.read(table))
+    alias = questions.rowid_alias(queue.read(table))
     if (
         change.type is not None
         and alias is not None
@@ -210,43 +211,43 @@ def alter_column(replay: Replay, change: changes.AlterColumn, origin: Origin) ->
         # INTEGER holds 64 bits; any other word for it would end the numbering of new rows.
         pass
     elif change.type is not None:
-        replay.rewrite(table, edits.set_type(replay.read(table), column, change.type), origin)
+        queue.rewrite(table, edits.set_type(queue.read(table), column, change.type), origin)
         if tracked is not None:
             tracked.typed_by = origin
     if change.collation is not None:
-        read = replay.read(table)
-        replay.rewrite(table, edits.set_collation(read, column, change.collation), origin)
+        read = queue.read(table)
+        queue.rewrite(table, edits.set_collation(read, column, change.collation), origin)
     if change.new_name is not None and change.new_name != found.name.value:
         sql = (
             f"ALTER TABLE {quote(table.name)} RENAME COLUMN {quote(column)}"
             f" TO {quote(change.new_name)}"
         )
-        protect_strings(replay, table, change.new_name)
+        protect_strings(queue, table, change.new_name)
         real = tracked is None or tracked.real is not None
-        _move_ghost(replay, table, change.new_name, origin)
-        for step in _renaming(replay, table, sql, found.name.value, change.new_name):
-            replay.native(table, step, origin, real=real)
-        _rename_in_full_text(replay, table, found.name.value, change.new_name)
+        _move_ghost(queue, table, change.new_name, origin)
+        for step in _renaming(queue, table, sql, found.name.value, change.new_name):
+            queue.native(table, step, origin, real=real)
+        _rename_in_full_text(queue, table, found.name.value, change.new_name)
         if tracked is not None:
             tracked.name = change.new_name
             tracked.real = change.new_name if real else None
 
 
-def _rename_in_full_text(replay: Replay, table: TrackedTable, old: str, new: str) -> None:
+def _rename_in_full_text(queue: Queue, table: TrackedTable, old: str, new: str) -> None:
     """Let the full text tables that read the table have its names, and what uses them too."""
-    for name, text in replay.full_text_over(table.name).items():
+    for name, text in queue.full_text_over(table.name).items():
         wanted = full_text.rename_column(text, old, new)
         if wanted == text:
             continue
-        replay.virtual[fold(name)] = wanted
-        replay.natives = None
+        queue.virtual[fold(name)] = wanted
+        queue.natives = None
         if any(same_name(each, old) for each in full_text.columns(text)):
-            replay.mirror.execute(
+            queue.scratch.execute(
                 f"ALTER TABLE {quote(name)} RENAME COLUMN {quote(old)} TO {quote(new)}"
             )
 
 
-def must_be_stored_first(replay: Replay, change: changes.Change) -> bool:
+def must_be_stored_first(queue: Queue, change: changes.Change) -> bool:
     """Whether values have to take the type they have in the queue before they take the next.
 
     A copy converts from the stored type to the last; a type between them would leave no trace,
@@ -254,11 +255,11 @@ def must_be_stored_first(replay: Replay, change: changes.Change) -> bool:
     """
     if not isinstance(change, changes.AlterColumn) or change.type is None:
         return False
-    table = replay.tables.get(fold(change.table))
+    table = queue.tables.get(fold(change.table))
     column = table.column(change.column) if table is not None else None
     if table is None or table.before is None or column is None:
         return False
-    now = questions.find_column(replay.read(table), change.column)
+    now = questions.find_column(queue.read(table), change.column)
     affinity = questions.affinity_of_type(now.type) if now is not None else None
     if affinity == questions.affinity_of_type(change.type):
         return False
@@ -268,25 +269,25 @@ def must_be_stored_first(replay: Replay, change: changes.Change) -> bool:
     return stored is not None and stored.affinity != affinity
 
 
-def _move_ghost(replay: Replay, table: TrackedTable, name: str, origin: Origin) -> None:
+def _move_ghost(queue: Queue, table: TrackedTable, name: str, origin: Origin) -> None:
     """Where the real table still has a dropped column of that name, give that another name."""
     for ghost in table.ghosts:
         if same_name(ghost, name):
-            spare = f"_safemigrate_gone_{len(replay.steps)}"
+            spare = f"_safemigrate_gone_{len(queue.steps)}"
             sql = f"ALTER TABLE {quote(table.name)} RENAME COLUMN {quote(ghost)} TO {quote(spare)}"
-            replay.steps.append(Native(table.name, sql, origin, owner=table))
+            queue.steps.append(Native(table.name, sql, origin, owner=table))
             table.ghosts.remove(ghost)
             table.ghosts.append(spare)
             return
 
 
-def _renaming(replay: Replay, table: TrackedTable, sql: str, old: str, new: str) -> list[str]:
+def _renaming(queue: Queue, table: TrackedTable, sql: str, old: str, new: str) -> list[str]:
     """SQLite's statement, and what it takes to keep the columns of views where it fails."""
-    with replay.mirror.rehearsal():
+    with queue.scratch.rehearsal():
         try:
-            replay.mirror.execute(sql)
+            queue.scratch.execute(sql)
             return [sql]
         except Exception as error:
             if not is_database_error(error) or " after rename: " not in str(error):
                 raise
-    return views.rename_under(replay.mirror, table.name, sql, old, new)
+    return views.rename_under(queue.scratch, table.name, sql, old, new)

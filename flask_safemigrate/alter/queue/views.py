@@ -8,7 +8,7 @@ subquery that gives the column its old name.
 
 from __future__ import annotations
 
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
+from flask_safemigrate.alter.queue.scratch import Entry, Scratch
 from flask_safemigrate.ddl.queries import Query, queries_of
 from flask_safemigrate.ddl.references import (
     mentions_column,
@@ -29,14 +29,14 @@ from flask_safemigrate.ddl.tokens import (
 _ROWIDS = frozenset({"rowid", "_rowid_", "oid"})
 
 
-def rename_under(mirror: Mirror, table: str, alter: str, old: str, new: str) -> list[str]:
+def rename_under(scratch: Scratch, table: str, alter: str, old: str, new: str) -> list[str]:
     """The statements that rename a column and keep the columns of all views.
 
     :param alter: SQLite's own statement for it.
     :raises ImpossibleEdit: a view or trigger cannot be read with certainty.
     """
-    columns = [row[1] for row in mirror.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")]
-    views, triggers = _over(mirror, table)
+    columns = [row[1] for row in scratch.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")]
+    views, triggers = _over(scratch, table)
     drops = [f"DROP TRIGGER {quote(each.name)}" for each in triggers]
     drops += [f"DROP VIEW {quote(each.name)}" for each in reversed(views)]
     made = [_through(each.sql or "", table, columns, old, new) for each in views]
@@ -50,9 +50,9 @@ def rename_under(mirror: Mirror, table: str, alter: str, old: str, new: str) -> 
     return [*drops, alter, *made]
 
 
-def _over(mirror: Mirror, table: str) -> tuple[list[Entry], list[Entry]]:
+def _over(scratch: Scratch, table: str) -> tuple[list[Entry], list[Entry]]:
     """The views that read the table, directly or not, and the triggers that need one of these."""
-    entries = [each for each in mirror.entries() if each.sql is not None]
+    entries = [each for each in scratch.entries() if each.sql is not None]
     names = {fold(table)}
     while True:
         views = [

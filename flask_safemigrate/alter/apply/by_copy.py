@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from flask_safemigrate.alembic_bridge.sqlite import cascades, rules
-from flask_safemigrate.alembic_bridge.sqlite.blame import failed
-from flask_safemigrate.alembic_bridge.sqlite.changeover import report
-from flask_safemigrate.alembic_bridge.sqlite.copying import Copying, real_shape
-from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
-from flask_safemigrate.alembic_bridge.sqlite.jobs import compare_orphans, orphans, retyped
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
-from flask_safemigrate.alembic_bridge.sqlite.replay import (
+from flask_safemigrate.alter.apply import cascades, rules
+from flask_safemigrate.alter.apply.by_text import report
+from flask_safemigrate.alter.apply.copying import Copying, real_shape
+from flask_safemigrate.alter.apply.database import Database, Log
+from flask_safemigrate.alter.apply.jobs import compare_orphans, orphans, retyped
+from flask_safemigrate.alter.blame import failed
+from flask_safemigrate.alter.queue.queue import (
     Native,
-    Replay,
+    Queue,
     is_database_error,
     no_key,
     refused,
 )
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.alter.queue.scratch import Scratch
+from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl.rebuild import (
     Transition,
 )
@@ -39,12 +39,12 @@ class ClassicChangeover:
     :ivar results: what was done, table by table.
     """
 
-    def __init__(self, database: Database, mirror: Mirror, replay: Replay) -> None:
+    def __init__(self, database: Database, scratch: Scratch, queue: Queue) -> None:
         self.database = database
-        self.mirror = mirror
-        self.replay = replay
+        self.scratch = scratch
+        self.queue = queue
         self.results: list[TableWork] = []
-        self._copying = Copying(database, mirror, replay)
+        self._copying = Copying(database, scratch, queue)
 
     def run(self) -> list[TableWork]:
         """Do it.
@@ -52,21 +52,19 @@ class ClassicChangeover:
         :raises OperationRefused: the rows break a new rule, or a row of another table would go.
         """
         aside = self._put_aside()
-        waiting = self._drop(self.replay.waited)
+        waiting = self._drop(self.queue.waited)
         real = {
-            table.origin: table
-            for table in self.replay.tables.values()
-            if table.origin is not None
+            table.origin: table for table in self.queue.tables.values() if table.origin is not None
         }
         before = orphans(self.database, {name: retyped(each) for name, each in real.items()})
         later = []
-        for step in self.replay.steps:
+        for step in self.queue.steps:
             if step.owner is None or step.owner.origin is not None:
                 if self._can_wait(step):
                     later.append(step)
                 else:
                     self._native(step)
-        for table in self.replay.tables.values():
+        for table in self.queue.tables.values():
             if table.origin is not None and table.pending:
                 self._rebuild(table)
         for step in later:
@@ -90,7 +88,7 @@ class ClassicChangeover:
     def _put_aside(self) -> list[str]:
         """Drop views and triggers that do not work, for ALTER TABLE fails on any; their texts."""
         return self._drop(
-            {key for key in self.mirror.loaded.aside if key[0] in ("view", "trigger")}
+            {key for key in self.scratch.loaded.aside if key[0] in ("view", "trigger")}
         )
 
     def _drop(self, keys: Collection[tuple[str, str]]) -> list[str]:
@@ -112,7 +110,7 @@ class ClassicChangeover:
             and cascades.reaches_rows(self.database)
             and bool(cascades.referring(self.database, step.table))
             and not any(
-                same_name(name, step.table) for name in (*self.replay.tables, *self._new_names())
+                same_name(name, step.table) for name in (*self.queue.tables, *self._new_names())
             )
         )
 
@@ -120,7 +118,7 @@ class ClassicChangeover:
         """The names that SQLite's statements give to tables."""
         return [
             unquote(step.sql.rpartition(" RENAME TO ")[2])
-            for step in self.replay.steps
+            for step in self.queue.steps
             if " RENAME TO " in step.sql
         ]
 
@@ -136,7 +134,7 @@ class ClassicChangeover:
             except Exception as error:
                 if not is_database_error(error):
                     raise
-                rules.explain_native(self.database, self.mirror, step, error)
+                rules.explain_native(self.database, self.scratch, step, error)
                 raise failed(step.origin, error) from error
         way = "drop" if drops else "native"
         self.results.append(
@@ -144,30 +142,30 @@ class ClassicChangeover:
         )
 
     def _create(self) -> None:
-        for table in self.replay.tables.values():
+        for table in self.queue.tables.values():
             if table.origin is None:
                 log = Log()
                 with self.database.logged(log):
-                    self.database.run(self.replay.text(table))
+                    self.database.run(self.queue.text(table))
                 self.results.append(
                     report(table.name, "create", "the migration makes it", log, table.origins)
                 )
         present = {fold(row.name) for row in self.database.master() if row.type == "index"}
-        for entry in self.mirror.entries():
+        for entry in self.scratch.entries():
             if entry.type == "index" and entry.sql is not None and fold(entry.name) not in present:
                 try:
                     self.database.run(entry.sql)
                 except Exception as error:
-                    origin = self.replay.index_origins.get(fold(entry.name))
-                    rules.explain_index(self.database, self.mirror, entry, origin, error)
+                    origin = self.queue.index_origins.get(fold(entry.name))
+                    rules.explain_index(self.database, self.scratch, entry, origin, error)
                     raise
 
     def _mend_triggers(self) -> None:
         """Give triggers the text that they got in the scratch database only."""
         for row in self.database.master():
-            if row.type != "trigger" or fold(row.name) not in self.replay.mended:
+            if row.type != "trigger" or fold(row.name) not in self.queue.mended:
                 continue
-            entry = self.mirror.find("trigger", row.name)
+            entry = self.scratch.find("trigger", row.name)
             if entry is not None and entry.sql is not None and entry.sql != row.sql:
                 self.database.run(f"DROP TRIGGER {quote(row.name)}")
                 self.database.run(entry.sql)
@@ -185,7 +183,7 @@ class ClassicChangeover:
                 ' recreate="never" forbids',
                 'leave recreate="never" away',
             )
-        new = self.mirror.shape(table.name)
+        new = self.scratch.shape(table.name)
         changed = frozenset(
             fold(each.name) for each in table.columns if each.typed_by or each.real is None
         )

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
-from flask_safemigrate.alembic_bridge.sqlite.database import Database
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
-from flask_safemigrate.alembic_bridge.sqlite.replay import (
+from flask_safemigrate.alter.apply.database import Database
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.queue import (
     Native,
     Rule,
     check_rule,
@@ -16,9 +16,9 @@ from flask_safemigrate.alembic_bridge.sqlite.replay import (
     null_rule,
     refused,
 )
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.alter.queue.scratch import Entry, Scratch
+from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl import questions
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
 from flask_safemigrate.ddl.rebuild import Transition, key_columns, rowid_name
 from flask_safemigrate.ddl.shape import IndexShape, TableShape, read_shape
@@ -219,11 +219,11 @@ def _orphans(database: Database, shape: TableShape, key: Constraint) -> list[int
     return []
 
 
-def explain_native(database: Database, mirror: Mirror, step: Native, error: Exception) -> None:
+def explain_native(database: Database, scratch: Scratch, step: Native, error: Exception) -> None:
     """Say which rows a statement of SQLite failed on, if that is why it failed."""
-    index = mirror.find("index", step.makes) if step.makes else None
+    index = scratch.find("index", step.makes) if step.makes else None
     if index is not None:
-        explain_index(database, mirror, index, step.origin, error)
+        explain_index(database, scratch, index, step.origin, error)
     if step.rule is not None and "constraint failed" in str(error):
         row = next(
             each
@@ -302,12 +302,12 @@ def explain_unique(
 
 
 def explain_index(
-    database: Database, mirror: Mirror, entry: Entry, origin: Origin | None, error: Exception
+    database: Database, scratch: Scratch, entry: Entry, origin: Origin | None, error: Exception
 ) -> None:
     """The same for CREATE UNIQUE INDEX."""
     if "UNIQUE constraint failed" not in str(error) or entry.sql is None:
         return
-    index = next(each for each in mirror.indexes(entry.table) if each.name == entry.name)
+    index = next(each for each in scratch.indexes(entry.table) if each.name == entry.name)
     if not index.is_plain:
         raise refused(
             origin or Origin(None, f"create_index({entry.name!r})"),

@@ -6,15 +6,16 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from flask_safemigrate.alembic_bridge.sqlite import constants, rules
-from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Mirror
-from flask_safemigrate.alembic_bridge.sqlite.proofs import LINKS, ForeignKeys
-from flask_safemigrate.alembic_bridge.sqlite.replay import refused
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.alter.apply import rules
+from flask_safemigrate.alter.apply.database import Database, Log
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.proofs import LINKS, ForeignKeys
+from flask_safemigrate.alter.queue import constants
+from flask_safemigrate.alter.queue.queue import refused
+from flask_safemigrate.alter.queue.scratch import Scratch
+from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl import edits
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.rebuild import (
     Transition,
@@ -58,7 +59,7 @@ class Job:
 
 
 def make_job(
-    database: Database, mirror: Mirror, table: TrackedTable, spare: Callable[[str], str]
+    database: Database, scratch: Scratch, table: TrackedTable, spare: Callable[[str], str]
 ) -> Job:
     """Decide what has to be done to a table.
 
@@ -67,7 +68,7 @@ def make_job(
     """
     assert table.before is not None
     assert table.origin is not None
-    old, new = table.before, mirror.shape(table.name)
+    old, new = table.before, scratch.shape(table.name)
     filled = database.is_filled(table.origin)
     lineage = table.lineage
     parents = _parent_keys(database, table, new)
@@ -87,7 +88,7 @@ def make_job(
     transition = choose({})
     if filled and transition.way != "rebuild":
         with database.logged(log):
-            short = _short(database, mirror, old, changed_defaults(old, new, lineage))
+            short = _short(database, scratch, old, changed_defaults(old, new, lineage))
         if short:
             transition = choose(short)
     job = Job(table, old, new, transition, filled, log=log)
@@ -150,7 +151,7 @@ def _parent_keys(database: Database, table: TrackedTable, new: TableShape) -> fr
 
 
 def _short(
-    database: Database, mirror: Mirror, old: TableShape, columns: Iterable[str]
+    database: Database, scratch: Scratch, old: TableShape, columns: Iterable[str]
 ) -> dict[str, str]:
     """Columns that some rows do not store, with the literal that these rows read.
 
@@ -167,7 +168,7 @@ def _short(
         column = old.column(name)
         assert column is not None
         if count:
-            literal = constants.literal(mirror, column.affinity, literal_default(column))
+            literal = constants.literal(scratch, column.affinity, literal_default(column))
             found[name] = literal if literal is not None else "NULL"
     return found
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from flask_safemigrate.alembic_bridge.sqlite import constants
-from flask_safemigrate.alembic_bridge.sqlite.database import Database, Expression, Log, Row, Value
-from flask_safemigrate.alembic_bridge.sqlite.jobs import Job
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Key, Mirror
+from flask_safemigrate.alter.apply.database import Database, Expression, Log, Row, Value
+from flask_safemigrate.alter.apply.jobs import Job
+from flask_safemigrate.alter.queue import constants
+from flask_safemigrate.alter.queue.scratch import Entry, Key, Scratch
 from flask_safemigrate.ddl.rebuild import key_columns, plain_table
 from flask_safemigrate.ddl.references import rename_trigger_table
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
@@ -28,14 +28,14 @@ class SchemaText:
     def __init__(
         self,
         database: Database,
-        mirror: Mirror,
+        scratch: Scratch,
         jobs: list[Job],
         start: Mapping[Key, Entry],
         now: Mapping[Key, Entry],
         spare: Callable[[str], str],
     ) -> None:
         self.database = database
-        self.mirror = mirror
+        self.scratch = scratch
         self.jobs = jobs
         self.start = start
         self.now = now
@@ -224,7 +224,7 @@ class SchemaText:
                 before = job.old.column(column.origin)
                 assert before is not None
                 if before.default is not None and before.generated is None:
-                    literal = constants.literal(self.mirror, before.affinity, before.default)
+                    literal = constants.literal(self.scratch, before.affinity, before.default)
                     if literal is not None:
                         defaults[fold(column.name)] = literal
         return plain_table(job.new.name, job.new, defaults=defaults)

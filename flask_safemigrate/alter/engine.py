@@ -8,25 +8,25 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from flask_safemigrate.alembic_bridge.sqlite import proofs, rules, statistics
-from flask_safemigrate.alembic_bridge.sqlite.applying import apply
-from flask_safemigrate.alembic_bridge.sqlite.blame import at_fault, failed
-from flask_safemigrate.alembic_bridge.sqlite.changeover import Changeover, report
-from flask_safemigrate.alembic_bridge.sqlite.classic import ClassicChangeover
-from flask_safemigrate.alembic_bridge.sqlite.column_changes import must_be_stored_first
-from flask_safemigrate.alembic_bridge.sqlite.database import Database, Log
-from flask_safemigrate.alembic_bridge.sqlite.enforcement import Enforcement
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
-from flask_safemigrate.alembic_bridge.sqlite.options import EngineOptions
-from flask_safemigrate.alembic_bridge.sqlite.replay import (
+from flask_safemigrate.alter import changes, proofs
+from flask_safemigrate.alter.apply import rules, statistics
+from flask_safemigrate.alter.apply.by_copy import ClassicChangeover
+from flask_safemigrate.alter.apply.by_text import Changeover, report
+from flask_safemigrate.alter.apply.database import Database, Log
+from flask_safemigrate.alter.blame import at_fault, failed
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.enforcement import Enforcement
+from flask_safemigrate.alter.options import EngineOptions
+from flask_safemigrate.alter.queue.applying import apply
+from flask_safemigrate.alter.queue.columns import must_be_stored_first
+from flask_safemigrate.alter.queue.queue import (
     Native,
-    Replay,
+    Queue,
     is_database_error,
     refused,
 )
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
-from flask_safemigrate.ddl import changes
-from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.alter.queue.scratch import Entry, Scratch
+from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 from flask_safemigrate.errors import OperationRefused
@@ -61,8 +61,8 @@ class Executor:
     ) -> None:
         self.database = Database(driver, script)
         self.options = options
-        self.mirror = Mirror(lambda: module.connect(":memory:"))
-        self.replay = Replay(self.mirror, self.database.count)
+        self.scratch = Scratch(lambda: module.connect(":memory:"))
+        self.queue = Queue(self.scratch, self.database.count)
         self._work: dict[str, TableWork] = {}
         self._version: int | None = None
         self._stale = True
@@ -85,7 +85,7 @@ class Executor:
 
     def close(self) -> None:
         """Give up what is queued; put the connection's settings back."""
-        self.mirror.close()
+        self.scratch.close()
         for name, value in self._before.items():
             with contextlib.suppress(Exception):
                 self.database.value(f"PRAGMA {name}={value}")
@@ -102,26 +102,26 @@ class Executor:
 
     def sync(self) -> None:
         """Bring the scratch database to the real schema; only while nothing is queued."""
-        if not self.replay.empty:
+        if not self.queue.empty:
             return
         version = self.database.schema_version()
         if not self._stale and version == self._version:
             return
         rows = [Entry(row.type, row.name, row.table, row.sql) for row in self.database.master()]
-        self.mirror.load(rows, self._virtual_columns)
-        self.replay.restart()
+        self.scratch.load(rows, self._virtual_columns)
+        self.queue.restart()
         self._version = version
         self._stale = False
         if self._baseline is None:
-            self._baseline = proofs.take(self.database, self.mirror)
+            self._baseline = proofs.take(self.database, self.scratch)
 
     def apply(self, change: changes.Change, origin: Origin, *, never: bool = False) -> None:
         """Queue a change."""
         self.sync()
-        if must_be_stored_first(self.replay, change):
+        if must_be_stored_first(self.queue, change):
             self.flush()
             self.sync()
-        apply(self.replay, change, origin)
+        apply(self.queue, change, origin)
         if isinstance(change, changes.CreateTable):
             self._makers[fold(change.table)] = origin
         if isinstance(change, changes.AddConstraint) and change.kind == "foreignkey":
@@ -129,9 +129,9 @@ class Executor:
             for each in made.constraints:
                 if each.references is not None:
                     self._keys[fold(change.table), fold(each.references.table.value)] = origin
-        if never and (tracked := self.replay.tables.get(fold(getattr(change, "table", "") or ""))):
+        if never and (tracked := self.queue.tables.get(fold(getattr(change, "table", "") or ""))):
             tracked.forbidden = origin
-        back = bool(self.replay.waited and not self.replay.waiting)
+        back = bool(self.queue.waited and not self.queue.waiting)
         if back and not (self.options.schema_edits and self._may_edit()):
             # SQLite's own statements, which may follow, have to find what waited.
             self.flush()
@@ -158,7 +158,7 @@ class Executor:
             self._baseline.sequences.update(counters)
             vars(self).update(mine)
             vars(self.keys).update(keys)
-            self.replay.restart()
+            self.queue.restart()
             self._stale = True
             raise
 
@@ -166,13 +166,15 @@ class Executor:
         """The columns of a table as queued."""
         self.sync()
         return [
-            row[1] for row in self.mirror.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")
+            row[1] for row in self.scratch.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")
         ]
 
     def column_type(self, table: str, column: str) -> str | None:
         """The declared type of a column as queued, None where there is no such column."""
         self.sync()
-        for row in self.mirror.db.execute(f"PRAGMA table_xinfo({quote_string(table)})").fetchall():
+        for row in self.scratch.db.execute(
+            f"PRAGMA table_xinfo({quote_string(table)})"
+        ).fetchall():
             if fold(row[1]) == fold(column):
                 return str(row[2])
         return None
@@ -180,7 +182,7 @@ class Executor:
     def is_strict(self, table: str) -> bool:
         """Whether a table is STRICT."""
         self.sync()
-        entry = self.mirror.find("table", table)
+        entry = self.scratch.find("table", table)
         if entry is None or entry.sql is None or "strict" not in entry.sql.lower():
             return False
         return read_create_table(entry.sql).strict
@@ -188,8 +190,8 @@ class Executor:
     def is_foreign(self, table: str) -> bool:
         """Whether a table is virtual or temporary, so that SQLite alone can rename or drop it."""
         self.sync()
-        if self.mirror.find("table", table) is not None:
-            return fold(table) in self.mirror.loaded.virtual
+        if self.scratch.find("table", table) is not None:
+            return fold(table) in self.scratch.loaded.virtual
         return bool(
             self.database.read(
                 "SELECT 1 FROM sqlite_temp_master WHERE type = 'table'"
@@ -212,46 +214,46 @@ class Executor:
 
     def flush(self) -> None:
         """Apply everything that is queued."""
-        if self.replay.empty:
+        if self.queue.empty:
             return
-        replay = self.replay
-        differs = bool(replay.waiting or replay.virtual)
+        queue = self.queue
+        differs = bool(queue.waiting or queue.virtual)
         # With it on, SQLite's RENAME would leave views and triggers behind.
         legacy = self.database.value("PRAGMA legacy_alter_table")
         try:
             if legacy:
                 self.database.value("PRAGMA legacy_alter_table=OFF")
-            replay.bring_waiting_back()
-            self._must_not_be_hidden(replay)
+            queue.bring_waiting_back()
+            self._must_not_be_hidden(queue)
             found = statistics.read(self.database)
-            if replay.natives is not None and self._natives_will_do():
-                results = self._run_natives(replay.natives)
+            if queue.natives is not None and self._natives_will_do():
+                results = self._run_natives(queue.natives)
             elif self.options.schema_edits and self._may_edit():
-                results = Changeover(self.database, self.mirror, replay).run()
-            elif replay.virtual:
+                results = Changeover(self.database, self.scratch, queue).run()
+            elif queue.virtual:
                 raise OperationRefused(
-                    f"full text table {quote(next(iter(replay.virtual)))} cannot follow the table"
+                    f"full text table {quote(next(iter(queue.virtual)))} cannot follow the table"
                     " that it reads without an edit of the schema's text",
                     hint="drop it before, and create it again in the same migration",
                 )
             else:
-                results = ClassicChangeover(self.database, self.mirror, replay).run()
-            self._follow(replay)
+                results = ClassicChangeover(self.database, self.scratch, queue).run()
+            self._follow(queue)
             statistics.put_back(
                 self.database,
                 found,
-                {each.origin: each.name for each in replay.tables.values() if each.origin},
-                {fold(name) for name, _ in replay.dropped} | set(replay.index_origins),
+                {each.origin: each.name for each in queue.tables.values() if each.origin},
+                {fold(name) for name, _ in queue.dropped} | set(queue.index_origins),
             )
         except Exception as error:
-            told = at_fault(replay, error) if is_database_error(error) else None
+            told = at_fault(queue, error) if is_database_error(error) else None
             if told is None:
                 raise
             raise told from error
         finally:
             if legacy:
                 self.database.value("PRAGMA legacy_alter_table=ON")
-            replay.restart()
+            queue.restart()
             self._stale = True
         for each in results:
             self._add(each)
@@ -260,7 +262,7 @@ class Executor:
         self._version = self.database.schema_version()
         self._stale = differs
 
-    def _must_not_be_hidden(self, replay: Replay) -> None:
+    def _must_not_be_hidden(self, queue: Queue) -> None:
         """Refuse where a temporary table has the name of one that changes, and is meant by it.
 
         :raises OperationRefused: it has.
@@ -271,7 +273,7 @@ class Executor:
                 "SELECT name FROM sqlite_temp_master WHERE type IN ('table', 'view')"
             )
         }
-        for table in replay.tables.values() if hidden else ():
+        for table in queue.tables.values() if hidden else ():
             if hidden & {fold(table.name), fold(table.origin or table.name)}:
                 raise refused(
                     table.origins[-1],
@@ -299,16 +301,16 @@ class Executor:
                 driver.execute("PRAGMA writable_schema=OFF").fetchall()
         return self._editable
 
-    def _follow(self, replay: Replay) -> None:
+    def _follow(self, queue: Queue) -> None:
         """Keep what is remembered by table name under the names that tables have now."""
         assert self._baseline is not None
         sequences = self._baseline.sequences
-        for name, _ in replay.dropped:
+        for name, _ in queue.dropped:
             sequences.pop(name, None)
             self._rewritten.discard(name)
         renamed = {
             table.origin: table.name
-            for table in replay.tables.values()
+            for table in queue.tables.values()
             if table.origin is not None and table.origin != table.name
         }
         counters = {old: sequences.pop(old) for old in renamed if old in sequences}
@@ -323,15 +325,15 @@ class Executor:
         }
 
     def _natives_will_do(self) -> bool:
-        assert self.replay.natives is not None
-        alters = any(step.sql.startswith("ALTER") for step in self.replay.natives)
-        drops = [step.table for step in self.replay.natives if " DROP COLUMN " in step.sql]
+        assert self.queue.natives is not None
+        alters = any(step.sql.startswith("ALTER") for step in self.queue.natives)
+        drops = [step.table for step in self.queue.natives if " DROP COLUMN " in step.sql]
         # Tables that are made here are made with their last text and name, which another table
         # may have until a later step.
-        renames = any(" RENAME TO " in step.sql for step in self.replay.natives)
-        makes = any(table.origin is None for table in self.replay.tables.values())
+        renames = any(" RENAME TO " in step.sql for step in self.queue.natives)
+        makes = any(table.origin is None for table in self.queue.tables.values())
         return not (
-            (alters and self.mirror.loaded.aside)
+            (alters and self.scratch.loaded.aside)
             or len(drops) != len(set(drops))
             or (renames and makes)
         )
@@ -352,7 +354,7 @@ class Executor:
                 except Exception as error:
                     if not is_database_error(error):
                         raise
-                    rules.explain_native(self.database, self.mirror, step, error)
+                    rules.explain_native(self.database, self.scratch, step, error)
                     raise failed(step.origin, error) from error
             revision = step.origin.revision
             results.append(
@@ -372,8 +374,8 @@ class Executor:
         """Make a table that is new, with its last text, and its indexes."""
         log = Log()
         with self.database.logged(log):
-            self.database.run(self.replay.text(table))
-            for entry in self.mirror.belonging(table.name, "index"):
+            self.database.run(self.queue.text(table))
+            for entry in self.scratch.belonging(table.name, "index"):
                 assert entry.sql is not None
                 self.database.run(entry.sql)
         return report(table.name, "create", "the migration makes it", log, table.origins)
@@ -432,14 +434,14 @@ class Executor:
             return ()
         proven = []
         if not self._stale and self.database.schema_version() == self._version:
-            proofs.schema(self.database, self.mirror)
+            proofs.schema(self.database, self.scratch)
             proven.append("the schema is as planned")
         self._stale = True
         self.sync()
         enforced = self._enforcement
         loose = proofs.nothing_broke(
             self.database,
-            self.mirror,
+            self.scratch,
             self._baseline,
             self._keys,
             self._makers,

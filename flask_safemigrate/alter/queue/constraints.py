@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from flask_safemigrate.alembic_bridge.sqlite import naming
-from flask_safemigrate.alembic_bridge.sqlite.alter import rewrite_or_alter
-from flask_safemigrate.alembic_bridge.sqlite.replay import Native, Replay, refused
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
-from flask_safemigrate.ddl import changes, edits, questions
-from flask_safemigrate.ddl.changes import Origin
+from flask_safemigrate.alter import changes, naming
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.natives import rewrite_or_alter
+from flask_safemigrate.alter.queue.queue import Native, Queue, refused
+from flask_safemigrate.alter.queue.tracked import TrackedTable
+from flask_safemigrate.ddl import edits, questions
 from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
 from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
@@ -22,9 +22,9 @@ _VALUES = re.compile(
 )
 
 
-def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin) -> None:
-    table = replay.track(change.table, origin)
-    read = replay.read(table)
+def add_constraint(queue: Queue, change: changes.AddConstraint, origin: Origin) -> None:
+    table = queue.track(change.table, origin)
+    read = queue.read(table)
     if change.restates and any(
         same_text(each.span.of(read.sql), change.sql)
         or (change.name is None and same_text(each.body.of(read.sql), change.sql))
@@ -35,15 +35,15 @@ def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin
         names = [name for name in (change.name, change.type_name) if name is not None]
         earlier = _of_earlier_type(read, names, change.retyped)
         if earlier is not None:
-            replay.rewrite(table, edits.drop_constraint(read, earlier), origin)
-            read = replay.read(table)
+            queue.rewrite(table, edits.drop_constraint(read, earlier), origin)
+            read = queue.read(table)
     alike = questions.constraints_named(read, change.name) if change.name is not None else ()
     if alike and change.replaces:
         if any(same_text(each.span.of(read.sql), change.sql) for each in alike):
             return
         for each in alike:
-            _take_away(replay, table, each, origin)
-        read = replay.read(table)
+            _take_away(queue, table, each, origin)
+        read = queue.read(table)
     elif alike:
         raise refused(
             origin,
@@ -74,30 +74,28 @@ def add_constraint(replay: Replay, change: changes.AddConstraint, origin: Origin
                 if tracked is not None:
                     tracked.not_null_by = origin
                     tracked.not_null_as = table.name, tracked.name
-        replay.rewrite(table, edits.add_constraint(read_create_table(text), change.sql), origin)
+        queue.rewrite(table, edits.add_constraint(read_create_table(text), change.sql), origin)
         table.rules["PRIMARY KEY"] = [origin]
         return
     # Not by SQLite's ADD CONSTRAINT, which fails on rows for which the CHECK is NULL.
-    replay.rewrite(table, edits.add_constraint(read, change.sql), origin)
+    queue.rewrite(table, edits.add_constraint(read, change.sql), origin)
 
 
-def _take_away(
-    replay: Replay, table: TrackedTable, constraint: Constraint, origin: Origin
-) -> None:
+def _take_away(queue: Queue, table: TrackedTable, constraint: Constraint, origin: Origin) -> None:
     """Drop a constraint so that what comes in its place counts as new."""
-    read = replay.read(table)
+    read = queue.read(table)
     if constraint.kind == "PRIMARY KEY":
-        replay.rewrite(table, edits.drop_primary_key(read), origin)
+        queue.rewrite(table, edits.drop_primary_key(read), origin)
         return
     assert constraint.name is not None
     found = questions.constraints_named(read, constraint.name.value)[0]
-    replay.rewrite(table, edits.drop_constraint(read, found), origin)
+    queue.rewrite(table, edits.drop_constraint(read, found), origin)
 
 
-def name_constraints(replay: Replay, change: changes.NameConstraints, origin: Origin) -> None:
+def name_constraints(queue: Queue, change: changes.NameConstraints, origin: Origin) -> None:
     """As far as the names are free in the table."""
-    table = replay.track(change.table, origin)
-    text = read_create_table(replay.text(table))
+    table = queue.track(change.table, origin)
+    text = read_create_table(queue.text(table))
     for place in range(len(text.all_constraints)):
         each = text.all_constraints[place]
         if each.name is not None or each.kind not in naming.KINDS.values():
@@ -108,7 +106,7 @@ def name_constraints(replay: Replay, change: changes.NameConstraints, origin: Or
             name = naming.conventional(text, each, change.convention)
         if name is not None and not questions.constraints_named(text, name):
             text = read_create_table(edits.name_constraint(text, each, name))
-    replay.rewrite(table, text.sql, origin)
+    queue.rewrite(table, text.sql, origin)
 
 
 def _of_earlier_type(table: CreateTable, names: list[str], column: str) -> Constraint | None:
@@ -134,14 +132,14 @@ def _of_earlier_type(table: CreateTable, names: list[str], column: str) -> Const
     return None
 
 
-def drop_constraint(replay: Replay, change: changes.DropConstraint, origin: Origin) -> None:
-    table = replay.track(change.table, origin)
-    read = replay.read(table)
+def drop_constraint(queue: Queue, change: changes.DropConstraint, origin: Origin) -> None:
+    table = queue.track(change.table, origin)
+    read = queue.read(table)
     found = naming.find_constraint(read, change)
     if found is None:
         if change.if_exists or change.implied:
             return
-        index = next((replay.mirror.find("index", name) for name in change.names), None)
+        index = next((queue.scratch.find("index", name) for name in change.names), None)
         if index is not None and same_name(index.table, table.name):
             raise refused(
                 origin,
@@ -150,25 +148,25 @@ def drop_constraint(replay: Replay, change: changes.DropConstraint, origin: Orig
             )
         raise refused(*naming.not_found(read, change, origin))
     if found.kind == "PRIMARY KEY":
-        replay.rewrite(table, edits.drop_primary_key(read), origin)
+        queue.rewrite(table, edits.drop_primary_key(read), origin)
     elif found.kind == "CHECK" and found.name is not None:
         wanted = edits.drop_constraint(read, found)
         alter = f"DROP CONSTRAINT {quote(found.name.value)}"
-        rewrite_or_alter(replay, table, wanted, alter, origin)
+        rewrite_or_alter(queue, table, wanted, alter, origin)
     else:
-        replay.rewrite(table, edits.drop_constraint(read, found), origin)
+        queue.rewrite(table, edits.drop_constraint(read, found), origin)
 
 
-def create_index(replay: Replay, change: changes.CreateIndex, origin: Origin) -> None:
-    if replay.mirror.find("index", change.index) is not None:
+def create_index(queue: Queue, change: changes.CreateIndex, origin: Origin) -> None:
+    if queue.scratch.find("index", change.index) is not None:
         if change.if_not_exists:
             return
         raise refused(origin, f"there is already an index {quote(change.index)}")
-    replay.must_be_plain(change.table, origin)
-    replay.mirror.execute(change.sql)
-    replay.index_origins[fold(change.index)] = origin
-    tracked = replay.tables.get(fold(change.table))
-    replay.also_native(
+    queue.must_be_plain(change.table, origin)
+    queue.scratch.execute(change.sql)
+    queue.index_origins[fold(change.index)] = origin
+    tracked = queue.tables.get(fold(change.table))
+    queue.also_native(
         Native(change.table, change.sql, origin, change.index, tracked),
         real=tracked is None or not tracked.pending,
     )
@@ -176,9 +174,9 @@ def create_index(replay: Replay, change: changes.CreateIndex, origin: Origin) ->
         tracked.note(origin)
 
 
-def _as_constraint(replay: Replay, change: changes.DropIndex) -> str | None:
+def _as_constraint(queue: Queue, change: changes.DropIndex) -> str | None:
     """How to drop the constraint of that name, if there is one."""
-    table = replay.mirror.find("table", change.table or "")
+    table = queue.scratch.find("table", change.table or "")
     if table is None or table.sql is None:
         return None
     if not questions.constraints_named(read_create_table(table.sql), change.index):
@@ -186,13 +184,13 @@ def _as_constraint(replay: Replay, change: changes.DropIndex) -> str | None:
     return f'op.drop_constraint("{change.index}", "{change.table}")'
 
 
-def drop_index(replay: Replay, change: changes.DropIndex, origin: Origin) -> None:
-    entry = replay.mirror.find("index", change.index)
+def drop_index(queue: Queue, change: changes.DropIndex, origin: Origin) -> None:
+    entry = queue.scratch.find("index", change.index)
     if entry is None and change.if_exists:
         return
     if entry is None:
         raise refused(
-            origin, f"there is no index {quote(change.index)}", _as_constraint(replay, change)
+            origin, f"there is no index {quote(change.index)}", _as_constraint(queue, change)
         )
     if entry.sql is None:
         raise refused(
@@ -201,10 +199,10 @@ def drop_index(replay: Replay, change: changes.DropIndex, origin: Origin) -> Non
             f'op.drop_constraint(..., "{entry.table}", type_="unique")',
         )
     sql = f"DROP INDEX {quote(entry.name)}"
-    replay.mirror.execute(sql)
-    replay.index_origins.pop(fold(entry.name), None)
-    tracked = replay.tables.get(fold(entry.table))
-    replay.also_native(
+    queue.scratch.execute(sql)
+    queue.index_origins.pop(fold(entry.name), None)
+    tracked = queue.tables.get(fold(entry.table))
+    queue.also_native(
         Native(entry.table, sql, origin, owner=tracked),
         real=tracked is None or not tracked.pending,
     )

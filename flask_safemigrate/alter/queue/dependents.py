@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from flask_safemigrate.alembic_bridge.sqlite.mirror import Entry, Mirror
-from flask_safemigrate.alembic_bridge.sqlite.replay import Replay, is_database_error, refused
-from flask_safemigrate.alembic_bridge.sqlite.tracked import TrackedTable
+from flask_safemigrate.alter.changes import Origin
+from flask_safemigrate.alter.queue.queue import Queue, is_database_error, refused
+from flask_safemigrate.alter.queue.scratch import Entry, Scratch
+from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl import questions
-from flask_safemigrate.ddl.changes import Origin
 from flask_safemigrate.ddl.references import (
     inserts_by_position,
     name_inserted_columns,
@@ -18,28 +18,28 @@ from flask_safemigrate.ddl.tokens import fold, quote, same_name, tokenize, unquo
 from flask_safemigrate.errors import OperationRefused
 
 
-def triggers_with(mirror: Mirror, *words: str) -> list[Entry]:
+def triggers_with(scratch: Scratch, *words: str) -> list[Entry]:
     """The triggers whose text has all these words somewhere."""
     return [
         each
-        for each in mirror.entries()
+        for each in scratch.entries()
         if each.type == "trigger"
         and each.sql is not None
         and all(fold(word) in fold(each.sql) for word in words)
     ]
 
 
-def _inserting_by_position(replay: Replay, table: TrackedTable) -> list[Entry]:
+def _inserting_by_position(queue: Queue, table: TrackedTable) -> list[Entry]:
     return [
         each
-        for each in triggers_with(replay.mirror, table.name, "into")
+        for each in triggers_with(queue.scratch, table.name, "into")
         if each.sql is not None and inserts_by_position(each.sql, table.name)
     ]
 
 
-def must_be_named(replay: Replay, table: TrackedTable, origin: Origin) -> None:
+def must_be_named(queue: Queue, table: TrackedTable, origin: Origin) -> None:
     """Refuse where a trigger inserts by position, for the positions are about to change."""
-    found = [each.name for each in _inserting_by_position(replay, table)]
+    found = [each.name for each in _inserting_by_position(queue, table)]
     if found:
         raise refused(
             origin,
@@ -49,55 +49,55 @@ def must_be_named(replay: Replay, table: TrackedTable, origin: Origin) -> None:
         )
 
 
-def name_inserted(replay: Replay, table: TrackedTable) -> None:
+def name_inserted(queue: Queue, table: TrackedTable) -> None:
     """Let triggers that insert by position go on to fill the columns they fill now."""
-    for trigger in _inserting_by_position(replay, table):
+    for trigger in _inserting_by_position(queue, table):
         assert trigger.sql is not None
         columns = [
             each.name.value
-            for each in replay.read(table).columns
+            for each in queue.read(table).columns
             if not questions.is_generated(each)
         ]
         sql = name_inserted_columns(trigger.sql, table.name, columns)
         if sql != trigger.sql:
-            replay.mirror.execute(f"DROP TRIGGER {quote(trigger.name)}")
-            replay.mirror.execute(sql)
-            replay.mended.add(fold(trigger.name))
-            replay.natives = None
+            queue.scratch.execute(f"DROP TRIGGER {quote(trigger.name)}")
+            queue.scratch.execute(sql)
+            queue.mended.add(fold(trigger.name))
+            queue.natives = None
 
 
-def protect_strings(replay: Replay, table: TrackedTable, column: str) -> None:
+def protect_strings(queue: Queue, table: TrackedTable, column: str) -> None:
     """Words in double quotes that are strings stay strings when a column of that name comes."""
-    for entry in replay.mirror.belonging(table.name, "index"):
+    for entry in queue.scratch.belonging(table.name, "index"):
         assert entry.sql is not None
         sql = quote_strings_in_index(entry.sql, column)
         if sql != entry.sql:
-            replay.mirror.execute(f"DROP INDEX {quote(entry.name)}")
-            replay.mirror.execute(sql)
-            replay.natives = None
+            queue.scratch.execute(f"DROP INDEX {quote(entry.name)}")
+            queue.scratch.execute(sql)
+            queue.natives = None
             table.pending = True
-    _protect_code(replay, column)
+    _protect_code(queue, column)
 
 
-def _protect_code(replay: Replay, column: str) -> None:
+def _protect_code(queue: Queue, column: str) -> None:
     """The same for views and triggers, where SQLite tells which words are strings."""
-    mirror = replay.mirror
-    named = [each for each in mirror.code() if _may_have_string(each, column)]
+    scratch = queue.scratch
+    named = [each for each in scratch.code() if _may_have_string(each, column)]
     if not named:
         return
-    fixed = mirror.single_quoted()
+    fixed = scratch.single_quoted()
     for entry in named:
         sql = fixed.get((entry.type, fold(entry.name)), entry.sql)
         if sql is None or sql == entry.sql:
             continue
-        kept = mirror.belonging(entry.name, "trigger") if entry.type == "view" else []
-        mirror.execute(f"DROP {entry.type} {quote(entry.name)}")
-        mirror.execute(sql)
+        kept = scratch.belonging(entry.name, "trigger") if entry.type == "view" else []
+        scratch.execute(f"DROP {entry.type} {quote(entry.name)}")
+        scratch.execute(sql)
         for each in kept:
-            mirror.execute(each.sql or "")
+            scratch.execute(each.sql or "")
         if entry.type == "trigger":
-            replay.mended.add(fold(entry.name))
-        replay.natives = None
+            queue.mended.add(fold(entry.name))
+        queue.natives = None
 
 
 def _may_have_string(entry: Entry, column: str) -> bool:
@@ -118,21 +118,21 @@ def used_by(origin: Origin, name: str, users: list[str]) -> OperationRefused:
     )
 
 
-def indexes_over(replay: Replay, table: TrackedTable, column: str, origin: Origin) -> list[str]:
+def indexes_over(queue: Queue, table: TrackedTable, column: str, origin: Origin) -> list[str]:
     """The indexes over a column; refuses where something else outside the table uses it.
 
     Found by letting SQLite rename the column: whatever text has the new word named it. (That a
     text changes says nothing: SQLite also puts strings from double into single quotes.)
     """
-    mirror = replay.mirror
+    scratch = queue.scratch
     name = f"{quote(table.name)}.{quote(column)}"
-    before = {(each.type, each.name): each for each in mirror.entries()}
+    before = {(each.type, each.name): each for each in scratch.entries()}
     spare = "safemigrate_gone"
     while any(spare in fold(each.sql or "") for each in before.values()):
         spare += "_"
-    with mirror.rehearsal():
+    with scratch.rehearsal():
         try:
-            mirror.execute(
+            scratch.execute(
                 f"ALTER TABLE {quote(table.name)} RENAME COLUMN {quote(column)} TO {quote(spare)}"
             )
         except Exception as error:
@@ -142,7 +142,7 @@ def indexes_over(replay: Replay, table: TrackedTable, column: str, origin: Origi
             if match is None:
                 raise
             raise used_by(origin, name, [f"{match.group(1)} {quote(match.group(2))}"]) from error
-        after = {(each.type, each.name): each for each in mirror.entries()}
+        after = {(each.type, each.name): each for each in scratch.entries()}
     changed = [each for key, each in before.items() if spare in (after[key].sql or "")]
     users = [
         f"{each.type} {quote(each.name)}" for each in changed if each.type in ("view", "trigger")
@@ -157,12 +157,12 @@ def indexes_over(replay: Replay, table: TrackedTable, column: str, origin: Origi
     return [each.name for each in changed if each.type == "index"]
 
 
-def must_not_be_parent(replay: Replay, table: TrackedTable, name: str, origin: Origin) -> None:
+def must_not_be_parent(queue: Queue, table: TrackedTable, name: str, origin: Origin) -> None:
     """Refuse where a foreign key means the primary key without naming it."""
-    for entry in replay.mirror.entries():
+    for entry in queue.scratch.entries():
         if entry.type != "table" or same_name(entry.name, table.name):
             continue
-        keys = replay.mirror.db.execute(
+        keys = queue.scratch.db.execute(
             'SELECT "table", "to" FROM pragma_foreign_key_list(?)', (entry.name,)
         ).fetchall()
         if any(same_name(parent, table.name) and to is None for parent, to in keys):

@@ -1,0 +1,1 @@
+"""The real database, brought to what the scratch database has become."""

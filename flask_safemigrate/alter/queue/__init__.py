@@ -1,0 +1,1 @@
+"""What was asked for, made in a scratch database in memory."""
