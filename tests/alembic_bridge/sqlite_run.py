@@ -79,6 +79,7 @@ def upgrade(
     impl = sqlite.install(context, options or sqlite.EngineOptions())
     operations = sqlite.operations(context)
     operations._install_proxy()
+    undo = sqlite.serve_raw_calls(connection)
     try:
         for number, body in enumerate(bodies, 1):
             impl.revision = f"r{number}"
@@ -91,6 +92,7 @@ def upgrade(
     finally:
         if driver.in_transaction:
             driver.execute("ROLLBACK")
+        undo()
         operations._remove_proxy()
         impl.detach()
         connection.close()

@@ -41,7 +41,36 @@ def added(column: str, *lines: str, args: str = ALWAYS) -> str:
     return block("t", f"b.add_column(sa.Column('x', {column}))", *lines, args=args)
 
 
+#: What a table change that is still put off would hide from the driver.
+PUT_OFF = "op.add_column('t', sa.Column('x', sa.Integer, server_default='5'))\n"
+
 SAME: dict[str, tuple[str, ...]] = {
+    # Statements that the driver is given.
+    "DELETE by the driver's cursor": (
+        "op.get_bind().connection.cursor().execute('DELETE FROM link WHERE a = ?', (1,))",
+    ),
+    "rows by the driver": (
+        PUT_OFF
+        + "raw = op.get_bind().connection\n"
+        + "raw.executemany('INSERT INTO bare VALUES (:a)', [{'a': 1}, {'a': 2}])\n"
+        + "raw.execute('INSERT INTO bare SELECT x FROM t')\n"
+        + "[row] = raw.execute('SELECT count(*) FROM bare').fetchall()\n"
+        + "assert row == (5,), row\n"
+        + "cursor = raw.cursor()\ncursor.execute('UPDATE t SET x = x + ?', [1])\n"
+        + "assert cursor.rowcount == 3",
+    ),
+    "a cursor from before a change": (
+        "cursor = op.get_bind().connection.cursor()\n"
+        + PUT_OFF
+        + "cursor.execute('UPDATE t SET x = 6 WHERE id = 1')\n"
+        + "op.add_column('t', sa.Column('z', sa.Integer))\n"
+        + "assert [d[0] for d in cursor.execute('SELECT * FROM t').description][-1] == 'z'",
+    ),
+    "a script by the driver's cursor": (
+        PUT_OFF
+        + "op.get_bind().connection.cursor().executescript("
+        + "'DELETE FROM link; INSERT INTO bare SELECT x FROM t;')",
+    ),
     # default= fills the rows of a table that Alembic copies.
     "a number": (added("sa.Numeric(), default=10.0"),),
     "a number, and the copy for another change": (

@@ -125,6 +125,14 @@ def test_a_script_is_part_of_the_transaction(started: Project, way: str) -> None
     assert p.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'") == [("r",)]
 
 
+def test_what_the_driver_is_given_counts_as_named(started: Project) -> None:
+    p = started
+    p.revision("a2", "op.get_bind().connection.cursor().execute('DELETE FROM t')")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    assert p.rows("SELECT count(*) FROM t") == [(0,)]
+
+
 def test_what_a_script_raises_is_the_driver_s(started: Project) -> None:
     p = started
     p.revision(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from flask_safemigrate.alembic_bridge.sqlite.batch import operations
 from flask_safemigrate.alembic_bridge.sqlite.implementation import LosslessSQLiteImpl, install
 from flask_safemigrate.alembic_bridge.sqlite.outside import Outside, run_kept
-from flask_safemigrate.alembic_bridge.sqlite.scripts import serve_scripts
+from flask_safemigrate.alembic_bridge.sqlite.raw import serve_raw_calls
 from flask_safemigrate.alembic_bridge.sqlite.sharing import (
     Sharing,
     is_second,
@@ -30,6 +30,6 @@ __all__ = [
     "is_switched_in",
     "operations",
     "run_kept",
-    "serve_scripts",
+    "serve_raw_calls",
     "speaks_for_another",
 ]

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read
-from flask_safemigrate.alembic_bridge.sqlite.scripts import statements_of
+from flask_safemigrate.alembic_bridge.sqlite.raw import statements_of
 
 SAVEPOINT = "safemigrate_second"
 
