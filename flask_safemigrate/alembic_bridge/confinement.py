@@ -31,8 +31,11 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
-from flask_safemigrate.alembic_bridge import sqlite
-from flask_safemigrate.ddl.reaching import reaches_out
+from flask_safemigrate.alembic_bridge.sqlite.sharing import (
+    is_second,
+    is_stood_for,
+    speaks_for_another,
+)
 from flask_safemigrate.errors import NotConfined
 
 T = TypeVar("T")
@@ -184,6 +187,7 @@ class Confinement:
         if self.is_ours(engine):
             return
         self._engines[id(engine)] = engine
+        _reaches_out(connection.dialect.name, "")
         self._others[id(engine)] = _other_databases(connection)
         _watch_cursors(self, connection, self._others[id(engine)])
 
@@ -232,7 +236,7 @@ class Confinement:
     def statement(self, connection: Connection, statement: str) -> None:
         """:raises NotConfined: a statement reaches outside of its scratch database."""
         others = self._others.get(id(connection.engine), frozenset())
-        says = reaches_out(connection.dialect.name, statement, others)
+        says = _reaches_out(connection.dialect.name, statement, others)
         driver: Any = connection.connection.driver_connection
         alone = not says and getattr(driver, "autocommit", None) is True
         if alone and (_CODE.match(statement) or _calls_dynamic(connection, statement)):
@@ -391,6 +395,15 @@ def _calls_dynamic(connection: Connection, statement: str) -> bool:
     return bool(names) and re.search(called, statement, re.IGNORECASE) is not None
 
 
+def _reaches_out(dialect: str, statement: str, others: Collection[str] = ()) -> str:
+    """How a statement for a server reaches outside; SQLite is asked itself (``_authorizer``)."""
+    if dialect == "sqlite":
+        return ""
+    from flask_safemigrate.ddl.reaching import reaches_out
+
+    return reaches_out(dialect, statement, others)
+
+
 def _other_databases(connection: Connection) -> frozenset[str]:
     if connection.dialect.name not in ("mysql", "mariadb"):
         return frozenset()
@@ -437,7 +450,7 @@ def _watch_cursors(
                 if hasattr(text, "as_string"):  # SQL that psycopg's module sql puts together
                     text = text.as_string(self)
                 if isinstance(text, str):
-                    says = reaches_out(dialect, text, others)
+                    says = _reaches_out(dialect, text, others)
                     if says:
                         confinement.stop(f"run a statement that {says}: {_short(text)}")
             return method(self, query, *args, **kw)
@@ -458,7 +471,7 @@ def _watch_mysql(
         def query(sql: Any, *args: Any, **kw: Any) -> Any:
             text = sql.decode("utf-8", "replace") if isinstance(sql, (bytes, bytearray)) else sql
             if _current() is confinement and isinstance(text, str):
-                says = reaches_out(dialect, text, others)
+                says = _reaches_out(dialect, text, others)
                 if says:
                     confinement.stop(f"run a statement that {says}: {_short(text)}")
             return method(sql, *args, **kw)
@@ -547,7 +560,7 @@ def confined(confinement: Confinement) -> Iterator[None]:
         if confinement.is_ours(connection.engine):
             confinement.statement(connection, statement)
             return statement, parameters
-        if sqlite.is_second(connection):
+        if is_second(connection):
             return statement, parameters
         instead = confinement.of_others(statement)
         return instead, parameters if instead == statement else ()
@@ -559,7 +572,7 @@ def confined(confinement: Confinement) -> Iterator[None]:
     def on_checkout(_driver: Any, _record: Any, fairy: Any) -> None:
         pool = getattr(fairy, "_pool", None)
         ours = any(engine.pool is pool for engine in confinement._engines.values())
-        ours = ours or sqlite.speaks_for_another(fairy)
+        ours = ours or speaks_for_another(fairy)
         if _current() is confinement and confinement.revision and not ours:
             confinement.stop(
                 "use another connection than op.get_bind(), such as db.session, db.engine or one "
@@ -567,7 +580,7 @@ def confined(confinement: Confinement) -> Iterator[None]:
             )
 
     def on_connect(dialect: Any, _record: Any, places: Any, _arguments: Any) -> None:
-        if sqlite.is_stood_for(dialect, places):
+        if is_stood_for(dialect, places):
             return
         if _current() is confinement and confinement.revision:
             confinement.stop(

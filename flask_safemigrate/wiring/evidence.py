@@ -17,8 +17,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from flask_safemigrate.alembic_bridge.confinement import Confinement, confined
 from flask_safemigrate.alembic_bridge.cures import cure_of, without_addresses
-from flask_safemigrate.alembic_bridge.replay import replay
-from flask_safemigrate.alembic_bridge.sqlite import EngineOptions
+from flask_safemigrate.alter.options import EngineOptions
 from flask_safemigrate.backends import backend_for, private
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.driver_errors import driver_error
@@ -212,6 +211,9 @@ class Gathering:
         ready = {bind: found for bind, found in cached.items() if found is not None}
         if len(ready) == len(keys):
             return ready
+        # The machinery for it is imported where it runs.
+        from flask_safemigrate.alembic_bridge.replay import replay
+
         known = {bind: _Known() for bind in keys}
         fresh = replay(
             self.config(),

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 
 # Without these two there is none of it.
 _SIGN = frozenset({"spatial_ref_sys", "geometry_columns"})
-_OWN = re.compile(
-    r"""
+_OWN = r"""
     (?:views_|virts_)?geometry_columns(?:_auth|_field_infos|_statistics|_time)?
     | spatial_ref_sys(?:_aux|_all)? | geom_cols_ref_sys | spatialite_history | sql_statements_log
     | spatialindex | elementarygeometries | knn2? | data_licenses | layer_statistics
@@ -23,9 +22,7 @@ _OWN = re.compile(
     | wms_(?:getcapabilities|getmap|ref_sys|settings) | topologies | networks
     | stored_(?:procedures|variables)
     | idx_iso_metadata_geometry
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
+    """
 
 
 def kept_by_spatialite(names: Iterable[str]) -> frozenset[str]:
@@ -37,6 +34,7 @@ def kept_by_spatialite(names: Iterable[str]) -> frozenset[str]:
     if not {name.lower() for name in every} >= _SIGN:
         return frozenset()
     indexes = tuple(f"idx_{name.lower()}_" for name in every)
+    own = re.compile(_OWN, re.IGNORECASE | re.VERBOSE)
     return frozenset(
-        name for name in every if _OWN.fullmatch(name) or name.lower().startswith(indexes)
+        name for name in every if own.fullmatch(name) or name.lower().startswith(indexes)
     )
