@@ -16,9 +16,10 @@ _ALWAYS_PROTECTED = ("production", "prod")
 
 
 def _refuse(ports: Ports, state: State) -> None:
-    """Stop where this is, or ever was, an environment that is protected.
+    """Stop where this is, or ever was, an environment that is protected, or another's data.
 
-    :raises Refused: it is one, or the application is not in a mode for development.
+    :raises Refused: it is one, the application is not in a mode for development, or another
+        history keeps its tables in the same database.
     """
     if not ports.reset_allowed():
         raise Refused(
@@ -41,6 +42,16 @@ def _refuse(ports: Ports, state: State) -> None:
                 f"{database.location} was deployed as '{found[-1]}'; it is not reset.",
                 hint="if it is a copy that may go, delete the database itself and run "
                 "flask db safe-upgrade",
+            )
+        # Whose table is whose is written down nowhere, and one history does not build the
+        # other's again.
+        if database.other_versions:
+            names = ", ".join(f'"{name}"' for name in database.other_versions)
+            raise Refused(
+                f"{database.location} belongs to another history too, whose version table is "
+                f"{names}; a reset would drop what that one made, and not build it again.",
+                hint="delete the database itself and deploy each migrations folder; or, if the "
+                f"other history is gone for good, drop {names} first",
             )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from tests.support.projects import Project, ProjectFactory
 
 MODELS = """
@@ -72,3 +74,24 @@ def test_a_table_of_its_own_is_still_a_sign(project: ProjectFactory) -> None:
     refused = made.db("safe-upgrade", "--yes", "-d", "plug")
     assert refused.returncode == 3
     assert "SM302" in refused.stdout
+
+
+@pytest.mark.parametrize("folder", ["migrations", "plug"])
+def test_a_reset_of_one_does_not_take_the_other_along(
+    project: ProjectFactory, database_url: str, folder: str
+) -> None:
+    made = with_plugin(project, url=database_url)
+    for each in ("migrations", "plug"):
+        assert made.db("deploy", "-d", each).returncode == 0
+    made.execute("INSERT INTO doc VALUES (1)")
+    made.execute("INSERT INTO person VALUES (2)")
+    refused = made.flask("--debug", "db", "reset", "--yes", "-d", folder)
+    other = "plug_version" if folder == "migrations" else "alembic_version"
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    assert f'whose version table is "{other}"' in " ".join(refused.stderr.split())
+    assert made.rows("SELECT doc.id, person.id FROM doc, person") == [(1, 2)]
+    assert made.rows("SELECT version_num FROM alembic_version") == [("a0",)]
+    # What the hint says for a history that is gone.
+    made.execute(f"DROP TABLE {other}")
+    done = made.flask("--debug", "db", "reset", "--yes", "-d", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
