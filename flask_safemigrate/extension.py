@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flask_safemigrate.checkout import Failure
     from flask_safemigrate.outcome import Outcome, Progress
     from flask_safemigrate.settings import Settings
-    from flask_safemigrate.wiring.ports import Wiring
+    from flask_safemigrate.wiring import Wiring
     from flask_safemigrate.workflows.ports import Confirm, Hook, Say
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -85,7 +85,7 @@ class MigrationConfig:
     @cached_property
     def configure_args(self) -> dict[str, Any]:
         """The arguments, with a filter that keeps our journal out of autogenerate."""
-        from flask_safemigrate.wiring.commands import hide_journal
+        from flask_safemigrate.cli.group import hide_journal
 
         return hide_journal(self._arguments, self.directory)
 
@@ -219,7 +219,7 @@ class SafeMigrate:
         name = self.command
 
         def load() -> click.Group:
-            from flask_safemigrate.wiring.commands import command_group, is_guarded
+            from flask_safemigrate.cli.group import command_group, is_guarded
 
             # A test runner of the application comes here before it pushes a context.
             return command_group(name, is_guarded(app.config))
@@ -316,7 +316,7 @@ class SafeMigrate:
     def _wiring(
         self, directory: str | None = None, x_arg: Sequence[str] = (), *, offline: bool = False
     ) -> Wiring:
-        from flask_safemigrate.wiring.ports import Wiring
+        from flask_safemigrate.wiring import Wiring
 
         return Wiring(
             current_app._get_current_object(),  # type: ignore[attr-defined]

@@ -48,7 +48,7 @@ def _guarded(own: click.Command, app: Flask) -> click.Command:
         return own
     from flask_migrate.cli import db as stock
 
-    from flask_safemigrate.wiring.commands import command_group, is_guarded
+    from flask_safemigrate.cli.group import command_group, is_guarded
 
     if own is not stock or not is_guarded(app.config):
         return own

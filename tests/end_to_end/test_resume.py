@@ -26,7 +26,7 @@ import pytest
 
 # So that the copies of this process have them.
 import flask_safemigrate.cli
-import flask_safemigrate.wiring.ports  # noqa: F401
+import flask_safemigrate.wiring  # noqa: F401
 from tests.support.projects import Project, ProjectFactory
 from tests.support.servers import Databases
 

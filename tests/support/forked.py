@@ -34,7 +34,7 @@ _PRELOAD = (
     "psycopg",
     "pymysql",
     "flask_safemigrate.cli",
-    "flask_safemigrate.wiring.ports",
+    "flask_safemigrate.wiring",
     "flask_safemigrate.workflows.deploy",
     "flask_safemigrate.report.text",
     "flask_safemigrate.report.progress",

@@ -19,6 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Backend, Held, SessionOptions, Target
 from flask_safemigrate.checkout import Failure
+from flask_safemigrate.databases import addresses
+from flask_safemigrate.databases.rehearsal import copied_databases
+from flask_safemigrate.databases.snapshots import Snapshots
+from flask_safemigrate.databases.stopping import Stopping
 from flask_safemigrate.errors import (
     DatabaseUnavailable,
     Interrupted,
@@ -34,6 +38,11 @@ from flask_safemigrate.planning import plan_half_applied
 from flask_safemigrate.project.calls import create_all_calls
 from flask_safemigrate.project.environment import read_project
 from flask_safemigrate.project.history import checksum, does_nothing, named_in, read_history
+from flask_safemigrate.reading.checkout import with_checkout, with_names, with_rows
+from flask_safemigrate.reading.condition import examined
+from flask_safemigrate.reading.filtering import Filters
+from flask_safemigrate.reading.pending import with_pending
+from flask_safemigrate.reading.provenance import Inquiry
 from flask_safemigrate.settings import Settings, read_settings
 from flask_safemigrate.state import (
     DatabaseState,
@@ -43,15 +52,6 @@ from flask_safemigrate.state import (
     State,
     Table,
 )
-from flask_safemigrate.wiring import addresses
-from flask_safemigrate.wiring.checkout import with_checkout, with_names, with_rows
-from flask_safemigrate.wiring.condition import examined
-from flask_safemigrate.wiring.filtering import Filters
-from flask_safemigrate.wiring.pending import with_pending
-from flask_safemigrate.wiring.provenance import Inquiry
-from flask_safemigrate.wiring.rehearsal import copied_databases
-from flask_safemigrate.wiring.snapshots import Snapshots
-from flask_safemigrate.wiring.stopping import Stopping
 from flask_safemigrate.workflows.ports import Direction, Hook, Repaired, Request, Say
 
 # Alembic and what stands on it is imported where it is used: reading needs none of it.
@@ -60,9 +60,10 @@ if TYPE_CHECKING:
 
     from flask_safemigrate.alembic_bridge.configured import Configured
     from flask_safemigrate.alembic_bridge.terms import Run
+    from flask_safemigrate.databases.guard import Guard
+    from flask_safemigrate.reading.evidence import Gathering
+    from flask_safemigrate.repairs.steps import Means
     from flask_safemigrate.report.redaction import Mask
-    from flask_safemigrate.wiring.evidence import Gathering
-    from flask_safemigrate.wiring.guard import Guard
 
 _FILTERS = frozenset({"include_name", "include_object"})
 
@@ -111,7 +112,7 @@ class Wiring:
     @cached_property
     def mask(self) -> Mask:
         """What takes secrets out of a text."""
-        from flask_safemigrate.wiring.known_secrets import mask_for
+        from flask_safemigrate.reading.known_secrets import mask_for
 
         return mask_for(self.app, self.folder, self.x_arg)
 
@@ -272,7 +273,7 @@ class Wiring:
 
     def losses(self, plans: Sequence[Plan], state: State) -> tuple[str, ...]:
         from flask_safemigrate.comparison.losses import brought
-        from flask_safemigrate.wiring import losses
+        from flask_safemigrate.reading import losses
 
         found: list[str] = []
         try:
@@ -296,7 +297,7 @@ class Wiring:
         return tuple(found)
 
     def hazards(self, plans: Sequence[Plan], state: State) -> Sequence[Finding]:
-        from flask_safemigrate.wiring.hazards import hazards_of
+        from flask_safemigrate.reading.hazards import hazards_of
 
         found: list[Finding] = []
         databases = {database.bind: database for database in state.databases}
@@ -321,7 +322,7 @@ class Wiring:
 
     def _gathering(self) -> Gathering:
         from flask_safemigrate.alter.options import EngineOptions
-        from flask_safemigrate.wiring.evidence import Gathering
+        from flask_safemigrate.reading.evidence import Gathering
 
         return Gathering(
             folder=self.folder,
@@ -388,7 +389,7 @@ class Wiring:
     def _run(self, plans: Sequence[Plan], request: Request, **other: Any) -> Run:
         from flask_safemigrate.alembic_bridge.terms import Run
         from flask_safemigrate.alter.options import EngineOptions
-        from flask_safemigrate.wiring.guard import Guard
+        from flask_safemigrate.databases.guard import Guard
 
         history = read_history(self.folder)
         # A database in memory has one connection, which must not be asked once a transaction is
@@ -627,11 +628,26 @@ class Wiring:
         self.apply([plan], request)
         return f"Finished the {direction} of revision '{revision}'."
 
+    @cached_property
+    def _means(self) -> Means:
+        from flask_safemigrate.repairs.steps import Means
+
+        return Means(
+            folder=self.folder,
+            versions=self.versions,
+            read=self.read,
+            inquiry=self.inquiry,
+            config=self.config,
+            copy=self.before_repair,
+            apply=self.apply,
+            previewed=self.previewed,
+        )
+
     def preview(self, finding: Finding) -> tuple[str, ...]:
-        from flask_safemigrate.wiring import fixing
+        from flask_safemigrate.repairs import steps
 
         ids = [id for step in finding.steps if step.verb == FROM_JOURNAL for id in step.names]
-        return fixing.preview(self, tuple(ids)) if ids else ()
+        return steps.preview(self._means, tuple(ids)) if ids else ()
 
     def before_repair(self, target: Target, say: Say) -> None:
         """Copy the database if the settings want that before it is changed."""
@@ -639,19 +655,19 @@ class Wiring:
             self.take_snapshot(target.bind, "doctor --fix", say)
 
     def repair(self, finding: Finding, say: Say) -> Repaired:
-        from flask_safemigrate.wiring import fixing, project_repairs, repairs
+        from flask_safemigrate.repairs import project, steps, versions
 
         target = self._targets.get(finding.bind or "")
         with self._told(target):
             if target is not None and finding.code == "SM308":
                 return Repaired(self._finish(target.bind, finding.subject))
             if finding.steps:
-                return fixing.take_steps(self, finding.steps, target, say)
-            if finding.code in project_repairs.CODES:
-                return project_repairs.repair(finding, self.folder)
-            if target is not None and finding.code in repairs.CHANGING:
+                return steps.take_steps(self._means, finding.steps, target, say)
+            if finding.code in project.CODES:
+                return project.repair(finding, self.folder)
+            if target is not None and finding.code in versions.CHANGING:
                 self.before_repair(target, say)
-            return Repaired(repairs.repair(finding, target))
+            return Repaired(versions.repair(finding, target))
 
     @contextlib.contextmanager
     def _told(self, target: Target | None) -> Iterator[None]:

@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import Refused
 from flask_safemigrate.findings import Finding
-from flask_safemigrate.wiring import database_repairs
+from flask_safemigrate.repairs import database
 
 #: Repairs that change what a database holds.
 CHANGING = ("SM305", "SM401", "SM403")
@@ -83,6 +83,6 @@ def repair(finding: Finding, target: Target | None) -> str:
     """
     if target is not None and finding.code == "SM305":
         return _remove_version(target, finding.subject)
-    if target is not None and (said := database_repairs.repair(finding, target)) is not None:
+    if target is not None and (said := database.repair(finding, target)) is not None:
         return said
     raise Refused(f"{finding.code} has no repair.", hint=finding.hint)

@@ -29,9 +29,9 @@ from flask_safemigrate.evidence import Difference, Evidence, Facts, Replay
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_upgrade
 from flask_safemigrate.project.history import checksum
+from flask_safemigrate.reading.filtering import Filters
+from flask_safemigrate.reading.replay_cache import ReplayCache, key_of
 from flask_safemigrate.state import DatabaseState, History, State
-from flask_safemigrate.wiring.filtering import Filters
-from flask_safemigrate.wiring.replay_cache import ReplayCache, key_of
 
 _EMPTY = DatabaseState("", "", "", "")
 

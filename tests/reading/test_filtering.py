@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_safemigrate.evidence import Difference
-from flask_safemigrate.wiring.filtering import Filters
+from flask_safemigrate.reading.filtering import Filters
 
 METADATA = sa.MetaData()
 sa.Table(

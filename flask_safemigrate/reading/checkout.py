@@ -20,6 +20,7 @@ from flask_safemigrate.checkout import (
     IniFacts,
     ModelClass,
 )
+from flask_safemigrate.databases.addresses import is_misread, shown, written_url
 from flask_safemigrate.project.calls import import_root, sources
 from flask_safemigrate.project.configuration import (
     database_file,
@@ -34,7 +35,6 @@ from flask_safemigrate.project.stray import shadows, sourceless, stray_files
 from flask_safemigrate.project.templates import compare
 from flask_safemigrate.report import redaction
 from flask_safemigrate.state import DatabaseState, State
-from flask_safemigrate.wiring.addresses import is_misread, shown, written_url
 
 #: Pending revisions whose names are looked up.
 _MOST = 50

@@ -1,0 +1,1 @@
+"""The databases of an application, and what surrounds a change of them."""

@@ -1,1 +1,0 @@
-"""Where an application, its history and its databases are joined to the workflows."""
