@@ -3,11 +3,15 @@
 A process of root may work in a folder of the application's user, who may rename, replace and link
 what is in there at any moment. So a folder is opened once, looked at, and from then on nothing in
 it is reached by its path: files are made, written, given away and renamed through descriptors.
+
+Windows opens no folders, and knows neither these owners nor modes. There names are used, links are
+refused, and whose a folder is is left to the system's own rights.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -15,11 +19,49 @@ import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from flask_safemigrate.errors import Refused
 
 FOLDER_NAME = ".safemigrate"
 _WRITABLE_BY_OTHERS = 0o022
+_OPENS_FOLDERS = (
+    os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY") and hasattr(os, "O_NOFOLLOW")
+)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
+
+
+class Folder(NamedTuple):
+    """An open folder.
+
+    :param descriptor: None where the system opens no folders.
+    """
+
+    path: Path
+    descriptor: int | None
+
+    def at(self, name: str) -> str:
+        """The name for a call that is told :attr:`descriptor` as its ``dir_fd``."""
+        return name if self.descriptor is not None else str(self.path / name)
+
+
+def user() -> int | None:
+    """The number of the user that this process acts as; None on Windows."""
+    return os.geteuid() if hasattr(os, "geteuid") else None
+
+
+def set_mode(file: int, mode: int) -> None:
+    """Set the mode of an open file, where the system has modes (:func:`os.fchmod`)."""
+    if hasattr(os, "fchmod"):
+        os.fchmod(file, mode)
+
+
+def give(file: int, owner: tuple[int, int] | None) -> None:
+    """Give an open file or folder to a user and a group; None changes nothing."""
+    if owner is not None:
+        os.fchown(file, *owner)
 
 
 def owner_of(like: Path | None) -> tuple[int, int] | None:
@@ -28,18 +70,22 @@ def owner_of(like: Path | None) -> tuple[int, int] | None:
     A deploy run by root must not lock out the user that the application runs as; SQLite does
     the same with the journals that root's connections create.
     """
-    if like is None or os.geteuid() != 0:
+    if like is None:
         return None
     try:
-        found = like.stat()
+        return as_owned(like.stat())
     except OSError:
         return None
-    return found.st_uid, found.st_gid
+
+
+def as_owned(facts: os.stat_result) -> tuple[int, int] | None:
+    """The user and group of a file, if this process may give other files to them."""
+    return (facts.st_uid, facts.st_gid) if user() == 0 else None
 
 
 @contextlib.contextmanager
-def folder(path: Path, *, like: Path | None = None, parents: bool = False) -> Iterator[int]:
-    """Open a folder of ours, and make it where it is missing; yields its descriptor.
+def folder(path: Path, *, like: Path | None = None, parents: bool = False) -> Iterator[Folder]:
+    """Open a folder of ours, and make it where it is missing.
 
     A new one can be entered by its owner only, and git ignores it.
 
@@ -54,47 +100,92 @@ def folder(path: Path, *, like: Path | None = None, parents: bool = False) -> It
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
         made = True
-    with opened(path, like=like) as descriptor:
+    with opened(path, like=like) as place:
         owner = owner_of(like)
-        if made and owner is not None:
-            os.fchown(descriptor, *owner)
+        if made and place.descriptor is not None:
+            give(place.descriptor, owner)
         # In a folder of the user's own, other content is not ours to ignore.
         if made or path.name == FOLDER_NAME:
             with contextlib.suppress(FileExistsError):
-                write_new(descriptor, ".gitignore", b"*\n", owner)
-        yield descriptor
+                write_new(place, ".gitignore", b"*\n", owner)
+        yield place
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, like: Path | None = None) -> Iterator[int]:
+def inner_folder(
+    place: Folder, name: str, *, owner: tuple[int, int] | None = None
+) -> Iterator[Folder]:
+    """Open a folder in an open folder, without following a link, and make it where it is missing.
+
+    :raises OSError: as :func:`os.mkdir` and :func:`os.open`; it is a link.
+    """
+    made = False
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(place.at(name), 0o700, dir_fd=place.descriptor)
+        made = True
+    with _open(place.path / name, within=place, follow=False) as inner:
+        if made and inner.descriptor is not None:
+            give(inner.descriptor, owner)
+        yield inner
+
+
+@contextlib.contextmanager
+def opened(path: Path, *, like: Path | None = None) -> Iterator[Folder]:
     """Open a folder of ours that is there.
 
     :raises Refused: somebody else made it, or can write to it.
     :raises OSError: it cannot be opened.
     """
     ours = path.name == FOLDER_NAME
-    flags = os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if ours else 0)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError:
-        if ours and path.is_symlink():
-            raise _refused(path, "is a symbolic link") from None
-        raise
-    try:
-        why = _why_not(descriptor, like, ours=ours)
+    with contextlib.ExitStack() as stack:
+        try:
+            place = stack.enter_context(_open(path, follow=not ours))
+        except OSError:
+            if ours and _is_link(path):
+                raise _refused(path, "is a symbolic link") from None
+            raise
+        why = _why_not(place, like, ours=ours)
         if why:
             raise _refused(path, why)
-        yield descriptor
+        yield place
+
+
+@contextlib.contextmanager
+def _open(path: Path, *, within: Folder | None = None, follow: bool) -> Iterator[Folder]:
+    if not _OPENS_FOLDERS:
+        if not follow and _is_link(path):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        os.scandir(path).close()  # raises what opening it would
+        yield Folder(path, None)
+        return
+    flags = os.O_RDONLY | os.O_DIRECTORY | (0 if follow else _NOFOLLOW)
+    parent = None if within is None else within.descriptor
+    name = str(path) if within is None else within.at(path.name)
+    descriptor = os.open(name, flags, dir_fd=parent)
+    try:
+        yield Folder(path, descriptor)
     finally:
         os.close(descriptor)
 
 
-def _why_not(descriptor: int, like: Path | None, *, ours: bool) -> str:
+def _is_link(path: Path) -> bool:
+    # Junctions of Windows; Path.is_junction is there from Python 3.12.
+    tag = getattr(path.lstat(), "st_reparse_tag", 0) if os.path.lexists(path) else 0
+    return path.is_symlink() or tag == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
+
+
+def _why_not(place: Folder, like: Path | None, *, ours: bool) -> str:
     """Say why what is in an open folder cannot be trusted, "" where it can.
 
     :param ours: whether its name is ours; another one was chosen by whoever configured it.
     """
-    found = os.fstat(descriptor)
+    if user() is None:
+        return ""
+    if place.descriptor is None:
+        # What it was found to be may be something else at the next look.
+        safe = is_safe_by_name(place.path)
+        return "" if safe else "can be changed by others while root works in it"
+    found = os.fstat(place.descriptor)
     why = ""
     if ours and found.st_uid not in _trusted(like):
         why = f"belongs to user {found.st_uid}, who is neither this process' user nor the owner "
@@ -105,31 +196,31 @@ def _why_not(descriptor: int, like: Path | None, *, ours: bool) -> str:
         # Volumes of containers are opened to a group when they are mounted. Whose each file is
         # is looked at besides.
         with contextlib.suppress(PermissionError):
-            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~_WRITABLE_BY_OTHERS)
+            os.fchmod(place.descriptor, stat.S_IMODE(found.st_mode) & ~_WRITABLE_BY_OTHERS)
     elif not ours and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
         why = "can be written to by everybody"
-    return why if why and _keeps_owners(descriptor) else ""
+    return why if why and _keeps_owners(place) else ""
 
 
 def _trusted(like: Path | None) -> set[int]:
     owner = owner_of(like)
-    return {0, os.geteuid(), *((owner[0],) if owner else ())}
+    return {0, user() or 0, *((owner[0],) if owner else ())}
 
 
-def _keeps_owners(descriptor: int) -> bool:
+def _keeps_owners(place: Folder) -> bool:
     """Whether the file system knows owners and modes; mounts of other systems may not."""
     name = f".tmp-{secrets.token_hex(4)}"
     try:
-        file = _new(descriptor, name)
+        file = _new(place, name)
     except OSError:
         return True
     try:
         found = os.fstat(file)
-        return found.st_uid == os.geteuid() and not found.st_mode & 0o077
+        return found.st_uid == user() and not found.st_mode & 0o077
     finally:
         os.close(file)
         with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=descriptor)
+            remove(place, name)
 
 
 def _refused(path: Path, why: str) -> Refused:
@@ -146,84 +237,123 @@ def is_ours(file: os.stat_result, like: Path | None) -> bool:
     return stat.S_ISREG(file.st_mode) and file.st_uid in _trusted(like)
 
 
-def _new(descriptor: int, name: str) -> int:
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW
-    file = os.open(name, flags, 0o600, dir_fd=descriptor)
-    os.fchmod(file, 0o600)  # whatever the umask
+def _new(place: Folder, name: str) -> int:
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | _NOFOLLOW | _BINARY
+    file = os.open(place.at(name), flags, 0o600, dir_fd=place.descriptor)
+    set_mode(file, 0o600)  # whatever the umask
     return file
 
 
-def create(descriptor: int, name: str, owner: tuple[int, int] | None = None) -> int:
+def create(place: Folder, name: str, owner: tuple[int, int] | None = None) -> int:
     """Create an empty file of mode 0600 in an open folder; returns its descriptor.
 
     :raises FileExistsError: it is there already, as a link too.
     """
-    file = _new(descriptor, name)
+    file = _new(place, name)
     try:
-        if owner is not None:
-            os.fchown(file, *owner)
+        give(file, owner)
     except BaseException:
         os.close(file)
         raise
     return file
 
 
-def rename(descriptor: int, file: int, name: str, new: str) -> None:
+def open_file(place: Folder, name: str, *, write: bool = False) -> int:
+    """Open a file of an open folder that is there, without following a link or waiting for a pipe.
+
+    :raises OSError: it cannot be opened, or is a link.
+    """
+    flags = (os.O_RDWR if write else os.O_RDONLY) | _NOFOLLOW | _NONBLOCK | _BINARY
+    before = None if _NOFOLLOW and _NONBLOCK else facts(place, name)
+    if before is not None and not stat.S_ISREG(before.st_mode):
+        raise OSError(f"{name} is no regular file")
+    file = os.open(place.at(name), flags, dir_fd=place.descriptor)
+    if before is not None and not os.path.samestat(before, os.fstat(file)):
+        os.close(file)
+        raise OSError(f"another process put something else in the place of {name}")
+    return file
+
+
+def names(place: Folder) -> list[str]:
+    """Return the names of what is in an open folder."""
+    return os.listdir(place.path if place.descriptor is None else place.descriptor)
+
+
+def facts(place: Folder, name: str) -> os.stat_result:
+    """Return what the system says of something in an open folder, of a link itself."""
+    return os.stat(place.at(name), dir_fd=place.descriptor, follow_symlinks=False)
+
+
+def remove(place: Folder, name: str) -> None:
+    """Remove a file from an open folder."""
+    os.unlink(place.at(name), dir_fd=place.descriptor)
+
+
+def rename(place: Folder, file: int, name: str, new: str) -> None:
     """Give an open file of an open folder another name, in the place of what has that name.
+
+    The file is closed: Windows renames none that is open.
 
     :raises OSError: the name was not the file's any more; somebody else changes the folder.
     """
-    os.replace(name, new, src_dir_fd=descriptor, dst_dir_fd=descriptor)
-    found = os.stat(new, dir_fd=descriptor, follow_symlinks=False)
-    if not os.path.samestat(found, os.fstat(file)):
-        with contextlib.suppress(OSError):
-            os.unlink(new, dir_fd=descriptor)
-        raise OSError(f"another process put something else in the place of {name}")
+    if place.descriptor is None:
+        os.close(file)
+        os.replace(place.at(name), place.at(new))
+        return
+    try:
+        os.replace(name, new, src_dir_fd=place.descriptor, dst_dir_fd=place.descriptor)
+        if not os.path.samestat(facts(place, new), os.fstat(file)):
+            with contextlib.suppress(OSError):
+                remove(place, new)
+            raise OSError(f"another process put something else in the place of {name}")
+    finally:
+        os.close(file)
 
 
 def write_new(
-    descriptor: int, name: str, content: bytes, owner: tuple[int, int] | None = None
+    place: Folder, name: str, content: bytes, owner: tuple[int, int] | None = None
 ) -> None:
     """Write a file of mode 0600 that is not there yet, as :func:`create`."""
-    with os.fdopen(create(descriptor, name, owner), "wb") as file:
+    with os.fdopen(create(place, name, owner), "wb") as file:
         file.write(content)
 
 
-def write(
-    descriptor: int, name: str, content: bytes, owner: tuple[int, int] | None = None
-) -> None:
+def write(place: Folder, name: str, content: bytes, owner: tuple[int, int] | None = None) -> None:
     """Write a file of mode 0600 so that others see the old content or the new, never a part."""
     temporary = f".tmp-{secrets.token_hex(4)}-{name}"
     try:
-        with os.fdopen(create(descriptor, temporary, owner), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            rename(descriptor, file.fileno(), temporary, name)
+        file = create(place, temporary, owner)
+        try:
+            with os.fdopen(file, "wb", closefd=False) as sink:
+                sink.write(content)
+            os.fsync(file)
+        except BaseException:
+            os.close(file)
+            raise
+        rename(place, file, temporary, name)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=descriptor)
+            remove(place, temporary)
         raise
 
 
 def write_json(
-    descriptor: int,
+    place: Folder,
     name: str,
     content: Mapping[str, object],
     owner: tuple[int, int] | None = None,
 ) -> None:
     """Write a mapping as JSON, as :func:`write` does."""
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-    write(descriptor, name, text.encode(), owner)
+    write(place, name, text.encode(), owner)
 
 
-def read(descriptor: int, name: str, *, at_most: int = 1 << 20) -> tuple[bytes, os.stat_result]:
+def read(place: Folder, name: str, *, at_most: int = 1 << 20) -> tuple[bytes, os.stat_result]:
     """Read a regular file of an open folder, and what the system says about it.
 
     :raises OSError: it cannot be read, or is no regular file.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    with os.fdopen(os.open(name, flags, dir_fd=descriptor), "rb") as file:
+    with os.fdopen(open_file(place, name), "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{name} is no regular file")
@@ -235,8 +365,7 @@ def is_safe_by_name(path: Path) -> bool:
 
     Programs and libraries that write files want a path.
     """
-    user = os.geteuid()
-    if user != 0:
+    if user() != 0:
         return True  # what others may do to this user's files, they may do without us
     for each in (path, *path.parents):
         try:
@@ -250,9 +379,8 @@ def is_safe_by_name(path: Path) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Force a file, or the entries of a folder, to disk (fsync(2))."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Force the entries of a folder to disk (fsync(2)), where the system can."""
+    if _OPENS_FOLDERS:
+        with _open(path, follow=True) as place:
+            assert place.descriptor is not None
+            os.fsync(place.descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -19,8 +18,8 @@ from datetime import datetime, timezone
 from itertools import takewhile
 from pathlib import Path
 
-from flask_safemigrate.backends import private
-from flask_safemigrate.backends.tools import private_folder
+from flask_safemigrate.backends import file_locks, private
+from flask_safemigrate.backends.tools import is_gone, private_folder
 from flask_safemigrate.errors import SnapshotFailed
 from flask_safemigrate.outcome import Snapshot
 from flask_safemigrate.state import DatabaseState
@@ -31,6 +30,7 @@ MARGIN_BYTES = 16 * 1024 * 1024
 STALE_SECONDS = 24 * 3600
 _ID = re.compile(r"\d{8}T\d{12}Z(-[\w.]+)?-[0-9a-f]{6}")
 _TEMPORARY = ".tmp-"
+_MANIFEST = ".json"
 #: Commands that leave the database at another revision, unless they fail.
 _RUNS = ("deploy", "safe-upgrade", "safe-downgrade", "upgrade", "downgrade")
 _FORMAT = 1
@@ -69,7 +69,7 @@ def new_snapshot(
     database = database_file(state)
     try:
         with private.folder(folder, like=database, parents=True) as place:
-            _remove_leftovers(folder)
+            _remove_leftovers(place)
             _check_space(folder, needs)
             return _write(
                 folder, place, state, write, suffix=suffix, why=why, app=app, needs=needs
@@ -89,7 +89,7 @@ def database_file(state: DatabaseState) -> Path | None:
 
 def _write(
     folder: Path,
-    place: int,
+    place: private.Folder,
     state: DatabaseState,
     write: Callable[[Path], None],
     *,
@@ -100,7 +100,7 @@ def _write(
 ) -> Snapshot:
     """Write the copy, then its manifest.
 
-    :param place: descriptor of the folder.
+    :param place: the open folder.
     """
     now = datetime.now(timezone.utc)
     bind = re.sub(r"[^\w.]", "_", state.bind, flags=re.ASCII)
@@ -110,10 +110,14 @@ def _write(
     temporary = f"{_TEMPORARY}{_host()}-{os.getpid()}-{id}{suffix}"
     owner = private.owner_of(database_file(state))
     try:
-        with _written(folder, place, temporary, write, owner, needs) as file:
+        file = _written(folder, place, temporary, write, owner, needs)
+        try:
             checksum = _synced(file)
             size = os.fstat(file).st_size
-            private.rename(place, file, temporary, data)
+        except BaseException:
+            os.close(file)
+            raise
+        private.rename(place, file, temporary, data)
         snapshot = Snapshot(
             id=id,
             path=str(folder / data),
@@ -130,42 +134,40 @@ def _write(
         # The manifest comes last: without it there is no snapshot. Paths change when a folder
         # is moved or mounted elsewhere, so it names the file only.
         content = {**snapshot._asdict(), "path": data, "format": _FORMAT}
-        private.write_json(place, f"{data}.json", content, owner)
-        os.fsync(place)
+        private.write_json(place, data + _MANIFEST, content, owner)
+        private.sync(folder)
     except BaseException:
-        left = [name for name in os.listdir(place) if name.startswith(temporary)]
-        for name in (f"{data}.json", data, *left):
+        left = [name for name in private.names(place) if name.startswith(temporary)]
+        for name in (data + _MANIFEST, data, *left):
             with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=place)
+                private.remove(place, name)
         raise
     return snapshot
 
 
-@contextlib.contextmanager
 def _written(
     folder: Path,
-    place: int,
+    place: private.Folder,
     name: str,
     write: Callable[[Path], None],
     owner: tuple[int, int] | None,
     needs: int | None,
-) -> Iterator[int]:
-    """Let the copy be written; yields the descriptor of the file, which has this name then.
+) -> int:
+    """Let the copy be written; returns the descriptor of the file, which has this name then.
 
     Databases and programs write to a path. Where somebody else could change what a path leads
     to, they write to a folder of our own, and from there it is copied.
     """
     if private.is_safe_by_name(folder):
         write(folder / name)
-        file = os.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=place)
+        file = private.open_file(place, name, write=True)
         try:
-            os.fchmod(file, 0o600)
-            if owner is not None:
-                os.fchown(file, *owner)
-            yield file
-        finally:
+            private.set_mode(file, 0o600)
+            private.give(file, owner)
+        except BaseException:
             os.close(file)
-        return
+            raise
+        return file
     with private_folder() as own:
         _check_space(own, needs)
         write(own / name)
@@ -173,15 +175,11 @@ def _written(
         try:
             with (own / name).open("rb") as source, os.fdopen(os.dup(file), "wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
-            if owner is not None:
-                os.fchown(file, *owner)
-            yield file
-        finally:
+            private.give(file, owner)
+        except BaseException:
             os.close(file)
-
-
-def _manifest(data: Path) -> Path:
-    return data.with_name(data.name + ".json")
+            raise
+        return file
 
 
 def _host() -> str:
@@ -208,39 +206,31 @@ def _synced(file: int) -> str:
 
 def _checksum(file: int) -> str:
     digest = hashlib.sha256()
-    at = 0
-    while block := os.pread(file, 1 << 20, at):
+    os.lseek(file, 0, os.SEEK_SET)
+    while block := os.read(file, 1 << 20):
         digest.update(block)
-        at += len(block)
     return digest.hexdigest()
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left: temporary files, and copies without a manifest."""
+def _remove_leftovers(place: private.Folder) -> None:
+    """Remove what killed processes left: temporary files, and copies or manifests alone."""
     old = time.time() - STALE_SECONDS
-    for path in folder.iterdir():
+    there = set(private.names(place))
+    for name in there:
         with contextlib.suppress(OSError):
-            stale = path.lstat().st_mtime < old
-            if path.name.startswith(_TEMPORARY):
-                gone = stale or _maker_is_dead(path.name)
+            stale = private.facts(place, name).st_mtime < old
+            if name.startswith(_TEMPORARY):
+                gone = stale or _maker_is_dead(name)
             else:
-                copy = _ID.match(path.name) is not None and not path.name.endswith(".json")
-                gone = stale and copy and not _manifest(path).exists()
+                other = name[: -len(_MANIFEST)] if name.endswith(_MANIFEST) else name + _MANIFEST
+                gone = stale and _ID.match(name) is not None and other not in there
             if gone:
-                path.unlink()
+                private.remove(place, name)
 
 
 def _maker_is_dead(name: str) -> bool:
     ours = re.match(rf"{re.escape(_TEMPORARY)}{re.escape(_host())}-(\d+)-", name)
-    if ours is None:
-        return False
-    try:
-        os.kill(int(ours[1]), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
+    return ours is not None and is_gone(int(ours[1]))
 
 
 def list_snapshots(folder: Path, *, database: Path | None = None) -> tuple[Snapshot, ...]:
@@ -254,7 +244,7 @@ def list_snapshots(folder: Path, *, database: Path | None = None) -> tuple[Snaps
     """
     try:
         with private.opened(folder, like=database) as place:
-            names = [name for name in os.listdir(place) if name.endswith(".json")]
+            names = [name for name in private.names(place) if name.endswith(_MANIFEST)]
             ours = folder.name == private.FOLDER_NAME
             found = [_load(folder, place, name, database, ours=ours) for name in names]
     except (FileNotFoundError, NotADirectoryError):
@@ -268,7 +258,7 @@ def list_snapshots(folder: Path, *, database: Path | None = None) -> tuple[Snaps
 
 
 def _load(
-    folder: Path, place: int, manifest: str, database: Path | None, *, ours: bool
+    folder: Path, place: private.Folder, manifest: str, database: Path | None, *, ours: bool
 ) -> Snapshot | None:
     try:
         text, facts = private.read(place, manifest)
@@ -278,10 +268,10 @@ def _load(
         name = Path(content["path"]).name
         revisions = tuple(map(str, content["revisions"]))
         snapshot = Snapshot(**{**content, "path": str(folder / name), "revisions": revisions})
-        data = os.stat(name, dir_fd=place, follow_symlinks=False)
+        data = private.facts(place, name)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    whole = _ID.fullmatch(str(snapshot.id)) and f"{name}.json" == manifest
+    whole = _ID.fullmatch(str(snapshot.id)) and name + _MANIFEST == manifest
     if not whole or not stat.S_ISREG(data.st_mode):
         return None
     if ours and not (private.is_ours(facts, database) and private.is_ours(data, database)):
@@ -346,7 +336,8 @@ def _damaged(snapshot: Snapshot, problem: str) -> SnapshotFailed:
 
 @contextlib.contextmanager
 def _opened(snapshot: Snapshot) -> Iterator[int]:
-    file = os.open(snapshot.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    path = Path(snapshot.path)
+    file = private.open_file(private.Folder(path.parent, None), path.name)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError("no regular file")
@@ -370,7 +361,7 @@ def in_use(snapshot: Snapshot) -> Iterator[Path]:
             file = stack.enter_context(_opened(snapshot))
             # A folder that another machine serves may know no locks.
             with contextlib.suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                file_locks.share(file)
             path = Path(snapshot.path)
             if not private.is_safe_by_name(path.parent):
                 own = stack.enter_context(private_folder())
@@ -378,11 +369,9 @@ def in_use(snapshot: Snapshot) -> Iterator[Path]:
                 path = own / path.name
                 with os.fdopen(os.dup(file), "rb") as source, path.open("wb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
-                    os.fchmod(sink.fileno(), 0o600)
-                    if os.geteuid() == 0:
-                        # What is made anew of it gets its owner, too.
-                        facts = os.fstat(file)
-                        os.fchown(sink.fileno(), facts.st_uid, facts.st_gid)
+                    private.set_mode(sink.fileno(), 0o600)
+                    # What is made anew of it gets its owner, too.
+                    private.give(sink.fileno(), private.as_owned(os.fstat(file)))
                 with path.open("rb") as copy:
                     if _checksum(copy.fileno()) != snapshot.checksum:
                         raise _damaged(snapshot, "it is changed while it is read")
@@ -417,12 +406,15 @@ def prune(
         key = _database_of(snapshot)
         if of is None or key == _database_of(of):
             groups.setdefault(key, []).append(snapshot)
-    removed = []
-    for newest_first in groups.values():
-        for snapshot in too_many(newest_first, max(keep, 1), stay):
-            if _remove(snapshot):
-                removed.append(snapshot)
-    return tuple(removed)
+    doomed = [
+        snapshot
+        for newest_first in groups.values()
+        for snapshot in too_many(newest_first, max(keep, 1), stay)
+    ]
+    if not doomed:
+        return ()
+    with private.opened(folder, like=database) as place:
+        return tuple(snapshot for snapshot in doomed if _remove(place, Path(snapshot.path).name))
 
 
 def too_many(
@@ -446,21 +438,23 @@ def _database_of(snapshot: Snapshot) -> tuple[str, ...]:
     return (snapshot.app, snapshot.dialect, snapshot.bind, snapshot.database)
 
 
-def _remove(snapshot: Snapshot) -> bool:
+def _remove(place: private.Folder, data: str) -> bool:
     """Remove the files, unless another process is putting them back."""
-    data = Path(snapshot.path)
-    descriptor = os.open(data, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
+    with contextlib.ExitStack() as stack:
+        file = private.open_file(place, data)
+        stack.callback(os.close, file)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file_locks.lock(file)
         except BlockingIOError:
             return False
         except OSError:
             pass  # this file system knows no locks
-        # The manifest first: what a crash leaves behind must not look like a snapshot.
-        for path in (_manifest(data), data):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-    finally:
-        os.close(descriptor)
+        if place.descriptor is None:
+            stack.close()  # Windows removes no file that is open
+        try:
+            private.remove(place, data)
+        except PermissionError:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            private.remove(place, data + _MANIFEST)
     return True

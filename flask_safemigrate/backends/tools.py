@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from flask_safemigrate.backends import private
 from flask_safemigrate.backends.contract import Say
 from flask_safemigrate.errors import ProgramUnfit, SnapshotFailed
 from flask_safemigrate.outcome import Progress
@@ -145,9 +146,9 @@ def make_private(path: Path) -> None:
 
     :raises FileExistsError: it is there already, as a link too.
     """
-    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
-        os.fchmod(file, 0o600)
+        private.set_mode(file, 0o600)
     finally:
         os.close(file)
 
@@ -181,11 +182,17 @@ def nameless(*contents: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]
 
     :return: the paths, and the descriptors that the child must inherit.
     """
+    if not os.path.isdir("/dev/fd"):
+        raise ProgramUnfit(
+            "This system cannot hand a password to the servers' programs so that nobody else "
+            "can read it.",
+            hint="run the command on Linux or macOS, in a container for instance",
+        )
     with contextlib.ExitStack() as stack:
         descriptors = []
         for content in contents:
             file = stack.enter_context(tempfile.TemporaryFile())
-            os.fchmod(file.fileno(), 0o600)
+            private.set_mode(file.fileno(), 0o600)
             file.write(content.encode())
             file.seek(0)
             descriptors.append(file.fileno())
@@ -212,16 +219,19 @@ def _sweep(parent: Path) -> None:
     with contextlib.suppress(OSError):
         for entry in os.scandir(parent):
             made_by = ours.fullmatch(entry.name)
-            if made_by is None or not _is_gone(int(made_by[1])):
+            if made_by is None or not is_gone(int(made_by[1])):
                 continue
             with contextlib.suppress(OSError):
                 if entry.is_dir(follow_symlinks=False) and (
-                    entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+                    entry.stat(follow_symlinks=False).st_uid == (private.user() or 0)
                 ):
                     shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def _is_gone(process: int) -> bool:
+def is_gone(process: int) -> bool:
+    """Whether there is no process of this number any more; False where that cannot be asked."""
+    if os.name == "nt":
+        return False  # signal 0 is Ctrl-C there
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -55,14 +55,15 @@ class ReplayCache:
             project = self.folder.parent
             owner = private.owner_of(project)
             with (
-                private.folder(self.folder, like=project),
-                private.folder(path.parent, like=project) as folder,
+                private.folder(self.folder, like=project) as ours,
+                private.inner_folder(ours, path.parent.name, owner=owner) as folder,
             ):
                 text = json.dumps({"format": _FORMAT, **content})
                 private.write(folder, path.name, text.encode(), owner)
-            others = sorted(path.parent.glob("*.json"), key=lambda p: p.stat().st_mtime)
-            for old in others[:-KEEP]:
-                old.unlink()
+                kept = [name for name in private.names(folder) if name.endswith(".json")]
+                kept.sort(key=lambda name: private.facts(folder, name).st_mtime)
+                for old in kept[:-KEEP]:
+                    private.remove(folder, old)
 
     def replay(self, key: str) -> Replay | None:
         """The replay of that key, None where there is none."""

@@ -452,7 +452,6 @@ def test_what_was_put_in_the_place_of_a_new_file_gets_no_other_name(tmp_path: Pa
         (tmp_path / ".safemigrate/new").symlink_to(secret)
         with pytest.raises(OSError, match="something else in the place of new"):
             private.rename(place, file, "new", "taken")
-        os.close(file)
     assert names_in(tmp_path / ".safemigrate") == [".gitignore"]
     assert secret.read_bytes() == b"secret"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import json
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from flask_safemigrate.backends import private
+from flask_safemigrate.backends import file_locks, private
 from flask_safemigrate.backends.contract import Held, Say, Target
 from flask_safemigrate.backends.sqlite import errors, files
 from flask_safemigrate.errors import DatabaseUnavailable, LockTimeout
@@ -60,9 +59,10 @@ class _FileHeld:
 def lock(target: Target, seconds: float, say: Say, how: str = "auto") -> Iterator[Held]:
     """Hold the lock of this database and version table for the length of the block.
 
-    The lock is the system's (flock(2)), so it ends with the process that holds it, however that
-    ends. It excludes threads of one process from each other too, and is not inherited: a child
-    process that is forked meanwhile does not hold it. A database in memory needs none.
+    The lock is the system's (flock(2) where there is one), so it ends with the process that holds
+    it, however that ends. It excludes threads of one process from each other too, and is not
+    inherited: a child process that is forked meanwhile does not hold it. A database in memory
+    needs none.
 
     :param seconds: how long to wait at most; 0 tries once.
     :param say: told about once a second who holds it.
@@ -95,20 +95,20 @@ def lock(target: Target, seconds: float, say: Say, how: str = "auto") -> Iterato
             # In a forked child, the lock and the note are still the parent's.
             if os.getpid() == owner:
                 with contextlib.suppress(OSError):
-                    os.unlink(holder, dir_fd=folder)
-                fcntl.flock(handle, fcntl.LOCK_UN)
+                    private.remove(folder, holder)
+                file_locks.unlock(handle)
 
 
-def _open(folder: int, name: str, owner: tuple[int, int] | None) -> int:
+def _open(folder: private.Folder, name: str, owner: tuple[int, int] | None) -> int:
     """Open the lock file, whose content is nothing, and make it where it is missing."""
     with contextlib.suppress(FileExistsError):
         return private.create(folder, name, owner)
-    return os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    return private.open_file(folder, name, write=True)
 
 
 def _wait(
     handle: int,
-    folder: int,
+    folder: private.Folder,
     holder: str,
     seconds: float,
     say: Say,
@@ -118,7 +118,7 @@ def _wait(
     start = time.monotonic()
     for attempt in itertools.count():
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file_locks.lock(handle)
             return
         except BlockingIOError:
             waited = time.monotonic() - start
@@ -142,7 +142,7 @@ def _wait(
         time.sleep(min(POLL_SECONDS, seconds - waited))
 
 
-def who_holds(folder: int, holder: str) -> str:
+def who_holds(folder: private.Folder, holder: str) -> str:
     """Say who holds a lock, by the note that the holder left in the open folder."""
     try:
         note = json.loads(private.read(folder, holder)[0])
@@ -175,7 +175,8 @@ def _cannot_lock(error: OSError, path: Path, file: files.DatabaseFile) -> Databa
     reason = errors.of_file(error, file)
     if reason.kind == "missing folder":
         return DatabaseUnavailable(reason.message, kind=reason.kind, hint=reason.hint)
-    what = f'Lock file "{path}" of database "{file.path.name}" cannot be used: {error.strerror}.'
+    why = error.strerror or error
+    what = f'Lock file "{path}" of database "{file.path.name}" cannot be used: {why}.'
     if path.parent.exists():
         hint = f"ls -la {shlex.quote(str(path.parent))}  # run as its owner, or chown -R it"
         return DatabaseUnavailable(what, kind="missing privilege", hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -30,6 +31,8 @@ WAIT_SECONDS = 30.0
 RESTARTS = 3
 #: What SQLite says of what only the application adds to its connections.
 UNKNOWN = re.compile(r"(?:no such|unknown) (function|collation sequence): ([^()]+)")
+#: A file that is not there yet, not even as a link (O_EXCL).
+_NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
 _BUSY, _LOCKED = 5, 6  # https://www.sqlite.org/rescode.html
 
 
@@ -289,12 +292,11 @@ def _copy_in(file: files.DatabaseFile, path: Path, target: Target, say: Say) -> 
 def _make_like(database: Path, snapshot: Path) -> None:
     """Make an empty file with mode and owner of the snapshot, if there is no file yet."""
     with contextlib.suppress(FileExistsError):
-        new = os.open(database, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        new = os.open(database, _NEW, 0o600)
         try:
             like = snapshot.stat()
-            os.fchmod(new, stat.S_IMODE(like.st_mode))
-            if os.geteuid() == 0:
-                os.fchown(new, like.st_uid, like.st_gid)
+            private.set_mode(new, stat.S_IMODE(like.st_mode))
+            private.give(new, private.as_owned(like))
         finally:
             os.close(new)
 
@@ -312,23 +314,37 @@ def _replace(file: files.DatabaseFile, path: Path, target: Target, say: Say) -> 
     try:
         # The snapshot is a whole database in one file, so its bytes will do; and bytes can be
         # written without reaching the new file by its name.
-        new = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        new = os.open(fresh, _NEW, 0o600)
         with path.open("rb") as source, os.fdopen(new, "wb") as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
             copy.flush()
-            os.fchmod(new, stat.S_IMODE(before.st_mode))
-            if os.geteuid() == 0:
-                os.fchown(new, before.st_uid, before.st_gid)
+            private.set_mode(new, stat.S_IMODE(before.st_mode))
+            private.give(new, private.as_owned(before))
             os.fsync(new)
         # A log or journal of the old content would be played into the new file.
         for ending in ("-wal", "-shm", "-journal"):
             with contextlib.suppress(FileNotFoundError):
                 file.path.with_name(file.path.name + ending).rename(f"{aside}{ending}")
-        os.link(file.path, aside)
+        _keep(file.path, aside)
         fresh.replace(file.path)
-        private.sync(file.path.parent)
+    except BaseException:
+        for ending in ("-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):
+                Path(f"{aside}{ending}").rename(f"{file.path}{ending}")
+        raise
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink()
+    private.sync(file.path.parent)
     text = f'the unreadable file is kept as "{aside.name}"'
     say(Progress("restoring", file.path.name, text, bind=target.bind))
+
+
+def _keep(path: Path, aside: Path) -> None:
+    """Give a file a second name; a new one on a disk that knows no second names."""
+    try:
+        os.link(path, aside)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        path.rename(aside)
