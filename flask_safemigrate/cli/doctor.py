@@ -106,7 +106,8 @@ def doctor(
 def _explain(ctx: click.Context, code: str, form: str) -> NoReturn:
     """Write what a code or a family means, for which no application is looked at."""
     from flask_safemigrate.checks.catalogue import checks_of, explain
-    from flask_safemigrate.report import explanation, json, screen, text
+    from flask_safemigrate.report import explanation, screen, text
+    from flask_safemigrate.report.documents import json
 
     out, err = (renaming(ctx, screen.screen(s)) for s in (sys.stdout, sys.stderr))
     try:

@@ -19,18 +19,18 @@ def document(form: str, outcome: Outcome) -> str:
     :param form: ``json``, ``sarif``, ``github`` or ``html``.
     """
     if form == "sarif":
-        from flask_safemigrate.report import sarif
+        from flask_safemigrate.report.documents import sarif
 
         return sarif.text(outcome, _root())
     if form == "github":
-        from flask_safemigrate.report import github
+        from flask_safemigrate.report.documents import github
 
         return github.text(outcome, _root())
     if form == "html":
-        from flask_safemigrate.report import html
+        from flask_safemigrate.report.page import html
 
         return html.page(outcome, _root(), datetime.now(timezone.utc))
-    from flask_safemigrate.report import json
+    from flask_safemigrate.report.documents import json
 
     return json.text(outcome)
 

@@ -56,7 +56,8 @@ def run(
     :param output: a file for the document; the text report then goes to standard output.
     """
     # The commands are listed on every run of flask; rich is needed when one of them runs.
-    from flask_safemigrate.report import json, progress, screen, text
+    from flask_safemigrate.report import progress, screen, text
+    from flask_safemigrate.report.documents import json
 
     if not gc.get_freeze_count():
         # What the application's start has made lives as long as the process. Looking through it

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
-from flask_safemigrate.report import github
+from flask_safemigrate.report.documents import github
 from flask_safemigrate.report.wording import clean
 from tests.report.outcomes import anything, outcomes
 from tests.report.pages import doctored

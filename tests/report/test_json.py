@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from hypothesis import HealthCheck, given, settings
 
 from flask_safemigrate.outcome import Outcome, Status, exit_code
-from flask_safemigrate.report import json
+from flask_safemigrate.report.documents import json
 from tests.report.outcomes import anything, outcomes
 
 EVERY = settings(

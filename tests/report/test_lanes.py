@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from flask_safemigrate.report.lanes import BOTTOM, MIDDLE, TOP, Row, rows, width
+from flask_safemigrate.report.page.lanes import BOTTOM, MIDDLE, TOP, Row, rows, width
 from flask_safemigrate.state import History, Revision
 from tests.report.pages import grown
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from flask_safemigrate.checks.catalogue import CATALOGUE
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
-from flask_safemigrate.report import sarif
+from flask_safemigrate.report.documents import sarif
 from tests.report.outcomes import anything, outcomes
 from tests.report.pages import doctored, hostile
 from tests.report.test_json import EVERY

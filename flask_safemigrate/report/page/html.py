@@ -17,8 +17,8 @@ from flask_safemigrate.checks.catalogue import CATALOGUE
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome
 from flask_safemigrate.report.databases import facts, place_of, product
-from flask_safemigrate.report.picture import anchors, picture
-from flask_safemigrate.report.places import relative
+from flask_safemigrate.report.documents.places import relative
+from flask_safemigrate.report.page.picture import anchors, picture
 from flask_safemigrate.report.wording import clean, count
 from flask_safemigrate.state import DatabaseState, History, State
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_safemigrate.report.lanes import BOTTOM, TOP, Row, Stroke, rows, width
-from flask_safemigrate.report.overview import overview
+from flask_safemigrate.report.page.lanes import BOTTOM, TOP, Row, Stroke, rows, width
+from flask_safemigrate.report.page.overview import overview
 from flask_safemigrate.report.wording import count
 from flask_safemigrate.state import DatabaseState, History
 

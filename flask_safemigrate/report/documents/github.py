@@ -8,8 +8,8 @@ from pathlib import Path
 from flask_safemigrate.checks.catalogue import CATALOGUE
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome
+from flask_safemigrate.report.documents.places import relative, source
 from flask_safemigrate.report.findings import verdict
-from flask_safemigrate.report.places import relative, source
 from flask_safemigrate.report.wording import clean
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from flask_safemigrate.report.lanes import Row, width
+from flask_safemigrate.report.page.lanes import Row, width
 from flask_safemigrate.state import DatabaseState, History
 
 #: A shorter history is seen at once.

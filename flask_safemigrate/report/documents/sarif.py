@@ -19,7 +19,7 @@ from urllib.parse import quote
 from flask_safemigrate.checks.catalogue import CATALOGUE, FAMILIES, Check
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, exit_code
-from flask_safemigrate.report.places import relative, source
+from flask_safemigrate.report.documents.places import relative, source
 from flask_safemigrate.report.wording import clean
 
 SCHEMA = (

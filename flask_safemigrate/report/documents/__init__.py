@@ -1,0 +1,1 @@
+"""The outcome for programs: JSON, SARIF, and annotations of GitHub."""

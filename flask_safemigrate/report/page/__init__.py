@@ -1,0 +1,1 @@
+"""The outcome as one HTML page with the picture of the history."""
