@@ -2,14 +2,18 @@
 
     python bench/histories.py FOLDER                  on SQLite
     python bench/histories.py FOLDER --url URL        on the server of that URL
-    python bench/histories.py FOLDER --beside OTHER  with modules for what is imported
+    python bench/histories.py FOLDER --beside OTHER   with modules of the application
 
 FOLDER holds `versions/` of somebody's project. Its own env.py is left out, and what its revisions
-import of the application is replaced by stand-ins, so that nothing of it need be installed. The
-history runs from nothing to its head, and then from some revisions on the way with rows in every
-table, on SQLite with foreign keys enforced and not. Both tools begin with the same database;
+import and nobody has is replaced by stand-ins, so that nothing of it need be installed. OTHER has
+modules that are to be taken instead; `before.py` among them runs first: it mends what a history
+expects of older versions, and its `db`, where it makes one, is the application's.
+
+The history runs from nothing to its head, and then from some revisions on the way with rows in
+every table, on SQLite with foreign keys enforced and not. Both tools begin with the same database;
 schema and rows are compared afterwards. Prints a line a run, the differences below it, and what
-the doctor says of the result. Ends with 1 where we lost something or stopped where plain went on.
+the doctor says before and afterwards. Ends with 1 where we lost something or stopped where plain
+went on.
 """
 
 from __future__ import annotations
@@ -32,8 +36,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL, make_url
 
 SECONDS = 600
@@ -47,15 +49,15 @@ import sys
 
 import stand_ins
 import sqlalchemy as sa
-
-# For what the versions of a history's time had and these have not.
-if os.path.exists("before.py"):
-    import before
-
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
-sys.meta_path.append(stand_ins.Finder())
+stand_ins.install()
+db = None
+if os.path.exists("before.py"):
+    import before
+
+    db = getattr(before, "db", None)
 
 if os.environ["HISTORIES_TOOL"] == "plain":
     from flask_migrate import Migrate
@@ -70,7 +72,7 @@ if os.environ.get("HISTORIES_ENFORCE"):
             connection.execute("PRAGMA foreign_keys=ON")
 
 
-db = SQLAlchemy()
+db = db or SQLAlchemy()
 app = Flask(__name__)
 app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["HISTORIES_URL"]
 app.config["SAFEMIGRATE_SNAPSHOT"] = False
@@ -81,11 +83,17 @@ Migrate(app, db)
 STAND_INS = '''\
 """Modules that are not there, and anything that is asked of them."""
 
+import ast
 import importlib.abc
 import importlib.machinery
+import importlib.util
+import pathlib
+import sys
 import types
 
 import sqlalchemy as sa
+
+VERSIONS = pathlib.Path(__file__).with_name("migrations") / "versions"
 
 
 class _Anything(type):
@@ -134,11 +142,13 @@ class _Module(types.ModuleType):
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Asked last, for what no other finder knows."""
+    """Asked last, for what no other finder knows: packages that revisions import."""
+
+    def __init__(self, packages):
+        self.packages = packages
 
     def find_spec(self, name, path=None, target=None):
-        # What a package looks for itself and can do without.
-        if name.partition(".")[0] in ("greenlet", "readline", "psycopg_c", "orjson", "dotenv"):
+        if name.partition(".")[0] not in self.packages:
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
@@ -147,7 +157,33 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module):
         pass
+
+
+def install():
+    """Stand in for the packages that revisions import and that are not there."""
+    missing = set()
+    for path in VERSIONS.glob("**/*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            missing |= {name.partition(".")[0] for name in names}
+    missing = {name for name in missing if importlib.util.find_spec(name) is None}
+    finder = Finder(missing)
+    sys.meta_path.append(Finder(missing))
 '''
+
+# What revisions import is there in the application's own process.
+ORDER = """\
+import histories_app
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+config = Config()
+config.set_main_option("script_location", "migrations")
+script = ScriptDirectory.from_config(config)
+print(*[r.revision for r in script.walk_revisions("base", "heads")][::-1])
+"""
 
 
 @dataclass
@@ -194,7 +230,7 @@ class Case:
             "NO_COLOR": "1",
         }
         done = subprocess.run(
-            [sys.executable, "-m", "flask", "--app", "app", "db", *arguments],
+            [sys.executable, "-m", "flask", "--app", "histories_app", "db", *arguments],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -209,10 +245,10 @@ class Case:
 
 def make_project(migrations: Path, folder: Path) -> list[str]:
     """Write the application, and the history with Flask-Migrate's env.py; return its order."""
-    (folder / "app.py").write_text(APP)
+    (folder / "histories_app.py").write_text(APP)
     (folder / "stand_ins.py").write_text(STAND_INS)
     done = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", "db", "init"],
+        [sys.executable, "-m", "flask", "--app", "histories_app", "db", "init"],
         cwd=folder,
         env={**os.environ, "HISTORIES_TOOL": "plain", "HISTORIES_URL": "sqlite://"},
         capture_output=True,
@@ -224,20 +260,17 @@ def make_project(migrations: Path, folder: Path) -> list[str]:
     versions = folder / "migrations" / "versions"
     shutil.rmtree(versions)
     shutil.copytree(migrations / "versions", versions)
-    # The revisions' headers alone; what they import is not there.
-    sys.path.insert(0, str(folder))
-    import stand_ins  # type: ignore[import-not-found]
-
-    finder = stand_ins.Finder()
-    sys.meta_path.append(finder)
-    try:
-        config = Config()
-        config.set_main_option("script_location", str(folder / "migrations"))
-        script = ScriptDirectory.from_config(config)
-        return [r.revision for r in script.walk_revisions("base", "heads")][::-1]
-    finally:
-        sys.meta_path.remove(finder)
-        sys.path.remove(str(folder))
+    done = subprocess.run(
+        [sys.executable, "-c", ORDER],
+        cwd=folder,
+        env={**os.environ, "HISTORIES_TOOL": "plain", "HISTORIES_URL": "sqlite://"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout.split()
 
 
 # ------------------------------------------------------------------ rows
@@ -270,8 +303,9 @@ def value_of(column: sa.Column[Any], row: int) -> Any:
         return {"n": row}
     if isinstance(kind, sa.LargeBinary):
         return bytes([row + 1])
-    # The same in every column, so that what is a key by its name alone has its row too.
-    text = f"text {row}"
+    # The same in every column, so that what is a key by its name alone has its row too; and an
+    # address, which is what some revisions take apart.
+    text = f"10.0.0.{row}"
     length = getattr(kind, "length", None)
     return text[-length:] if length else text
 
@@ -344,6 +378,12 @@ BESIDE_TABLES = {
 }
 
 
+#: Ids and salted hashes that a revision draws, others each time; `fill` draws none.
+RANDOM = re.compile(
+    r"\b(?!0{8})(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b|\bscrypt:[^']*"
+)
+
+
 def content(url: str) -> dict[str, str]:
     """The schema and the rows of a database, a line for each thing."""
     engine = sa.create_engine(url)
@@ -358,7 +398,7 @@ def content(url: str) -> dict[str, str]:
             result = connection.exec_driver_sql(f"SELECT * FROM {quoted}")
             names = list(result.keys())
             order = sorted(range(len(names)), key=names.__getitem__)
-            rows = sorted(repr([row[i] for i in order]) for row in result)
+            rows = sorted(RANDOM.sub("random", repr([row[i] for i in order])) for row in result)
         found[f"rows of {table}"] = "\n".join(rows)
     for view in inspector.get_view_names():
         found[f"view {view}"] = " ".join(str(inspector.get_view_definition(view)).split())
@@ -430,15 +470,17 @@ def last(said: str) -> str:
     return (errors or lines or [""])[-1][:200]
 
 
-def run(case: Case, start: str, enforce: bool, doctor: bool) -> bool:
+def run(case: Case, start: str, head: str, enforce: bool, doctor: bool) -> bool:
     """Compare the two tools from one revision on; return whether nothing is worse."""
     urls = prepare(case, start)
     if len(urls) < 2:
         return True
+    if doctor and start != "base":
+        show_doctor(case, urls[1], enforce, "before")
     results = []
     for tool, url, command in (("plain", urls[0], PLAIN), ("ours", urls[1], OURS)):
         began = time.monotonic()
-        code, said = case.flask(tool, url, enforce, *command, "heads")
+        code, said = case.flask(tool, url, enforce, *command, head)
         results.append((code, said, time.monotonic() - began))
     (plain, plain_said, plain_seconds), (ours, ours_said, our_seconds) = results
     keys = ", foreign keys on" if enforce else ""
@@ -459,15 +501,20 @@ def run(case: Case, start: str, enforce: bool, doctor: bool) -> bool:
             print(f"    {line}")
         good = not worse
     if doctor and not ours:
-        code, said = case.flask("ours", urls[1], enforce, "doctor", "--ignore", "SM113")
-        found = [line for line in said.splitlines() if re.match(r"SM\d+ (error|warning)", line)]
-        print(f"    doctor {code}: {len(found)} findings")
-        for line in found:
-            print(f"      {line}")
+        show_doctor(case, urls[1], enforce, "afterwards")
     for url in urls:
         if url.startswith("sqlite"):
             Path(url.removeprefix("sqlite:///")).unlink(missing_ok=True)
     return good
+
+
+def show_doctor(case: Case, url: str, enforce: bool, when: str) -> None:
+    """Print every finding: whether it is true is for a person to say."""
+    # The models are not there.
+    code, said = case.flask("ours", url, enforce, "doctor", "--ignore", "SM113")
+    print(f"    doctor {when}: {code}")
+    for line in said.strip().splitlines():
+        print(f"      {line}")
 
 
 def main() -> int:
@@ -476,6 +523,7 @@ def main() -> int:
     parser.add_argument("--url", help="of a server's database, beside which others are made")
     parser.add_argument("--starts", type=int, default=4, help="revisions on the way; default 4")
     parser.add_argument("--start", action="append", help="a revision to begin at, or base")
+    parser.add_argument("--head", default="heads", help="the revision to end at")
     parser.add_argument("--beside", type=Path, help="a folder of modules that revisions import")
     parser.add_argument("--no-doctor", action="store_true")
     options = parser.parse_args()
@@ -487,6 +535,8 @@ def main() -> int:
             if options.beside:
                 shutil.copytree(options.beside, name, dirs_exist_ok=True)
             order = make_project(options.folder.absolute(), Path(name))
+            if options.head in order:
+                order = order[: order.index(options.head) + 1]
             on = f" on {case.server.get_backend_name()}" if case.server else ""
             print(f"{options.folder}: {len(order)} revisions{on}", flush=True)
             step = max(1, len(order) // (options.starts + 1))
@@ -495,8 +545,8 @@ def main() -> int:
             for start in starts:
                 ways = [False, True] if case.server is None and start != "base" else [False]
                 for enforce in ways:
-                    doctor = start == "base" and not options.no_doctor
-                    good.append(run(case, start, enforce, doctor))
+                    doctor = not (options.no_doctor or enforce)
+                    good.append(run(case, start, options.head, enforce, doctor))
                     sys.stdout.flush()
         finally:
             case.close()
