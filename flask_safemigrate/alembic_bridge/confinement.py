@@ -427,7 +427,9 @@ def _watch_cursors(
         return
     if dialect in ("mysql", "mariadb"):
         _watch_mysql(confinement, driver, dialect, others)
-    if connection.dialect.driver == "psycopg":
+    if connection.dialect.driver == "pg8000":
+        _watch_pg8000(confinement, connection, others)
+    if connection.dialect.driver in ("psycopg", "psycopg2"):
         stock_commit = driver.commit
 
         def commit() -> None:
@@ -435,7 +437,9 @@ def _watch_cursors(
                 confinement.commit(connection)
             stock_commit()
 
-        driver.commit = commit
+        # psycopg2's own class, which a creator= of the application hands over, takes no attribute.
+        with contextlib.suppress(AttributeError):
+            driver.commit = commit
     attribute = next((a for a in ("cursor_factory", "cursorclass") if hasattr(driver, a)), "")
     if not attribute:
         return
@@ -460,6 +464,28 @@ def _watch_cursors(
     names = ("execute", "executemany", "copy", "copy_expert", "stream")
     methods = {name: judged(getattr(stock, name)) for name in names if hasattr(stock, name)}
     setattr(driver, attribute, type("ConfinedCursor", (stock,), methods))
+
+
+def _watch_pg8000(
+    confinement: Confinement, connection: Connection, others: Collection[str]
+) -> None:
+    """See what is said by the methods that every other one, of a cursor too, calls in the end."""
+    driver: Any = connection.connection.driver_connection
+
+    def judged(method: Any) -> Any:
+        def execute(statement: Any, *args: Any, **kw: Any) -> Any:
+            if _current() is confinement and isinstance(statement, str):
+                says = _reaches_out("postgresql", statement, others)
+                if says:
+                    confinement.stop(f"run a statement that {says}: {_short(statement)}")
+                if _ENDS.match(statement) and not connection.closed:
+                    confinement.commit(connection)
+            return method(statement, *args, **kw)
+
+        return execute
+
+    for name in ("execute_simple", "execute_unnamed", "prepare_statement"):
+        setattr(driver, name, judged(getattr(driver, name)))
 
 
 def _watch_mysql(

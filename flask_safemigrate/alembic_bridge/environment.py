@@ -190,6 +190,15 @@ def _no_autocommit(connection: Connection) -> Callable[[], None] | None:
 
 
 @contextlib.contextmanager
+def _ended_block(own: Autocommit, connection: Connection) -> Iterator[None]:
+    """Alembic's block, with the transaction ended that asking pg8000 for the level began."""
+    with own():
+        driver: Any = connection.connection.driver_connection
+        driver.commit()
+        yield
+
+
+@contextlib.contextmanager
 def _driver_block(connection: Connection) -> Iterator[None]:
     """Leave the server's transaction for a while, where SQLAlchemy's is not ours to end."""
     driver: Any = connection.connection.driver_connection
@@ -320,6 +329,8 @@ def run_environment(
             own: Autocommit = context.autocommit_block
             if back is not None and context._in_external_transaction:
                 own = functools.partial(_driver_block, target)
+            elif target.dialect.driver == "pg8000":
+                own = functools.partial(_ended_block, own, target)
             block = functools.partial(outside, own)
             setattr(context, "autocommit_block", block)  # noqa: B010
 

@@ -172,7 +172,7 @@ def test_nobody_takes_it_between_proof_and_commit(postgresql_url: str) -> None:
     engine = create_engine(postgresql_url)
     with lease(engine) as held, engine.begin() as connection:
         held.prove(connection)
-        with engine.connect() as other, other.begin():
+        with engine.connect() as other:
             other.execute(text("SET LOCAL lock_timeout = '300ms'"))
             with pytest.raises(Exception, match="lock timeout"):
                 other.execute(text(f"UPDATE {LOCK_TABLE} SET token = 'another'"))
@@ -189,7 +189,7 @@ def test_a_transaction_that_sees_the_past_is_proven_from_beside(
             connection.execute(text("SELECT 1 FROM pg_class LIMIT 1"))
             time.sleep(SHORT)  # it is renewed meanwhile
             held.prove(connection)
-            with engine.connect() as other, other.begin():
+            with engine.connect() as other:
                 other.execute(text("SET LOCAL lock_timeout = '300ms'"))
                 with pytest.raises(Exception, match="lock timeout"):
                     other.execute(text(f"UPDATE {LOCK_TABLE} SET token = 'another'"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.postgresql import BACKEND, read
 from flask_safemigrate.condition import Condition, LateSequence, OtherVersionTable, UnusedType
+from tests.support.servers import session_setting
 from tests.support.sql import run
 
 
@@ -30,12 +31,18 @@ def role(url: URL) -> Iterator[URL]:
     run(url, f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
 
 
-def target_of(url: URL, **more: str) -> Target:
-    return Target("", create_engine(url, poolclass=NullPool), **more)
+def target_of(url: URL, settings: Mapping[str, str] | None = None, **more: str) -> Target:
+    """:param settings: what each session of the target begins with."""
+    arguments = {}
+    for name, value in (settings or {}).items():
+        arguments = session_setting(url, name, value)
+    return Target("", create_engine(url, poolclass=NullPool, connect_args=arguments), **more)
 
 
-def examine(url: URL, *, thorough: bool = True) -> Condition:
-    return BACKEND.examine(target_of(url), thorough=thorough)
+def examine(
+    url: URL, settings: Mapping[str, str] | None = None, *, thorough: bool = True
+) -> Condition:
+    return BACKEND.examine(target_of(url, settings), thorough=thorough)
 
 
 TABLES = """
@@ -70,8 +77,7 @@ def test_a_user_who_may_not(url: URL, role: URL) -> None:
 
 
 def test_a_search_path_without_schema(url: URL, role: URL) -> None:
-    nowhere = role.update_query_dict({"options": "-c search_path=nowhere"})
-    (lacking,) = examine(nowhere).lacking
+    (lacking,) = examine(role, {"search_path": "nowhere"}).lacking
     assert lacking.what.startswith("create tables: no schema of the search path (nowhere)")
 
 
@@ -105,12 +111,12 @@ def test_version_tables_elsewhere(url: URL) -> None:
         "INSERT INTO tenant.alembic_version VALUES ('c'), ('b')",
         "CREATE VIEW tenant.other AS SELECT 1",
     )
-    path = url.update_query_dict({"options": "-c search_path=first,public"})
-    assert examine(path).version_tables == (
+    path = {"search_path": "first,public"}
+    assert examine(url, path).version_tables == (
         OtherVersionTable("public", ("a1",), True),
         OtherVersionTable("tenant", ("b", "c"), False),
     )
-    named = BACKEND.examine(target_of(path, version_schema="tenant"), thorough=False)
+    named = BACKEND.examine(target_of(url, path, version_schema="tenant"), thorough=False)
     others = [(other.schema, other.visible) for other in named.version_tables]
     assert others == [("first", False), ("public", False)]
 
@@ -122,8 +128,7 @@ def test_sessions_that_would_be_in_the_way(url: URL) -> None:
         assert examine(url).idle == ()
         connection.execute(text("SELECT id,\n  name FROM users"))
         (session,) = examine(url).idle
-        pid = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
-        assert session.id == pid
+        assert session.id == connection.execute(text("SELECT pg_backend_pid()")).scalar()
         assert session.who == 'user "postgres" ("a notebook") from 127.0.0.1'
         assert (session.query, session.tables) == ("SELECT id, name FROM users", ("users",))
         assert session.seconds is not None
@@ -172,8 +177,8 @@ def test_who_made_it_read_only(url: URL, role: URL, statement: str, again: str) 
 
 
 def test_read_only_by_the_url(url: URL) -> None:
-    only = url.update_query_dict({"options": "-c default_transaction_read_only=on"})
-    why = BACKEND.read(target_of(only)).refuses
+    only = target_of(url, {"default_transaction_read_only": "on"})
+    why = BACKEND.read(only).refuses
     assert why is not None
     assert "out of the URL" in why.hint
 

@@ -17,6 +17,7 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.postgresql import BACKEND
 from flask_safemigrate.state import Unreachable
 from tests.support.fake_servers import postgresql_refusal, silent
+from tests.support.servers import session_setting
 
 SECRET = "s3cret-wörd"
 
@@ -108,7 +109,9 @@ def test_search_path_of_the_application_counts(engine: Engine) -> None:
         "CREATE TABLE mine.alembic_version (version_num text)",
         "CREATE TABLE outside (n integer)",
     )
-    own = create_engine(engine.url, connect_args={"options": "-csearch_path=mine"})
+    own = create_engine(
+        engine.url, connect_args=session_setting(engine.url, "search_path", "mine")
+    )
     listening = create_engine(engine.url)
 
     @event.listens_for(listening, "connect")

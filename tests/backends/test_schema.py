@@ -14,7 +14,7 @@ from flask_safemigrate.backends.scratch_names import PREFIX, new_name, stale
 from flask_safemigrate.comparison.compare import differences
 from flask_safemigrate.comparison.facts import facts_of
 from flask_safemigrate.evidence import Fact
-from tests.support.servers import Databases
+from tests.support.servers import Databases, session_setting
 
 META = sa.MetaData()
 PARENT = sa.Table(
@@ -218,7 +218,7 @@ def test_every_real_change_is_seen(target: Target) -> None:
 @pytest.mark.parametrize(
     ("dialect", "arguments"),
     [
-        ("postgresql", {"options": "-c quote_all_identifiers=on"}),
+        ("postgresql", {}),
         ("mysql", {"init_command": "SET SESSION sql_mode = 'ANSI_QUOTES'"}),
     ],
 )
@@ -226,6 +226,8 @@ def test_settings_of_the_application_are_known(
     databases: Databases, dialect: str, arguments: dict[str, str]
 ) -> None:
     url = databases.create(dialect)
+    if dialect == "postgresql":
+        arguments = session_setting(sa.make_url(url), "quote_all_identifiers", "on")
     plain, other = sa.create_engine(url), sa.create_engine(url, connect_args=arguments)
     settings_of = backend_for(plain).settings_of
     assert settings_of(Target("", plain)) == settings_of(Target("", plain)) != ()

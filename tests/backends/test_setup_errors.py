@@ -201,17 +201,19 @@ def test_several_hosts(url: str, server: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("code", "text", "kind"),
     [
-        ("transaction blocks not allowed in statement pooling mode", "misconfigured"),
-        ("query_wait_timeout", "too many connections"),
-        ("no more connections allowed (max_client_conn)", "too many connections"),
-        ("no such database: shop", "missing database"),
+        ("08P01", "transaction blocks not allowed in statement pooling mode", "misconfigured"),
+        ("08P01", "query_wait_timeout", "too many connections"),
+        ("08P01", "no more connections allowed (max_client_conn)", "too many connections"),
+        ("08P01", "no such database: shop", "missing database"),
+        ("26000", "unnamed prepared statement does not exist", "misconfigured"),
+        ("26000", 'prepared statement "_pg3_0" does not exist', "misconfigured"),
     ],
 )
-def test_what_a_pooler_says(text: str, kind: str) -> None:
+def test_what_a_pooler_says(code: str, text: str, kind: str) -> None:
     class FromPooler(Exception):
-        sqlstate = "08P01"
+        sqlstate = code
 
     found = explained("psycopg2", OperationalError("BEGIN", None, FromPooler(text)))
     assert found.kind == kind

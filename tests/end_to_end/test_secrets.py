@@ -90,8 +90,11 @@ def process_list() -> Iterator[list[str]]:
 def p(project: ProjectFactory, postgresql_url: str) -> Project:
     """A project on a server that lets everybody in, with a secret in every place."""
     url = make_url(postgresql_url).set(password=PASSWORD)
-    address = url.update_query_dict({"sslpassword": QUERY}).render_as_string(hide_password=False)
-    driver = {"passfile": "/none", "sslkey": "/none", "password": CONNECT}
+    driver = {"password": CONNECT}
+    if url.get_driver_name() != "pg8000":  # it knows no word of libpq's
+        url = url.update_query_dict({"sslpassword": QUERY})
+        driver |= {"passfile": "/none", "sslkey": "/none"}
+    address = url.render_as_string(hide_password=False)
     made = project(
         url=address,
         revisions=[FIRST],

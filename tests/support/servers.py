@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
@@ -72,6 +73,13 @@ class Databases:
             # FORCE ends sessions of killed test processes; MariaDB needs no such word.
             force = " WITH (FORCE)" if server.dialect == "postgresql" else ""
             _run(server.url, f"DROP DATABASE IF EXISTS {name}{force}")
+
+
+def session_setting(url: URL, name: str, value: str) -> dict[str, Any]:
+    """The driver's arguments that begin each session with a setting of PostgreSQL's."""
+    if url.get_driver_name() == "pg8000":
+        return {"startup_params": {name: value}}
+    return {"options": f"-c {name}={value}"}
 
 
 def _run(url: URL, statement: str) -> None:

@@ -17,6 +17,7 @@ from flask_safemigrate.state import Unreachable
 _CODES = {
     "25006": "read-only",
     "28000": "not admitted",
+    "26000": "prepared elsewhere",
     "28P01": "wrong password",
     "3D000": "missing database",
     "42501": "missing privilege",
@@ -156,6 +157,14 @@ _WORDS = {
         '"{name}"). {text}',
         "name the address of PostgreSQL itself in SQLALCHEMY_DATABASE_URI, or set pool_mode = "
         "transaction in pgbouncer.ini",
+    ),
+    "prepared elsewhere": (
+        "misconfigured",
+        'The pooler at "{server}" hands out connections by transaction, and the driver prepares '
+        'statements on one that it does not keep (database "{name}"). {text}',
+        "name the address of PostgreSQL itself in SQLALCHEMY_DATABASE_URI; or take "
+        "postgresql+psycopg://... there, and SQLALCHEMY_ENGINE_OPTIONS = "
+        '{"connect_args": {"prepare_threshold": None}}',
     ),
     "read-only": (
         "read-only",

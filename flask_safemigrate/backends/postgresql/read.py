@@ -21,11 +21,23 @@ from flask_safemigrate.state import DatabaseState, InvalidIndex, Table, Unreacha
 #: Major version. Older ones have passed their end of life, and scratch databases need it.
 OLDEST = 13
 
-# pg8000 sets default_transaction_read_only for the session, so the value it had before counts.
+# pg8000 sets default_transaction_read_only for the session, so the value it had before counts, and
+# what it came from is looked up.
 _FACTS = text("""
     SELECT current_database() AS name, current_setting('server_version') AS version,
         pg_database_size(current_database()) AS size,
-        pg_is_in_recovery() AS replica, d.reset_val = 'on' AS read_only, d.source AS read_only_by,
+        pg_is_in_recovery() AS replica, d.reset_val = 'on' AS read_only,
+        CASE d.source WHEN 'session' THEN (
+            SELECT concat_ws(' ',
+                CASE WHEN s.setdatabase <> 0 THEN 'database' END,
+                CASE WHEN s.setrole <> 0 THEN 'user' END)
+            FROM pg_db_role_setting s, unnest(s.setconfig) AS setting
+            WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database
+                    WHERE datname = current_database()))
+                AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
+                AND setting LIKE 'default_transaction_read_only=%'
+            ORDER BY s.setrole = 0, s.setdatabase = 0 LIMIT 1
+        ) ELSE d.source END AS read_only_by,
         current_user AS username, current_setting('search_path') = '' AS nowhere,
         to_regclass(:version_table)::oid AS version_oid,
         to_regclass(:version_table)::text AS version_name,
