@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from flask_safemigrate.outcome import Outcome, Status, exit_code
 from flask_safemigrate.report.documents import json
+from flask_safemigrate.report.redaction import without_passwords
 from tests.report.outcomes import anything, outcomes
 
 EVERY = settings(
@@ -55,8 +56,12 @@ def refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is not JSON")
 
 
+# What looks like a secret is blanked, which tests of its own look at.
+harmless = anything.filter(lambda text: without_passwords(text) == text)
+
+
 @EVERY
-@given(outcomes(anything))
+@given(outcomes(harmless))
 def test_an_outcome_comes_back_from_its_document(outcome: Outcome) -> None:
     written = json.text(outcome)
     assert written.isascii()
