@@ -16,6 +16,8 @@ demo: $(VENV)/.run  ## upgrade a populated database, and see what plain upgrade 
 	@$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.test  ## run all tests; ARGS="-k deploy" for some
+	@# Most tests start processes, and where PYTHONDONTWRITEBYTECODE is set each would compile anew.
+	@$(BIN)/python -m compileall -q flask_safemigrate
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.test $(VENV)/.lint  ## style, types and import layers

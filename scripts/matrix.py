@@ -180,6 +180,8 @@ def prepare(cell: Cell) -> Path:
             packages = next((venv / "lib").glob("python*/site-packages"))
             (packages / "sqlite_of_wheel.pth").write_text(SQLITE_PTH)
         stamp.write_text(digest.hexdigest())
+    # Where PYTHONDONTWRITEBYTECODE is set each process of a test would compile anew.
+    _run([str(python), "-m", "compileall", "-q", str(ROOT / "flask_safemigrate")])
     return python
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
+import pytest
+
 from tests.support.projects import ProjectFactory
 from tests.support.servers import Databases, Server
 
@@ -20,6 +25,49 @@ def test_a_project_runs_plain_flask_migrate_on_every_dialect(
     assert p.heads() == {"b2"}
     p.execute("INSERT INTO t (id, n) VALUES (1, 2)")
     assert p.rows("SELECT id, n FROM t") == [(1, 2)]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_command_has_streams_and_a_code_of_its_own(project: ProjectFactory, fresh: bool) -> None:
+    project.fresh = fresh
+    p = project(
+        after="""
+        @app.cli.command()
+        def talk():
+            import atexit, os, sys, threading, time
+            atexit.register(lambda: print("last é"))
+            threading.Thread(target=lambda: (time.sleep(0.2), print("thread"))).start()
+            print(sys.argv[1:], os.getcwd(), os.environ.get("ASKED"), input())
+            print("wrong é", file=sys.stderr)
+            os.write(1, b"raw\\n")
+            sys.exit(7)
+        """
+    )
+    done = p.flask("talk", input="an answer é\n", env={"ASKED": "yes"})
+    assert done.returncode == 7
+    first = f"['talk'] {p.path} yes an answer é"
+    assert sorted(done.stdout.splitlines()) == sorted([first, "raw", "thread", "last é"])
+    assert done.stderr == "wrong é\n"
+    assert not list(p.path.rglob("__pycache__"))
+    assert "Aborted" in p.flask("talk").stderr
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_command_that_takes_too_long_is_killed(project: ProjectFactory, fresh: bool) -> None:
+    project.fresh = fresh
+    p = project(
+        after="""
+        @app.cli.command()
+        def hang():
+            import os, time
+            open("pid", "w").write(str(os.getpid()))
+            time.sleep(60)
+        """
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        p.flask("hang", timeout=5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((p.path / "pid").read_text()), 0)
 
 
 def test_a_project_runs_in_this_process(project: ProjectFactory) -> None:

@@ -10,6 +10,12 @@ from tests.end_to_end.story import HEAD, assert_told, tell
 from tests.support.projects import ProjectFactory
 
 
+@pytest.fixture(autouse=True)
+def _start_python(project: ProjectFactory) -> None:
+    """No command may need a module that only another one has imported."""
+    project.fresh = True
+
+
 def test_safe_upgrade_goes_to_head_and_then_has_nothing_to_do(
     project: ProjectFactory, database_url: str
 ) -> None:

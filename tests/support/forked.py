@@ -6,21 +6,27 @@ hundredths of a second, so that many start at once and a random moment mostly fa
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
+import io
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.support.projects import Project
+if TYPE_CHECKING:
+    from tests.support.projects import Project
 
 _PRELOAD = (
     "flask.cli",
@@ -95,13 +101,48 @@ def flask(
     """
     descriptor, name = tempfile.mkstemp(dir=project.path.parent, suffix=".said")
     os.close(descriptor)
+    streams = (os.devnull, name, name)
     process = CONTEXT.Process(
         target=_run,
-        args=(project.path, arguments, project._environment(env), name, before, together),
+        args=(project.path, arguments, project._environment(env), streams, before, together),
         daemon=True,
     )
     process.start()
     return Copy(process, Path(name))
+
+
+def run(
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str],
+    input: str,
+    timeout: float,
+) -> subprocess.CompletedProcess[str]:
+    """Run `flask ARGUMENTS` in a folder as `subprocess.run` does, and wait for its end.
+
+    :param timeout: seconds until it is killed.
+    :raises subprocess.TimeoutExpired: it has been.
+    """
+    with tempfile.TemporaryDirectory(prefix="flask-") as place:
+        streams = tuple(Path(place, name) for name in ("input", "output", "errors"))
+        for stream in streams:
+            stream.write_text(input if stream.name == "input" else "", encoding="utf-8")
+        process = CONTEXT.Process(
+            target=_run,
+            args=(folder, arguments, environment, tuple(map(str, streams)), None, None),
+            daemon=True,
+        )
+        process.start()
+        process.join(timeout)
+        code = process.exitcode
+        if code is None:
+            process.kill()
+            process.join()
+        _, output, errors = (stream.read_text(encoding="utf-8") for stream in streams)
+        command = ["flask", *arguments]
+        if code is None:
+            raise subprocess.TimeoutExpired(command, timeout, output, errors)
+        return subprocess.CompletedProcess(command, code, output, errors)
 
 
 def crowd_of(size: int) -> Barrier:
@@ -113,19 +154,18 @@ def _run(
     folder: Path,
     arguments: tuple[str, ...],
     environment: Mapping[str, str],
-    output: str,
+    streams: tuple[str, str, str],
     before: Callable[[], None] | None,
     together: Barrier | None,
 ) -> None:
     from flask.cli import main
 
-    descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
-    empty = os.open(os.devnull, os.O_RDONLY)
-    for number, each in ((0, empty), (1, descriptor), (2, descriptor)):
-        os.dup2(each, number)
+    _connect(*streams)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    # Python looks at it once, when it starts.
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.path.insert(0, str(folder))
     sys.argv = ["flask", *arguments]
     if before is not None:
@@ -142,7 +182,30 @@ def _run(
         traceback.print_exc()
         code = 1
     finally:
+        # What Python does at the end of its main thread.
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+        atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
+
+
+def _connect(source: str, output: str, errors: str) -> None:
+    """Make files of the standard streams, and streams of the files as Python does at its start."""
+    for number, path, flags in (
+        (0, source, os.O_RDONLY),
+        (1, output, os.O_WRONLY | os.O_APPEND),
+        (2, errors, os.O_WRONLY | os.O_APPEND),
+    ):
+        descriptor = os.open(path, flags)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdin = sys.__stdin__ = os.fdopen(0, encoding="utf-8", closefd=False)
+    # Alembic has kept the object since it was imported.
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    assert isinstance(sys.stderr, io.TextIOWrapper)
+    sys.stdout.reconfigure(encoding="utf-8", line_buffering=False)
+    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)

@@ -23,6 +23,11 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine, text
 
+from tests.support import forked
+
+#: Whether each command starts a Python of its own, as it does for a user.
+FRESH = os.environ.get("SAFEMIGRATE_TEST_FRESH", "") not in ("", "0")
+
 APP = """\
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
@@ -76,7 +81,10 @@ depends_on = {depends_on!r}
 
 @dataclass
 class Project:
-    """One project in its own folder. `url` is the default bind's, `binds` the others'."""
+    """One project in its own folder. `url` is the default bind's, `binds` the others'.
+
+    fresh: its commands start Python, instead of copying a process that has imported the packages.
+    """
 
     path: Path
     url: str
@@ -84,6 +92,7 @@ class Project:
     binds: dict[str, str] = field(default_factory=dict)
     revisions: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    fresh: bool = FRESH
     _apps: list[tuple[Flask, ModuleType]] = field(default_factory=list)
     _processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -144,10 +153,15 @@ class Project:
         env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run `flask ARGUMENTS` in a process of its own, in a clean environment."""
+        environment = self._environment(env)
+        if not self.fresh:
+            return forked.run(
+                self.path, *arguments, environment=environment, input=input or "", timeout=timeout
+            )
         return subprocess.run(
             [sys.executable, "-m", "flask", *arguments],
             cwd=self.path,
-            env=self._environment(env),
+            env=environment,
             # Without an answer prepared, a prompt must fail at once instead of waiting.
             input=input if input is not None else "",
             capture_output=True,
@@ -254,6 +268,7 @@ class ProjectFactory:
     """Writes projects under one folder and closes all of them."""
 
     root: Path
+    fresh: bool = FRESH
     _made: list[Project] = field(default_factory=list)
 
     def __call__(
@@ -291,7 +306,7 @@ class ProjectFactory:
         settings: dict[str, Any] = {"SQLALCHEMY_DATABASE_URI": url}
         if bind_urls:
             settings["SQLALCHEMY_BINDS"] = bind_urls
-        project = Project(path, url, directory, bind_urls)
+        project = Project(path, url, directory, bind_urls, fresh=self.fresh)
         self._made.append(project)
         source = APP.format(
             package="flask_safemigrate" if safe else "flask_migrate",
