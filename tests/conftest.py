@@ -17,6 +17,9 @@ SKIPPED = pytest.StashKey[dict[str, Server]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[SKIPPED] = {}
+    # PyMySQL reads the system's certificates for every connection, encrypted or not, in 22 of 24
+    # milliseconds of CPU. No server of the tests has one that they would prove.
+    os.environ["SSL_CERT_FILE"] = os.environ["SSL_CERT_DIR"] = os.devnull
     # A shell starts background jobs with SIGINT ignored, and every process of ours would inherit
     # that; the tests that send it mean a terminal.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -252,6 +252,7 @@ class Project:
 
     def _environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         keep = {"PATH", "HOME", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+        keep |= {"SSL_CERT_FILE", "SSL_CERT_DIR"}
         environment = {key: value for key, value in os.environ.items() if key in keep}
         environment |= {
             "FLASK_APP": "app.py",
