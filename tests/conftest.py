@@ -12,6 +12,8 @@ import pytest
 from tests.support.projects import ProjectFactory
 from tests.support.servers import DIALECTS, Databases, Server, find_server
 
+pytest_plugins = ["tests.support.checkout"]
+
 SKIPPED = pytest.StashKey[dict[str, Server]]()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +126,43 @@ def test_databases_are_dropped_also_with_open_sessions(
         names = open_connection.exec_driver_sql("SELECT datname FROM pg_database").scalars().all()
     look.dispose()
     assert make_url(url).database not in names
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "workers"])
+def test_a_file_left_in_the_checkout_fails_the_run(
+    tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_it.py").write_text(
+        "import pathlib, sqlite3, time\n"
+        "def test_writes():\n"
+        "    time.sleep(0.4)\n"
+        "    sqlite3.connect('x.db').execute('CREATE TABLE t (x)').connection.close()\n"
+        "    pathlib.Path('build').mkdir()\n"
+        "    pathlib.Path('build/log').touch()\n"
+        "    time.sleep(0.4)\n"
+        "def test_reads():\n"
+        "    pass\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "tests.support.checkout", *workers]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *more],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    done = run()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+    assert line.startswith("ERROR x.db was written into the checkout")
+    assert line.endswith("ran: tests/test_it.py::test_writes")
+    assert run("-k", "reads").returncode == 0
