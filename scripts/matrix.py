@@ -6,7 +6,7 @@
     python scripts/matrix.py --drivers  what touches a server, with every driver that is served
     python scripts/matrix.py --servers  what touches a server, with those of scripts/servers.py
     python scripts/matrix.py --short    without what no dependency can change, and what lasts long
-    python scripts/matrix.py --parallel two at a time
+    python scripts/matrix.py --parallel two at a time, each with two workers
     python scripts/matrix.py -- -k cli  what stands after -- goes to pytest
 
 Environments are kept in build/matrix and made anew when pyproject.toml changes.
@@ -44,6 +44,8 @@ SHORT = (
     *(f"tests/end_to_end/test_{name}.py" for name in ("straight_line", "swap", "sql")),
     "--ignore=tests/alembic_bridge/test_replay.py",
 )
+# While one waits for a server or a disk the other one goes on.
+WORKERS = ("-n", "2", "--dist", "loadgroup")
 ENDS = ("lowest", "sqlalchemy-2.0", "newest")
 # Wheels that bring an SQLite of their own, under the name of the standard library's module.
 SQLITES = {"sqlite-3.39": "pysqlite3-binary==0.4.7.post8", "sqlite-newest": "pysqlite3>=0.6.1"}
@@ -192,21 +194,26 @@ def main() -> int:
     parser.add_argument("--drivers", action="store_true", help="only the other drivers")
     parser.add_argument("--servers", action="store_true", help="only the newer servers")
     parser.add_argument("--short", action="store_true", help="leave the longest tests out")
-    parser.add_argument("--parallel", action="store_true", help="run two cells at a time")
+    parser.add_argument(
+        "--parallel", action="store_true", help="two cells at a time, two workers each"
+    )
     parser.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
     options = parser.parse_args()
+    workers = WORKERS if options.parallel else ()
     arguments = [*(SHORT if options.short else ()), *options.pytest]
     cells = choose(options)
     # Two at a time at most: the tests measure waits and race against each other on purpose.
     with ThreadPoolExecutor(2 if options.parallel else 1) as pool:
-        results = list(pool.map(lambda cell: run_tests(cell, arguments), cells))
+        results = list(pool.map(lambda cell: run_tests(cell, arguments, workers), cells))
     print("\n=== matrix")
     for name, verdict, seconds in results:
         print(f"{name:<22} {verdict:<12} {seconds:6.0f} s")
     return int(any(verdict != "passed" for _, verdict, _ in results))
 
 
-def run_tests(cell: Cell, arguments: list[str]) -> tuple[str, str, float]:
+def run_tests(
+    cell: Cell, arguments: list[str], workers: tuple[str, ...] = ()
+) -> tuple[str, str, float]:
     """Run pytest in the cell's environment, show its output, return name, verdict and seconds."""
     python = prepare(cell)
     if cell.end in SQLITES and not arguments:
@@ -219,7 +226,7 @@ def run_tests(cell: Cell, arguments: list[str]) -> tuple[str, str, float]:
     # A pipe would stay open for as long as a process lives that a failing test left behind.
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(
-            [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+            [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *workers, *arguments],
             cwd=ROOT,
             env={**os.environ, **environment(cell.end)},
             stdout=output,
