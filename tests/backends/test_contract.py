@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import stat
@@ -23,6 +22,7 @@ from flask_safemigrate.errors import (
 )
 from flask_safemigrate.outcome import STAGES, Progress
 from flask_safemigrate.state import UNREACHABLE_KINDS
+from tests.support.forked import CONTEXT
 
 BACKENDS = {
     dialect: module.BACKEND
@@ -214,9 +214,8 @@ def _hold(url: str, held: object, seconds: float) -> None:
 
 
 def test_killed_holder_does_not_block(backend: Backend, filled: Target, database_url: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    held = context.Event()
-    holder = context.Process(target=_hold, args=(database_url, held, 600))
+    held = CONTEXT.Event()
+    holder = CONTEXT.Process(target=_hold, args=(database_url, held, 600))
     holder.start()
     try:
         assert held.wait(30)
@@ -245,9 +244,8 @@ def test_eight_processes_take_turns(
 ) -> None:
     written = tmp_path / "written"
     written.write_text("")
-    context = multiprocessing.get_context("spawn")
     processes = [
-        context.Process(target=_append, args=(database_url, str(written))) for _ in range(8)
+        CONTEXT.Process(target=_append, args=(database_url, str(written))) for _ in range(8)
     ]
     for process in processes:
         process.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -25,6 +24,7 @@ from flask_safemigrate.backends.own_tables import LOCK_TABLE
 from flask_safemigrate.backends.postgresql.lock import lease_terms as postgresql_terms
 from flask_safemigrate.errors import LockLost, LockTimeout
 from flask_safemigrate.outcome import Progress
+from tests.support.forked import CONTEXT
 from tests.support.servers import Databases
 
 SHORT = 1.0  # seconds
@@ -114,10 +114,9 @@ def _hold_forever(url: str, ready: Any) -> None:
 
 
 def test_a_killed_holder_is_followed_when_its_time_is_up(engine: Engine) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
+    ready = CONTEXT.Event()
     url = engine.url.render_as_string(hide_password=False)
-    process = context.Process(target=_hold_forever, args=(url, ready))
+    process = CONTEXT.Process(target=_hold_forever, args=(url, ready))
     process.start()
     try:
         assert ready.wait(30)

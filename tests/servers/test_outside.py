@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from tests.support.projects import Project, ProjectFactory
 
@@ -136,6 +136,16 @@ def test_what_stays_of_half_a_revision_is_listed(shop: Project) -> None:
     assert p.heads() == {"r1"}
 
 
+def waits(engine: Engine) -> bool:
+    """Whether the index is being built and waits for a lock."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND query LIKE 'CREATE UNIQUE INDEX CONCURRENTLY%' AND datname = current_database()"
+    )
+    with engine.connect() as connection:
+        return bool(connection.execute(text(query)).scalar_one())
+
+
 def test_concurrent_builds_may_wait_longer_than_the_lock_timeout(
     project: ProjectFactory, postgresql_url: str
 ) -> None:
@@ -148,7 +158,11 @@ def test_concurrent_builds_may_wait_longer_than_the_lock_timeout(
     with engine.connect() as connection:
         connection.execute(text("INSERT INTO pet VALUES ('x')"))
         process = p.start("db", "safe-upgrade", "--yes")
-        time.sleep(4)
+        while not waits(engine):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        time.sleep(1)
+        assert waits(engine)
         assert process.poll() is None
         connection.rollback()
     _, err = process.communicate(timeout=60)

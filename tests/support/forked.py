@@ -45,6 +45,7 @@ _PRELOAD = (
     "flask_safemigrate.report.text",
     "flask_safemigrate.report.progress",
     "flask_safemigrate.checks.catalogue",
+    "pytest",
     "tests.support.forked",
 )
 
