@@ -30,7 +30,6 @@ _OTHER_DBMS = 'if op.get_context().dialect.name == "...":  around what only one 
 _STATES = {
     "25001": _BLOCK,
     "55P04": f"{_BLOCK}; the new value can be used in the next one",
-    "0A000": _VIEW,
     "2BP01": _VIEW,
     "42P01": _MISSING_TABLE,
     "42703": _MISSING_COLUMN,
@@ -49,6 +48,14 @@ _STATES = {
     "42830": "make the columns that the foreign key refers to unique before it",
     "25P02": "with op.get_bind().begin_nested(): around what may fail and is caught",
 }
+#: What PostgreSQL does not support, and the files that it lacks, are many things: by their text.
+_NOT_SUPPORTED = (
+    (re.compile("used by a view or rule"), _VIEW),
+    (
+        re.compile("extension .* is not available|open extension control file"),
+        "install the extension on the database server, from a package of its system",
+    ),
+)
 #: By number: https://mariadb.com/kb/en/mariadb-error-code-reference/
 _NUMBERS = {
     1044: "grant the privilege that the message names",
@@ -121,9 +128,12 @@ def cure_of(error: BaseException) -> str:
 def _of_driver(error: Any) -> str:
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     first = error.args[0] if getattr(error, "args", None) else None
+    said = str(error)
     if isinstance(first, dict):
         # pg8000 has the fields of the protocol, under its letters.
-        state = first.get("C")
+        state, said = first.get("C"), str(first.get("M"))
+    if state in ("0A000", "58P01"):
+        return next((cure for pattern, cure in _NOT_SUPPORTED if pattern.search(said)), "")
     if isinstance(state, str) and state in _STATES:
         return _STATES[state]
     if isinstance(first, int):

@@ -68,6 +68,7 @@ POSTGRESQL = {
         'op.alter_column("t", "id", type_=sa.BigInteger)',
         "DROP VIEW",
     ),
+    "extension": ('op.execute("CREATE EXTENSION no_such_thing")', "install the extension"),
 }
 
 
@@ -90,6 +91,12 @@ def test_drivers_that_say_it_in_their_own_way() -> None:
     assert "earlier revision" in cure_of(mysql)
     pg8000 = sa.exc.ProgrammingError("x", None, Exception({"C": "25001", "M": "no"}))
     assert "autocommit_block" in cure_of(pg8000)
+    words = 'extension "vector" is not available'
+    pg8000 = sa.exc.ProgrammingError("x", None, Exception({"C": "0A000", "M": words}))
+    assert "install the extension" in cure_of(pg8000)
+    words = "cannot use a set-returning function here"
+    pg8000 = sa.exc.ProgrammingError("x", None, Exception({"C": "0A000", "M": words}))
+    assert cure_of(pg8000) == ""
     assert cure_of(ValueError("x")) == ""
 
 
