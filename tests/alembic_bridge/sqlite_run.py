@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import event
 
 from flask_safemigrate.alembic_bridge import sqlite
+from flask_safemigrate.errors import MigrationFailed
 from flask_safemigrate.outcome import TableWork
 
 
@@ -45,6 +46,10 @@ def compiled(body: str) -> CodeType:
     file = f"<revision {hash(body)}>"
     linecache.cache[file] = len(body), None, body.splitlines(keepends=True), file
     return compile(body, file, "exec")
+
+
+def _refuse(what: str, hint: str) -> NoReturn:
+    raise MigrationFailed(f"The revision {what}.", revision=None, hint=hint)
 
 
 def upgrade(
@@ -79,7 +84,7 @@ def upgrade(
     impl = sqlite.install(context, options or sqlite.EngineOptions())
     operations = sqlite.operations(context)
     operations._install_proxy()
-    undo = sqlite.serve_raw_calls(connection)
+    undo = sqlite.serve_raw_calls(connection, _refuse, "")
     try:
         for number, body in enumerate(bodies, 1):
             impl.revision = f"r{number}"

@@ -91,7 +91,7 @@ def test_savepoints_are_a_revision_s_own(started: Project) -> None:
 def test_a_script_that_fails_half_way_is_not_told_as_undone(started: Project) -> None:
     p = started
     script = "'CREATE TABLE u (x); SELECT nope;'"
-    p.revision("a2", f"op.get_bind().connection.driver_connection.executescript({script})")
+    p.revision("a2", f"op.get_bind().connection.driver_connection._driver.executescript({script})")
     done = p.invoke("db", "safe-upgrade", "--yes")
     said = " ".join(done.output.split())
     assert done.exit_code == 1, done.output
@@ -101,7 +101,16 @@ def test_a_script_that_fails_half_way_is_not_told_as_undone(started: Project) ->
     assert "ended the transaction by itself" in said
 
 
-@pytest.mark.parametrize("way", ["connection", "connection.cursor()"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "connection",
+        "connection.cursor()",
+        "connection.driver_connection",
+        "connection.dbapi_connection.cursor()",
+        "connection.cursor().connection",
+    ],
+)
 def test_a_script_is_part_of_the_transaction(started: Project, way: str) -> None:
     p = started
     before = content(p)
@@ -125,12 +134,52 @@ def test_a_script_is_part_of_the_transaction(started: Project, way: str) -> None
     assert p.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'") == [("r",)]
 
 
-def test_what_the_driver_is_given_counts_as_named(started: Project) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.get_bind().connection.cursor().execute('DELETE FROM t')",
+        "op.get_bind().connection.driver_connection.execute('DELETE FROM t')",
+        "raw = op.get_bind().connection.driver_connection\n"
+        "raw.isolation_level = None\nraw.execute('BEGIN')\n"
+        "raw.execute('DELETE FROM t')\nraw.commit()",
+        "import sqlite3\nclass C(sqlite3.Cursor):\n    pass\n"
+        "with op.get_bind().connection.dbapi_connection as raw:\n"
+        "    assert isinstance(raw, sqlite3.Connection)\n"
+        "    cursor = raw.cursor(C)\n    assert isinstance(cursor, C)\n"
+        "    cursor.execute('DELETE FROM t')",
+    ],
+)
+def test_what_the_driver_is_given_counts_as_named(started: Project, body: str) -> None:
     p = started
-    p.revision("a2", "op.get_bind().connection.cursor().execute('DELETE FROM t')")
+    p.revision("a2", body)
     done = p.invoke("db", "safe-upgrade", "--yes")
     assert done.exit_code == 0, done.output
     assert p.rows("SELECT count(*) FROM t") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("rollback", "calls rollback() on the driver's connection"),
+        ("close", "closes the connection of the run"),
+    ],
+)
+def test_what_would_end_the_run_by_the_driver_is_refused(
+    started: Project, call: str, says: str
+) -> None:
+    p = started
+    before = content(p)
+    p.revision(
+        "a2",
+        "raw = op.get_bind().connection.driver_connection\nraw.execute('DELETE FROM t')\n"
+        f"try:\n    raw.{call}()\nexcept Exception:\n    pass",
+    )
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1, done.output
+    assert says in said
+    assert "Everything was undone" in said
+    assert content(p) == before
 
 
 def test_what_a_script_raises_is_the_driver_s(started: Project) -> None:
@@ -216,7 +265,7 @@ def test_a_transaction_ended_behind_our_back_is_told(started: Project) -> None:
     p = started
     p.revision(
         "a2",
-        "op.get_bind().connection.driver_connection.executescript("
+        "op.get_bind().connection.driver_connection._driver.executescript("
         "'CREATE TABLE u (x); CREATE TABLE v (x);')",
     )
     done = p.invoke("db", "safe-upgrade", "--yes")
@@ -234,7 +283,7 @@ def test_a_transaction_ended_before_all_was_done_is_told(started: Project) -> No
     p.revision(
         "a2",
         "op.add_column('t', sa.Column('y', sa.Integer))\n"
-        "op.get_bind().connection.driver_connection.executescript("
+        "op.get_bind().connection.driver_connection._driver.executescript("
         "'CREATE TABLE u (x); CREATE TABLE v (x);')\n"
         "op.add_column('t', sa.Column('z', sa.Integer))",
     )
