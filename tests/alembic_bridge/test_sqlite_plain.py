@@ -203,6 +203,62 @@ SAME: dict[str, tuple[str, ...]] = {
         " server_default=sa.text(\"'d'\")))\n" + block("bare", args=ALWAYS + ", copy_from=t"),
         "op.execute('INSERT INTO bare DEFAULT VALUES')",
     ),
+    # Constraints and indexes that the table has not.
+    "keys of columns in reflect_args": (
+        block(
+            "bare",
+            args=ALWAYS + ", reflect_args=[sa.Column('x', sa.Integer, sa.ForeignKey('t.id'),"
+            " unique=True), sa.Index('ix_x', 'x')]",
+        ),
+    ),
+    "a primary key in reflect_args": (
+        block(
+            "bare", args=ALWAYS + ", reflect_args=[sa.Column('x', sa.Integer, primary_key=True)]"
+        ),
+    ),
+    "keys of copy_from": (
+        "t = sa.Table('bare', sa.MetaData(), sa.Column('x', sa.Integer, sa.ForeignKey('t.id',"
+        " ondelete='CASCADE'), sa.ForeignKey('one.other.id'), unique=True, index=True),"
+        " sa.Index('ix_x', 'x', unique=True), sa.UniqueConstraint('x', name='uq_x'))\n"
+        + block("bare", args=ALWAYS + ", copy_from=t"),
+    ),
+    "a key of copy_from that is dropped at once": (
+        "t = sa.Table('bare', sa.MetaData(), sa.Column('x', sa.Integer),"
+        " sa.UniqueConstraint('x', name='uq_x'))\n"
+        + block("bare", "b.drop_constraint('uq_x', type_='unique')", args=", copy_from=t"),
+    ),
+    "a primary key of copy_from": (
+        "t = sa.Table('bare', sa.MetaData(), sa.Column('x', sa.Integer, primary_key=True))\n"
+        + block("bare", args=ALWAYS + ", copy_from=t"),
+    ),
+    "copy_from whose table is known": (
+        "m = sa.MetaData()\nt = sa.Table('t', m, sa.Column('id', sa.Integer, primary_key=True))\n"
+        "b = sa.Table('bare', m, sa.Column('x', sa.Integer, sa.ForeignKey('t.id', name='fk')))\n"
+        + block("bare", args=ALWAYS + ", copy_from=b")
+        + "\nassert list(t.columns.keys()) == ['id'] and t.columns.id.primary_key",
+    ),
+    "copy_from says what is there": (
+        "t = sa.Table('t', sa.MetaData(), sa.Column('id', sa.Integer, primary_key=True),"
+        " sa.Column('name', sa.String(20), unique=True), sa.Column('num', sa.Integer),"
+        " sa.UniqueConstraint('name', name='uq_name'))\n"
+        + block("t", args=ALWAYS + ", copy_from=t"),
+    ),
+    "a column and an index in table_args": (
+        block("bare", args=ALWAYS + ", table_args=(sa.Column('z', sa.Integer, default=3),)"),
+        block("bare", args=ALWAYS + ", table_args=(sa.Index('ix_x', 'x', 'z'),)"),
+    ),
+    "options where nothing is copied": (
+        block(
+            "t",
+            "b.add_column(sa.Column('x', sa.Integer()))",
+            args=", partial_reordering=[('num', 'name')], table_kwargs={'sqlite_strict': True},"
+            " table_args=(sa.UniqueConstraint('num'),)",
+        ),
+    ),
+    "an order of some columns": (
+        block("t", "b.add_column(sa.Column('x', sa.Integer()))", args=ALWAYS),
+        block("t", args=ALWAYS + ", partial_reordering=[('num', 'name')]"),
+    ),
     # What a keyword means, and to what.
     "autoincrement of a pair": (
         block("link", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),

@@ -15,7 +15,16 @@ from alembic.operations import Operations
 from alembic.operations.batch import BatchOperationsImpl
 from alembic.runtime.migration import MigrationContext
 from alembic.util.sqla_compat import _is_type_bound
-from sqlalchemy import Column, Connection, Index, MetaData, Table, event
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    event,
+)
 from sqlalchemy.schema import Constraint, DefaultClause
 from sqlalchemy.types import NullType
 
@@ -516,6 +525,8 @@ class LosslessSQLiteImpl(SQLiteImpl):
             self._queue(
                 changes.NameConstraints(batch.table_name, dict(convention or {}), known), operation
             )
+        if self._recreating:
+            self._heed_rules(batch, operation)
 
     def _heed_columns(self, table: str, given: Iterable[Any], operation: str) -> None:
         """Let columns be what ``reflect_args`` or ``copy_from`` says of them.
@@ -538,6 +549,41 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 )
             if said:
                 self._queue(changes.AlterColumn(table, column.name, **said), operation)
+
+    def _heed_rules(self, batch: BatchOperationsImpl, operation: str) -> None:
+        """Let the table have the constraints and indexes of ``reflect_args`` or ``copy_from``."""
+        name = batch.table_name
+        said = batch.copy_from
+        if said is None:
+            there = {fold(each) for each in self._engine().column_names(name)}
+            parts = [
+                each._copy() if isinstance(each, Column) else each
+                for each in batch.reflect_args
+                if isinstance(each, (Constraint, Index))
+                or (isinstance(each, Column) and fold(each.name) in there)
+            ]
+            named = {each.name for each in parts if isinstance(each, Column)}
+            others = [
+                Column(each, NullType())
+                for each in self._engine().column_names(name)
+                if each not in named
+            ]
+            said = Table(
+                name, MetaData(naming_convention=batch.naming_convention), *others, *parts
+            )
+        for constraint in sorted(said.constraints, key=lambda each: each._creation_order):
+            empty = isinstance(constraint, PrimaryKeyConstraint) and not len(constraint.columns)
+            if not empty and not _is_type_bound(constraint):
+                self._restate(name, constraint, operation, known=True)
+        for index in sorted(said.indexes, key=lambda each: str(each.name)):
+            # Alembic takes what index=True means for a part of the column.
+            if not index._column_flag:
+                self._restate_index(name, index, operation)
+
+    def _restate_index(self, name: str, index: Index, operation: str) -> None:
+        text = sql.create_index(self.dialect, index)
+        made = sql.index_name(self.dialect, index)
+        self._queue(changes.CreateIndex(name, made, text, if_not_exists=True), operation)
 
     def _heed_listeners(self, batch: BatchOperationsImpl, operation: str) -> None:
         """Let columns be what listeners of ``reflect_kwargs`` make of them.
@@ -589,9 +635,17 @@ class LosslessSQLiteImpl(SQLiteImpl):
 
     def _after_batch(self, batch: BatchOperationsImpl, operation: str, block: Block) -> None:
         name = batch.table_name
-        for given in (*batch.table_args, *batch.reflect_args):
+        if not self._recreating:
+            # Alembic has use for none of the options below where it makes no table anew.
+            return
+        for given in batch.table_args:
             if isinstance(given, Constraint):
                 self._restate(name, given, operation)
+            elif isinstance(given, Column):
+                self.add_column(name, given._copy())
+            elif isinstance(given, Index):
+                self._columns_as_table(name).append_constraint(given)
+                self._restate_index(name, given, operation)
         keywords = batch.table_kwargs
         options = changes.SetOptions(
             name,
@@ -609,14 +663,24 @@ class LosslessSQLiteImpl(SQLiteImpl):
         if batch.recreate == "always":
             self._queue(changes.Recreate(name), operation)
 
-    def _restate(self, name: str, given: Constraint, operation: str) -> None:
-        """A constraint of ``table_args``: the table gets it unless it has it."""
+    def _restate(
+        self, name: str, given: Constraint, operation: str, *, known: bool = False
+    ) -> None:
+        """A constraint of ``table_args``: the table gets it unless it has it.
+
+        :param known: whether it is said of the table as it is, so that it takes the place of one
+            with its name.
+        """
         kind = sql.constraint_kind(given)
         if kind is None:
             raise refused(self._origin(operation), f"SQLite has no such constraint: {given!r}")
-        table = self._columns_as_table(name)
-        made = given._copy() if given.__dict__.get("parent") is not None else given
-        table.append_constraint(made)
+        if known and isinstance(given, ForeignKeyConstraint) and _leads_elsewhere(given):
+            return
+        made = given
+        if not known:
+            table = self._columns_as_table(name)
+            made = given._copy() if given.__dict__.get("parent") is not None else given
+            table.append_constraint(made)
         self._queue(
             changes.AddConstraint(
                 name,
@@ -625,6 +689,7 @@ class LosslessSQLiteImpl(SQLiteImpl):
                 sql.constraint_name(self.dialect, made),
                 tuple(column.name for column in getattr(made, "columns", ())),
                 restates=True,
+                replaces=known,
             ),
             operation,
         )
@@ -980,6 +1045,25 @@ def _type_name(const: Any) -> str | None:
 
 def _same_type(one: str, other: str) -> bool:
     return "".join(one.split()).upper() == "".join(other.split()).upper()
+
+
+def _leads_elsewhere(key: ForeignKeyConstraint) -> bool:
+    """Whether a foreign key leads to another schema, where SQLAlchemy writes none for SQLite.
+
+    Tables that a migration names alone are made known, so that it can be written.
+    """
+    for element in key.elements:
+        if not isinstance(element._colspec, str):
+            continue
+        table, _, column = element._colspec.rpartition(".")
+        if "." in table:
+            return True
+        there = key.table.metadata.tables.get(table)
+        if there is None:
+            Table(table, key.table.metadata, Column(column, NullType()))
+        elif column not in there.columns:
+            there.append_column(Column(column, NullType()))
+    return any(element.column.table.schema != key.table.schema for element in key.elements)
 
 
 def install(context: MigrationContext, options: EngineOptions) -> LosslessSQLiteImpl:

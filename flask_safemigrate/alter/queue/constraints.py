@@ -25,11 +25,7 @@ _VALUES = re.compile(
 def add_constraint(queue: Queue, change: changes.AddConstraint, origin: Origin) -> None:
     table = queue.track(change.table, origin)
     read = queue.read(table)
-    if change.restates and any(
-        same_text(each.span.of(read.sql), change.sql)
-        or (change.name is None and same_text(each.body.of(read.sql), change.sql))
-        for each in read.all_constraints
-    ):
+    if change.restates and _has(read, change):
         return
     if change.retyped is not None:
         names = [name for name in (change.name, change.type_name) if name is not None]
@@ -79,6 +75,23 @@ def add_constraint(queue: Queue, change: changes.AddConstraint, origin: Origin) 
         return
     # Not by SQLite's ADD CONSTRAINT, which fails on rows for which the CHECK is NULL.
     queue.rewrite(table, edits.add_constraint(read, change.sql), origin)
+
+
+def _has(read: CreateTable, change: changes.AddConstraint) -> bool:
+    """Whether a table has a constraint already, by its text or by what it is over."""
+    if any(
+        same_text(each.span.of(read.sql), change.sql)
+        or (change.name is None and same_text(each.body.of(read.sql), change.sql))
+        for each in read.all_constraints
+    ):
+        return True
+    if not change.replaces or change.kind == "check":
+        return False
+    columns = [fold(name) for name in change.columns]
+    return any(
+        change.kind == "primary" or [fold(name) for name in each.column_names] == columns
+        for each in questions.constraints_of_kind(read, naming.KINDS[change.kind])
+    )
 
 
 def _take_away(queue: Queue, table: TrackedTable, constraint: Constraint, origin: Origin) -> None:

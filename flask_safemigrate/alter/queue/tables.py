@@ -143,7 +143,10 @@ def reorder(queue: Queue, change: changes.Reorder, origin: Origin) -> None:
 
 
 def _ordered(names: list[str], groups: tuple[tuple[str, ...], ...], origin: Origin) -> list[str]:
-    """The names so that each group is in order, else as they were."""
+    """The names so that each group is in order: first those that no other has to stand before.
+
+    So does Alembic, by SQLAlchemy's topological sort.
+    """
     by_fold = {fold(name): name for name in names}
     after: dict[str, set[str]] = {name: set() for name in names}
     for group in groups:
@@ -159,7 +162,7 @@ def _ordered(names: list[str], groups: tuple[tuple[str, ...], ...], origin: Orig
         ready = [name for name in names if name not in result and after[name] <= set(result)]
         if not ready:
             raise refused(origin, "the orders that partial_reordering asks for contradict")
-        result.append(ready[0])
+        result.extend(ready)
     return result
 
 
