@@ -242,6 +242,7 @@ def run_environment(
     ended: Callable[[], None] = lambda: None,
     connect: Callable[[str], Connection] | None = None,
     switches_keys: Callable[[str], bool] = lambda bind: False,
+    waits: Callable[[Connection], str | None] = lambda connection: None,
 ) -> None:
     """Run ``env.py`` online; ``steps`` decides for every database what runs.
 
@@ -261,11 +262,12 @@ def run_environment(
     :param connect: where given, the migrations run on the connection that it returns for a
         bind key, and not on that of ``env.py``.
     :param switches_keys: whether a revision of a bind key may switch foreign keys on or off.
+    :param waits: the bind key of a connection whose own revisions are still to run.
     """
     undo: list[Callable[[], None]] = []
     stages: dict[int, tuple[str, Connection]] = {}
     manners: dict[int, tuple[bool, bool]] = {}
-    sharing = sqlite.Sharing(Path(script.dir))
+    sharing = sqlite.Sharing(Path(script.dir), waits)
 
     def decide(heads: tuple[str, ...], context: MigrationContext) -> Iterable[Any]:
         connection = context.connection

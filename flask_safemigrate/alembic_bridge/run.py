@@ -345,6 +345,14 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         position.bind = of_our_own(run.bind_of, connection)
         return position.bind
 
+    def waits(connection: Connection) -> str | None:
+        try:
+            bind = of_our_own(run.bind_of, connection)
+        except UsageError:
+            return None
+        plan = run.plans.get(bind)
+        return bind if plan is not None and not plan.empty and bind not in guards else None
+
     def connect(bind: str) -> Connection:
         assert run.rehearse is not None
         assert confinement is not None
@@ -390,6 +398,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 script,
                 steps,
                 bind_of=bind_of,
+                waits=waits,
                 destination=run.revision,
                 options=run.options,
                 patience=run.patience,

@@ -34,6 +34,11 @@ LINKS = (
 )
 
 
+_READERS = ("view", "trigger")
+_CURE = "change or drop it in the same migration"
+_ORDER = "make what it reads in the same migration, or make it where that is there"
+
+
 class Baseline(NamedTuple):
     """The database before the first change.
 
@@ -42,6 +47,7 @@ class Baseline(NamedTuple):
     :ivar failing: folded names of triggers whose event SQLite cannot compile.
     :ivar dangling: foreign keys that lead nowhere: child and parent, folded.
     :ivar tables: folded names of all tables.
+    :ivar names: folded names of all views and triggers.
     :ivar sequences: the AUTOINCREMENT counters by table name.
     """
 
@@ -50,6 +56,7 @@ class Baseline(NamedTuple):
     failing: frozenset[str]
     dangling: frozenset[tuple[str, str]]
     tables: frozenset[str]
+    names: frozenset[str]
     sequences: dict[str, int]
     settings: dict[str, object]
 
@@ -64,6 +71,7 @@ def take(database: Database, scratch: Scratch) -> Baseline:
         failing=frozenset(_failing_triggers(scratch)),
         dangling=frozenset(_dangling(scratch)),
         tables=frozenset(fold(each.name) for each in scratch.entries() if each.type == "table"),
+        names=frozenset(fold(row.name) for row in database.master() if row.type in _READERS),
         sequences=_sequences(database),
         settings=_settings(database),
     )
@@ -192,6 +200,10 @@ def _bare(sql: str | None) -> str | None:
     return " ".join(words)
 
 
+def _now(name: str, baseline: Baseline) -> str:
+    return " any more" if fold(name) in baseline.names else ""
+
+
 def nothing_broke(
     database: Database,
     scratch: Scratch,
@@ -217,17 +229,17 @@ def nothing_broke(
     for (kind, name), reason in scratch.loaded.aside.items():
         if name not in baseline.broken:
             raise VerificationFailed(
-                f"{kind} {quote(name)} does not work any more: {reason}",
-                hint="change or drop it in the same migration",
+                f"{kind} {quote(name)} does not work{_now(name, baseline)}: {reason}",
+                hint=_CURE if fold(name) in baseline.names else _ORDER,
                 word=_lacks(reason),
             )
     for name, reason in _failing_triggers(scratch).items():
         if name not in baseline.failing | baseline.broken:
             trigger = scratch.find("trigger", name)
             raise VerificationFailed(
-                f"trigger {quote(trigger.name if trigger else name)} does not work any more:"
-                f" {reason}",
-                hint="change or drop it in the same migration",
+                f"trigger {quote(trigger.name if trigger else name)} does not"
+                f" work{_now(name, baseline)}: {reason}",
+                hint=_CURE if fold(name) in baseline.names else _ORDER,
                 word=_lacks(reason),
             )
     for name, sql in _read(database):

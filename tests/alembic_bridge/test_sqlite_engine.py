@@ -889,3 +889,18 @@ def test_a_connection_without_transaction_is_refused(path: Path) -> None:
             impl.rename_table("t", "u")
         impl.detach()
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.execute('CREATE VIEW fresh AS SELECT * FROM nowhere')",
+        "op.execute('CREATE TRIGGER fresh AFTER INSERT ON t BEGIN DELETE FROM nowhere; END')",
+        "op.execute('CREATE VIEW fresh AS SELECT * FROM made')\n"
+        "op.execute('CREATE TABLE made (x)')\nop.execute('DROP TABLE made')",
+    ],
+)
+def test_what_never_worked_is_not_said_to_work_no_more(path: Path, body: str) -> None:
+    seed(path, PLAIN)
+    refused = refuses(path, body, match='"fresh" does not work: ')
+    assert "make what it reads" in (refused.hint or "")

@@ -90,3 +90,44 @@ def test_a_failure_says_where_each_is_and_the_next_run_finishes(two: Project, wh
     done = p.invoke("db", "safe-upgrade", "--yes")
     assert done.exit_code == 0, done.output
     assert_both(p, "r2", 1)
+
+
+def test_a_write_to_a_bind_that_runs_later_is_stopped(project: ProjectFactory) -> None:
+    """It would be committed by itself, and stay when the run is undone."""
+    p = project(binds={"audit": None})
+    p.revision("r1", {"": FIRST, "audit": FIRST})
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    write = (
+        "from flask import current_app\n"
+        "db = current_app.extensions['migrate'].db\n"
+        "with db.engines['audit'].begin() as other:\n"
+        "    assert other.execute(sa.text('SELECT count(*) FROM t')).scalar() == 0\n"
+        "    other.execute(sa.text('INSERT INTO t (n) VALUES (7)'))"
+    )
+    p.revision("r2", {"": write + STOP, "audit": SECOND})
+    failed = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(failed.output.split())
+    assert failed.exit_code == 1, said
+    assert "writes to bind 'audit', whose own revisions run later" in said
+    assert '_r2.py", line' in said
+    assert "Everything was undone" in said
+    assert_both(p, "r1", 0)
+
+
+def test_a_bind_that_has_run_is_written_to_as_a_part_of_the_run(project: ProjectFactory) -> None:
+    p = project(binds={"audit": None})
+    p.revision("r1", {"": FIRST, "audit": FIRST})
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    write = (
+        "from flask import current_app\n"
+        "db = current_app.extensions['migrate'].db\n"
+        "with db.engine.begin() as other:\n"
+        "    other.execute(sa.text('INSERT INTO t (n) VALUES (7)'))"
+    )
+    file = p.revision("r2", {"": SECOND, "audit": SECOND + "\n" + write + STOP})
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 1
+    assert_both(p, "r1", 0)
+    file.write_text(file.read_text().replace("raise RuntimeError('stop here')", "pass"))
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    assert p.rows("SELECT n FROM t ORDER BY n") == [(1,), (7,)]

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, Pool, event
 
+from flask_safemigrate.alembic_bridge.sqlite.literals import is_read
 from flask_safemigrate.alembic_bridge.sqlite.second import (
     SecondConnection,
     SharedConnection,
@@ -91,10 +92,15 @@ class Sharing:
     before, such as an application's own, stay apart.
 
     :param folder: where the migrations are.
+    :param outside: the bind key of a connection to a database whose own revisions are still to
+        run, None for others.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, outside: Callable[[Connection], str | None] = lambda connection: None
+    ) -> None:
         self._folder = folder.resolve()
+        self._of_others = outside
         self._script = self._folder
         self._shared: list[_Place] = []
         self._handed_out: dict[int, tuple[SharedConnection, weakref.ref[Any], Any]] = {}
@@ -326,9 +332,24 @@ class Sharing:
             fairy.dbapi_connection = SecondConnection(shared, dbapi)
             self._found.append(weakref.ref(fairy))
 
-    def _before_statement(self, connection: Any, *_rest: Any) -> None:
+    def _before_statement(
+        self, connection: Any, _cursor: Any, statement: str, *_rest: Any
+    ) -> None:
         if self._outside(connection) is not None:
             self.stop("works on a connection to the database from before the run", HINT)
+        if self._revision is None or is_read(statement) or connection.dialect.name != "sqlite":
+            return
+        if any(connection is each.shared.connection for each in self._shared):
+            return
+        if not is_second(connection) and self._is_ours():
+            bind = self._of_others(connection)
+            if bind is not None:
+                # It would be committed by itself, and stay when the run is undone.
+                self.stop(
+                    f"writes to {f'bind {bind!r}' if bind else 'the default database'}, whose"
+                    " own revisions run later",
+                    "let a revision of that database write to it, by op.get_bind()",
+                )
 
     def _outside(self, connection: Any) -> SharedConnection | None:
         """What a connection should speak through and does not."""
