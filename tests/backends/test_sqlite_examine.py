@@ -22,7 +22,11 @@ SCHEMA = """
 
 
 def examine(path: Path, *, thorough: bool = True) -> Condition:
-    return BACKEND.examine(target_of(path), thorough=thorough)
+    target = target_of(path)
+    try:
+        return BACKEND.examine(target, thorough=thorough)
+    finally:
+        target.engine.dispose()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -216,10 +217,17 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["app.db"]
 
 
-def test_what_cannot_be_copied(tmp_path: Path) -> None:
+@pytest.fixture
+def in_memory() -> Iterator[Target]:
+    target = Target("", create_engine("sqlite://"))
+    yield target
+    target.engine.dispose()
+
+
+def test_what_cannot_be_copied(tmp_path: Path, in_memory: Target) -> None:
     path = make(tmp_path / "app.db")
     with pytest.raises(SnapshotFailed, match=r"in memory has no snapshots"):
-        take(Target("", create_engine("sqlite://")), tmp_path / "a.db", News())
+        take(in_memory, tmp_path / "a.db", News())
     with pytest.raises(SnapshotFailed, match=r"does not exist yet"):
         take(target_of(tmp_path / "none.db"), tmp_path / "a.db", News())
     with pytest.raises(SnapshotFailed, match=r"does not exist\."):
@@ -479,13 +487,13 @@ def test_an_unreadable_database_is_replaced_and_kept(tmp_path: Path, content: by
     assert names_in(tmp_path) == ["a.db", "app.db", kept.name, "old.db"]
 
 
-def test_a_damaged_copy_is_not_put_back(tmp_path: Path) -> None:
+def test_a_damaged_copy_is_not_put_back(tmp_path: Path, in_memory: Target) -> None:
     copy, path = tmp_path / "a.db", make(tmp_path / "app.db")
     copy.write_bytes(b"x" * 5000)
     with pytest.raises(SnapshotFailed, match=r"is damaged"):
         put_back(target_of(path), copy, News())
     with pytest.raises(SnapshotFailed, match=r"in memory"):
-        put_back(Target("", create_engine("sqlite://")), copy, News())
+        put_back(in_memory, copy, News())
     make(tmp_path / "good.db")
     with pytest.raises(SnapshotFailed, match=r"does not exist"):
         put_back(target_of(tmp_path / "no" / "app.db"), tmp_path / "good.db", News())

@@ -21,7 +21,10 @@ def facts(tmp_path: Path, script: str, *without: str) -> Facts:
     connection.executescript(script)
     connection.close()
     engine = sa.create_engine(f"sqlite:///{file}")
-    return facts_of(read_schema(Target("", engine)), without)
+    try:
+        return facts_of(read_schema(Target("", engine)), without)
+    finally:
+        engine.dispose()
 
 
 SAME = [
