@@ -36,29 +36,63 @@ _NAME = re.compile(_NAMES, re.IGNORECASE)
 # unrecognized token is a piece of SQL.
 _NAMED = re.compile(
     rf"(?i)(?<!unrecognized )({_NAMES}\w{{0,20}}['\"]?)"
-    r"(?:(\s{0,3}[=:]\s{0,3})(?:'((?:[^'\\]|\\.|'')*)'|\"((?:[^\"\\]|\\.)*)\")"
-    r"|=((?![:%?$*{]|(?:True|False|None)\b)[^\s&'\"`<>]*[^\s&'\"`<>)\].,;]))"
+    r"(?:(\s{0,3}[=:]\s{0,3}(?:[EBNX]|U&)?)(?:'((?:[^'\\]|\\.|'')*)'|\"((?:[^\"\\]|\\.)*)\")"
+    r"|=((?![:%?$*{]|[BEN]['\"]|(?:True|False|None)\b)[^\s&'\"`<>]*[^\s&'\"`<>)\].,;]))"
+)
+# What SQL may write before a literal: E'...', b'...', U&'...'; and dollars in the place of quotes.
+_TEXT = (
+    r"(?:(?:[EBNX]|U&)?'((?:[^'\\]|\\.|'')*)'|[EBN]?\"((?:[^\"\\]|\\.)*)\""
+    r"|\$\w{0,20}\$([^$]*)\$\w{0,20}\$)"
 )
 _IN_SQL = re.compile(
-    r"(?i)\b((?:IDENTIFIED\s{1,9}(?:WITH\s{1,9}[^\s']{1,40}\s{1,9})?(?:BY|AS)|PASSWORD)"
-    r"\s{1,9}(?:PASSWORD\s{1,9})?)'((?:[^'\\]|\\.|'')*)'"
+    r"(?i)\b((?:"
+    # CREATE USER of MySQL and MariaDB
+    r"IDENTIFIED\s{1,9}(?:(?:WITH|VIA)\s{1,9}[^\s']{1,40}\s{1,9})?(?:BY|AS|USING)"
+    r"(?:\s{1,9}PASSWORD)?(?:\s|\s{0,9}\()"
+    # CREATE ROLE of PostgreSQL, OPTIONS of its foreign servers, SET PASSWORD of MySQL
+    r"|PASSWORD(?:\s|\s{0,9}\()"
+    r"|PASSWORD\s{1,9}FOR\s{1,9}[^\s=]{1,130}\s{0,9}=(?:\s{0,9}PASSWORD\s{0,9}\()?"
+    # SQLCipher
+    r"|(?:PRAGMA\s{1,9}(?:hex)?(?:re)?key\s{0,9}=|AS\s{1,9}\S{1,60}\s{1,9}KEY)"
+    # what encrypts in the database
+    r"|(?:pgp_sym_(?:en|de)crypt(?:_bytea)?|aes_(?:en|de)crypt)\s{0,9}\([^()']{0,200},"
+    r")\s{0,9})" + _TEXT
 )
+_HEADER = re.compile(
+    r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(['\"]?\s{0,3}[:=]\s{0,3}['\"]?)"
+    r"([^\s'\"][^\n'\"]{0,4000})"
+)
+# `X-Api-Key: value`, and YAML. A message goes on in words there.
+_SAID = re.compile(
+    rf"(?i)(\b[\w-]{{0,30}}{_NAMES}:[ \t]{{1,3}})(?=[^\s'\"]{{0,60}}\d)[^\s'\",;)]{{6,}}"
+)
+_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----)[^-]*")
+_SIGNED = re.compile(r"(?i)([?&][\w-]{0,30}sig(?:nature)?=)[^\s&'\"<>]+")
+_OPTION = re.compile(r"\b((?:mysql|mariadb)[\w-]{0,20} [^\n]{0,200}? -p)(?=\S)[^\s'\"]+")
 # As SQLAlchemy writes them, on one line.
 _VALUES = re.compile(r"\[parameters: [^\n]*")
-_SUSPECT = re.compile(rf"(?i){_NAMES}|identified|\[parameters: ")
+_SUSPECT = re.compile(
+    rf"(?i){_NAMES}|identified|\[parameters: |authorization|cookie|key\b|sig|crypt| -p"
+)
 
 
 def without_passwords(text: str) -> str:
     """Return the text with ``***`` for what stands where secrets stand.
 
     These are the passwords of addresses, the tokens of those that are no database's, values of
-    names such as ``password`` and ``token``, literals of ``IDENTIFIED BY``, and the parameters
-    that SQLAlchemy adds to its errors. Takes time in proportion to the text.
+    names such as ``password`` and ``token``, literals of ``IDENTIFIED BY`` and its like, headers
+    that authorize, keys, and the parameters that SQLAlchemy adds to its errors. Takes time in
+    proportion to the text.
     """
     if "://" in text:
         text = _without_users(text)
     if _SUSPECT.search(text):
         text = _VALUES.sub(_parameters, text)
+        text = _HEADER.sub(rf"\1\2{BLANK}", text)
+        text = _KEY.sub(rf"\1{BLANK}", text)
+        text = _SIGNED.sub(rf"\1{BLANK}", text)
+        text = _OPTION.sub(rf"\1{BLANK}", text)
+        text = _SAID.sub(rf"\1{BLANK}", text)
         text = _IN_SQL.sub(_literal, text)
         text = _NAMED.sub(_value, text)
     return text
@@ -70,7 +104,8 @@ def _parameters(found: re.Match[str]) -> str:
 
 
 def _literal(found: re.Match[str]) -> str:
-    return found[0] if found[2] == "..." else f"{found[1]}'{BLANK}'"
+    value = next(text for text in found.groups()[1:] if text is not None)
+    return found[0] if value == "..." else f"{found[1]}'{BLANK}'"
 
 
 def _value(found: re.Match[str]) -> str:
