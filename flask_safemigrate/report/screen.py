@@ -89,17 +89,24 @@ def render(blocks: Iterable[RenderableType], *, width: int = _USUAL, color: bool
 def show(target: Screen, blocks: Iterable[RenderableType]) -> None:
     """Write blocks to a stream at once and flush it."""
     text = render(blocks, width=target.width, color=target.color)
-    write(target, _without_commands(text) if os.environ.get("GITHUB_ACTIONS") else text)
+    runner = any(os.environ.get(name) for name in _RUNNERS)
+    write(target, _without_commands(text) if runner else text)
 
 
-# A line that begins with `::`, blanks aside, or that holds `##[` is a command to the runner.
+#: What is set where GitHub Actions, Azure Pipelines and TeamCity read the output.
+_RUNNERS = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
+# A line that begins with `::`, blanks aside, or that holds `##[` is a command to GitHub's runner,
+# one that holds `##vso[` or `##teamcity[` to the others.
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+# https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
+# https://www.jetbrains.com/help/teamcity/service-messages.html
+_MARK = re.compile(r"##(?=(?:vso|teamcity)?\[)", re.IGNORECASE)
 _COMMAND = re.compile(r"(?m)^((?:[^\S\n]|\x1b\[[\d;]*m)*):(?=:)")
 
 
 def _without_commands(text: str) -> str:
-    """Break what the runner of GitHub Actions would take for its own in text of others."""
-    return _COMMAND.sub(r"\1: ", text).replace("##[", "## [")
+    """Break what a runner would take for its own in text of others."""
+    return _MARK.sub("## ", _COMMAND.sub(r"\1: ", text))
 
 
 def write(target: Screen, text: str) -> None:

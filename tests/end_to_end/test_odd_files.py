@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +79,13 @@ def version(p: Project, row: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", ["gone\n::set-output name=deploy::yes", "gone ##[group]x", "x " * 60 + "::error::y"]
+    "row",
+    [
+        "gone\n::set-output name=deploy::yes",
+        "gone ##[group]x",
+        "gone ##vso[task]x",
+        "x " * 60 + "::error::y",
+    ],
 )
 @pytest.mark.parametrize("form", ["text", "json", "sarif"])
 def test_a_name_is_no_command_to_the_runner(project: ProjectFactory, row: str, form: str) -> None:
@@ -90,7 +97,7 @@ def test_a_name_is_no_command_to_the_runner(project: ProjectFactory, row: str, f
         done = p.db("doctor", "--format", form, env=env)
         for line in (done.stdout + done.stderr).splitlines():
             assert not line.strip().startswith("::"), line
-            assert "##[" not in line
+            assert not re.search(r"##(vso)?\[", line)
 
 
 def test_a_name_is_no_command_to_the_terminal(project: ProjectFactory) -> None:

@@ -71,3 +71,14 @@ def test_a_stream_without_encoding_takes_everything() -> None:
     stream: Any = io.StringIO()
     write(Screen(stream, 80, False, False, True), "ü\n")
     assert stream.getvalue() == "ü\n"
+
+
+@pytest.mark.parametrize("runner", ["GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION"])
+@pytest.mark.parametrize("said", ["a ##vso[task.x]y", "##VSO[x]", "##teamcity[x]", "a ##[group]x"])
+def test_text_is_no_command_to_a_runner(
+    monkeypatch: pytest.MonkeyPatch, runner: str, said: str
+) -> None:
+    stream = Stream()
+    monkeypatch.setenv(runner, "1")
+    show(screen(stream, {}), [Text(said)])
+    assert stream.written.decode() == said.replace("##", "## ") + "\n"

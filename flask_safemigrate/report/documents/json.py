@@ -24,8 +24,8 @@ def document(outcome: Outcome) -> dict[str, Any]:
 
 def text(outcome: Outcome) -> str:
     """Return the document as ASCII text, which every stream can carry."""
-    # To a CI runner that shows it, these three characters would begin a command of its own.
-    return json.dumps(document(outcome), indent=2).replace("##[", "##\\u005b") + "\n"
+    # To a CI runner that shows it, two of them would begin a command of its own.
+    return json.dumps(document(outcome), indent=2).replace("##", "#\\u0023") + "\n"
 
 
 def crash(command: str, error: BaseException) -> Outcome:

@@ -42,9 +42,9 @@ def text(outcome: Outcome, root: Path) -> str:
 
     :param root: the folder that file names begin at, that of the repository.
     """
-    # To a CI runner that shows it, these three characters would begin a command of its own.
+    # To a CI runner that shows it, two of them would begin a command of its own.
     written = json.dumps(document(outcome, root), indent=2)
-    return written.replace("##[", "##\\u005b") + "\n"
+    return written.replace("##", "#\\u0023") + "\n"
 
 
 def document(outcome: Outcome, root: Path) -> dict[str, Any]:
