@@ -233,12 +233,17 @@ def _maker_is_dead(name: str) -> bool:
     return ours is not None and is_gone(int(ours[1]))
 
 
-def list_snapshots(folder: Path, *, database: Path | None = None) -> tuple[Snapshot, ...]:
+def list_snapshots(
+    folder: Path, *, database: Path | None = None, beside: str | None = None
+) -> tuple[Snapshot, ...]:
     """Return every snapshot in a folder, newest first; none where there is no such folder.
 
     Files that are no snapshots of ours are passed over.
 
     :param database: the SQLite file, whose owner's snapshots are heeded when root asks.
+    :param beside: the application beside whose SQLite files the folder always is. It is moved
+        and mounted with them, so its snapshots belong to the files of these names, wherever the
+        files were when they were taken. Another application's were put there by hand.
     :raises SnapshotFailed: the folder may not be read.
     :raises Refused: somebody else made it, or can write to it.
     """
@@ -246,7 +251,8 @@ def list_snapshots(folder: Path, *, database: Path | None = None) -> tuple[Snaps
         with private.opened(folder, like=database) as place:
             names = [name for name in private.names(place) if name.endswith(_MANIFEST)]
             ours = folder.name == private.FOLDER_NAME
-            found = [_load(folder, place, name, database, ours=ours) for name in names]
+            loaded = (_load(folder, place, name, database, ours=ours) for name in names)
+            found = [s if s is None or s.app != beside else _moved(s) for s in loaded]
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
@@ -277,6 +283,13 @@ def _load(
     if ours and not (private.is_ours(facts, database) and private.is_ours(data, database)):
         return None
     return snapshot
+
+
+def _moved(snapshot: Snapshot) -> Snapshot:
+    if snapshot.dialect != "sqlite":
+        return snapshot
+    now = Path(snapshot.path).parent.parent / Path(snapshot.database).name
+    return snapshot._replace(database=str(now))
 
 
 def find(folder: Path, name: str | None, *, among: Sequence[Snapshot] | None = None) -> Snapshot:
@@ -387,6 +400,7 @@ def prune(
     pinned: Iterable[str] = (),
     of: Snapshot | None = None,
     database: Path | None = None,
+    beside: str | None = None,
 ) -> tuple[Snapshot, ...]:
     """Remove the oldest snapshots of each database beyond a number.
 
@@ -397,12 +411,12 @@ def prune(
     :param keep: how many stay of one bind of one application and database.
     :param pinned: ids that stay in any case, on top of the number.
     :param of: only those of this snapshot's database.
-    :param database: as for :func:`list_snapshots`.
+    :param database: as for :func:`list_snapshots`, and so is ``beside``.
     :return: what was removed.
     """
     stay = frozenset(pinned)
     groups: dict[tuple[str, ...], list[Snapshot]] = {}
-    for snapshot in list_snapshots(folder, database=database):
+    for snapshot in list_snapshots(folder, database=database, beside=beside):
         key = _database_of(snapshot)
         if of is None or key == _database_of(of):
             groups.setdefault(key, []).append(snapshot)

@@ -60,6 +60,10 @@ class Snapshots(NamedTuple):
             beside = Path(state.location).parent
         return snapshots.folder_for(self.settings.snapshots, beside)
 
+    @property
+    def _beside(self) -> str | None:
+        return None if self.settings.snapshots else self.app.name
+
     def _database_file(self, target: Target) -> Path | None:
         return snapshots.database_file(backend_for(target.engine).read(target))
 
@@ -100,6 +104,7 @@ class Snapshots(NamedTuple):
                 pinned=stay,
                 of=taken,
                 database=self._database_file(target),
+                beside=self._beside,
             )
 
     def way_back(self, bind: str) -> str:
@@ -117,7 +122,7 @@ class Snapshots(NamedTuple):
         target = self.targets[bind]
         name = backend_for(target.engine).read(target).location
         found = snapshots.list_snapshots(
-            self._folder(target), database=self._database_file(target)
+            self._folder(target), database=self._database_file(target), beside=self._beside
         )
         return tuple(s for s in found if s.bind == bind and s.database == name)
 

@@ -229,3 +229,30 @@ def test_another_database_is_empty_only_without_anything(
     assert filled.exit_code == 0, filled.output
     if dialect == "sqlite":
         assert stat.S_IMODE((tmp_path / "other.db").stat().st_mode) == 0o600
+
+
+def test_a_project_that_is_moved_keeps_its_way_back(project: ProjectFactory) -> None:
+    p = project(revisions=[("a1", "op.create_table('item', sa.Column('id', sa.Integer))")])
+    assert p.db("deploy").returncode == 0
+    assert p.db("snapshot").returncode == 0
+    (taken,) = (path.stem for path in (p.path / ".safemigrate").glob("*.db"))
+    new = p.path.with_name("moved")
+    p.path.rename(new)
+    app = new / "app.py"
+    app.write_text(app.read_text().replace(str(p.path), str(new)))
+    moved = Project(new, p.url.replace(str(p.path), str(new)), p.directory)
+    try:
+        assert taken in moved.db("snapshots").stdout
+        moved.execute("INSERT INTO item VALUES (1)")
+        assert "Put back" in moved.db("restore", "--yes", taken).stdout
+        assert moved.rows("SELECT id FROM item") == []
+        # One that another application took of a file of this name was put there by hand.
+        manifest = moved.path / ".safemigrate" / f"{taken}.db.json"
+        content = json.loads(manifest.read_text())
+        content.update(app="other", database="/elsewhere/app.db")
+        manifest.write_text(json.dumps(content))
+        listed = moved.db("snapshots").stdout
+        assert " at a1, restore" in " ".join(listed.split())
+        assert taken not in listed
+    finally:
+        moved.close()
