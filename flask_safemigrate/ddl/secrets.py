@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
-_LITERAL = r"(?:'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.|\"\")*(?:\"|\Z)|0x[0-9A-Fa-f]+)"
+_LITERAL = (
+    r"(?:(?:_\w{1,20}\s{0,9}|[EBNX]|U&)?'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.|\"\")*(?:\"|\Z)|0x[0-9A-Fa-f]+"
+    r"|\$\w{0,20}\$[^$]*(?:\$\w{0,20}\$|\Z))"
+)
 # What MariaDB, MySQL and PostgreSQL write before a password or its hash.
 _BEFORE = re.compile(
     r"(\bIDENTIFIED\s+(?:(?:WITH|VIA)\s+[\w`'\"]+\s+)?(?:BY|AS|USING)\s+(?:PASSWORD\s*\(?\s*)?"
     r"|\bOR\s+[\w`]+\s+(?:AS|USING)\s+(?:PASSWORD\s*\(?\s*)?"
     r"|\bREPLACE\s+(?=['\"][^'\"]*['\"]\s*(?:RETAIN|;|$))"
+    r"|\b(?:AES_(?:EN|DE)CRYPT|PGP_SYM_(?:EN|DE)CRYPT(?:_BYTEA)?)\s*\([^()']{0,200},\s*"
     r"|\b\w*(?:PASSWORD|PASSWD|SECRET|TOKEN)\w*['\"`]?\s*(?::?=|\()?\s*"
     r"(?:FOR\s+[\w`'\"@.%]+\s*=\s*)?(?:PASSWORD\s*\(\s*)?)"
     rf"({_LITERAL})",

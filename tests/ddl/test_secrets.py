@@ -26,6 +26,12 @@ SECRETS = [
     "CHANGE MASTER TO master_host='h', master_password='hush'",
     "CREATE TABLE f ENGINE=FEDERATED CONNECTION='mysql://u:hush@h/db/t'",
     "CREATE USER a IDENTIFIED BY 'hush",
+    "ALTER USER a IDENTIFIED WITH caching_sha2_password AS X'68757368'",
+    "SET PASSWORD FOR a = _utf8mb4'hush'",
+    "CREATE ROLE a PASSWORD E'hu\\'sh'",
+    "CREATE ROLE a PASSWORD $x$hush$x$ LOGIN",
+    "UPDATE t SET n = AES_ENCRYPT(n, 'hush')",
+    "UPDATE t SET n = pgp_sym_encrypt(n, 'hush')",
 ]
 
 
@@ -33,6 +39,7 @@ SECRETS = [
 def test_a_secret_is_taken_out(statement: str) -> None:
     shown = without_secrets(statement)
     assert "hu" not in shown.lower().replace("caching_sha", "")
+    assert "68757368" not in shown
     assert "***" in shown
     assert shown.split()[0] == statement.split()[0]
 
