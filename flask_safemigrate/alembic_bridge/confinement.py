@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -173,6 +174,8 @@ class Confinement:
         self.on_driver: Callable[[], None] = lambda: None
         self._engines: dict[int, Engine] = {}
         self._others: dict[int, frozenset[str]] = {}
+        self._asked: list[Any] = []
+        self._asking = False
         for connection in connections:
             self.admit(connection)
 
@@ -213,8 +216,44 @@ class Confinement:
 
     def check(self) -> None:
         """:raises NotConfined: something was stopped, and the code has caught the exception."""
+        if self._asking and self._asked:
+            # No statement is being compiled here.
+            gc.collect(1)
         if self.strayed is not None:
             raise self.strayed
+
+    def ask(self, driver: Any) -> None:
+        """Let SQLite ask before each step of a statement that it compiles, inside the block."""
+        self._asked.append(driver)
+        if self._asking:
+            self._set_authorizer(driver)
+
+    def _set_authorizer(self, driver: Any) -> None:
+        gc.disable()
+        driver.set_authorizer(_authorizer(self))
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Let SQLite ask for the length of a block, in which Python collects no garbage.
+
+        SQLite asks in the middle of compiling a statement, when nothing may be done to its
+        connection (https://sqlite.org/c3ref/set_authorizer.html). Garbage may be cursors of that
+        connection, and what answers is Python, which may collect at any call.
+        """
+        collects = gc.isenabled()
+        self._asking = True
+        try:
+            for driver in self._asked:
+                self._set_authorizer(driver)
+            yield
+        finally:
+            self._asking = False
+            for driver in self._asked:
+                # It may be closed by now. Python before 3.11 takes no None here.
+                with contextlib.suppress(Exception):
+                    driver.set_authorizer(None if sys.version_info >= (3, 11) else _allow)
+            if collects:
+                gc.enable()
 
     def _place(self, frame: FrameType | None) -> str:
         """The line of a migration file that runs, in words."""
@@ -423,7 +462,7 @@ def _watch_cursors(
     driver: Any = connection.connection.driver_connection
     dialect = connection.dialect.name
     if dialect == "sqlite":
-        driver.set_authorizer(_authorizer(confinement))
+        confinement.ask(driver)
         return
     if dialect in ("mysql", "mariadb"):
         _watch_mysql(confinement, driver, dialect, others)
@@ -515,6 +554,10 @@ def _watch_mysql(
     for name in ("select_db", "cmd_init_db"):
         if hasattr(driver, name):
             setattr(driver, name, select)
+
+
+def _allow(*_: Any) -> int:
+    return 0
 
 
 def _authorizer(confinement: Confinement) -> Callable[..., int]:
@@ -626,6 +669,7 @@ def confined(confinement: Confinement) -> Iterator[None]:
             event.listen(target, name, listener, **changes)
             stack.callback(event.remove, target, name, listener)
         stack.enter_context(_unheard(confinement))
+        stack.enter_context(confinement.asking())
         sys.dont_write_bytecode = True
         stack.callback(setattr, sys, "dont_write_bytecode", bytecode)
         entry = (confinement, frozenset(sys._current_frames()))

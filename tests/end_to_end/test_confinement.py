@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import secrets
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from flask_safemigrate.alembic_bridge.confinement import Confinement, confined
+from flask_safemigrate.errors import NotConfined
 from tests.support.projects import Project, ProjectFactory
 from tests.support.servers import Databases
 
@@ -296,3 +301,33 @@ except psycopg.OperationalError:
     )
     assert "it would connect by psycopg" in done.stdout, done.stderr
     assert "free again" in done.stdout
+
+
+def test_no_garbage_is_collected_while_sqlite_asks(tmp_path: Path) -> None:
+    """Garbage may be a cursor of the connection whose statement SQLite is compiling."""
+    found = []
+    with sa.create_engine("sqlite://").connect() as connection:
+        confinement = Confinement([connection], tmp_path, lambda: "a2")
+        driver: Any = connection.connection.driver_connection
+
+        class Ring:
+            def __init__(self) -> None:
+                self.ring = self
+
+            def __del__(self) -> None:
+                found.append(gc.isenabled())
+
+        assert gc.isenabled()
+        with confined(confinement):
+            assert not gc.isenabled()
+            for _ in range(500):
+                Ring()
+                driver.execute("SELECT 1").fetchall()
+            assert not found
+            with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+                driver.execute(f"ATTACH '{tmp_path / 'other.db'}' AS other")
+            with pytest.raises(NotConfined):
+                confinement.check()
+            assert len(found) == 500
+        assert gc.isenabled()
+        driver.execute(f"ATTACH '{tmp_path / 'other.db'}' AS other")
