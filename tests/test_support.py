@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import forked
 from tests.support.projects import ProjectFactory
 from tests.support.servers import Databases, Server
 
@@ -73,6 +75,14 @@ def test_a_command_that_takes_too_long_is_killed(project: ProjectFactory, fresh:
             break
     with pytest.raises(ProcessLookupError):
         os.kill(int((p.path / "pid").read_text()), 0)
+
+
+@pytest.mark.parametrize("name", forked._PRELOAD)
+def test_what_copies_shall_have_is_there(name: str) -> None:
+    """The server of copies passes over a module that it cannot import."""
+    if name in ("psycopg", "pymysql"):
+        pytest.importorskip(name)
+    importlib.import_module(name)
 
 
 def test_a_project_runs_in_this_process(project: ProjectFactory) -> None:
