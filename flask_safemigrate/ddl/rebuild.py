@@ -202,11 +202,8 @@ def _why_rebuild(
         alias = _alias_origin(new, origins)
         if alias is None or old.rowid_alias is None or fold(alias) != fold(old.rowid_alias):
             return "the INTEGER PRIMARY KEY changes"
-    gone = [
-        name
-        for name in _stored(old)
-        if fold(name) not in {fold(each.origin) for each in columns if each.origin is not None}
-    ]
+    going_on = {fold(each.origin) for each in columns if each.origin is not None}
+    gone = [name for name in _stored(old) if fold(name) not in going_on]
     if gone:
         return f"column {quote(gone[0])} goes together with other changes"
     order = [origins.get(fold(name)) for name in _stored(new)]

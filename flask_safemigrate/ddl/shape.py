@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.create_table import Column, CreateTable, read_create_table
-from flask_safemigrate.ddl.tokens import same_name
+from flask_safemigrate.ddl.tokens import fold
 
 
 class KeyColumn(NamedTuple):
@@ -84,7 +84,8 @@ class TableShape(NamedTuple):
 
     def column(self, name: str) -> ColumnShape | None:
         """The column of that name, compared as SQLite does."""
-        return next((each for each in self.columns if same_name(each.name, name)), None)
+        wanted = fold(name)
+        return next((each for each in self.columns if fold(each.name) == wanted), None)
 
     @property
     def automatic(self) -> tuple[IndexShape, ...]:
