@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flask_safemigrate.checkout import Failure
     from flask_safemigrate.outcome import Outcome, Progress
     from flask_safemigrate.settings import Settings
-    from flask_safemigrate.wiring import Wiring
+    from flask_safemigrate.wiring import Application
     from flask_safemigrate.workflows.ports import Confirm, Hook, Say
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,20 +30,20 @@ def _silent(progress: Progress) -> None:
 class _Reader:
     """Whoever is told what a command does, and sees no secret in it.
 
-    :param wiring: of the command.
+    :param application: as the command sees it.
     """
 
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
+    def __init__(self, application: Application) -> None:
+        self._application = application
 
     def told(self, work: Callable[[], Outcome]) -> Outcome:
         """Do the work and return its outcome; an error that nobody foresaw has no secret, too."""
         from flask_safemigrate.report.redaction import hide, redacted
 
         try:
-            shown: Outcome = redacted(work(), self._wiring.mask)
+            shown: Outcome = redacted(work(), self._application.mask)
         except Exception as error:
-            hide(error, self._wiring.mask)
+            hide(error, self._application.mask)
             raise
         return shown
 
@@ -60,7 +60,7 @@ class _Reader:
 
         if say is None:
             return _silent
-        return lambda progress: say(redacted(progress, self._wiring.mask))
+        return lambda progress: say(redacted(progress, self._application.mask))
 
     def waits(self, say: Say | None) -> Say:
         from flask_safemigrate.report.log import waits
@@ -313,12 +313,12 @@ class SafeMigrate:
 
         return read_settings(current_app.config)
 
-    def _wiring(
+    def _application(
         self, directory: str | None = None, x_arg: Sequence[str] = (), *, offline: bool = False
-    ) -> Wiring:
-        from flask_safemigrate.wiring import Wiring
+    ) -> Application:
+        from flask_safemigrate.wiring import Application
 
-        return Wiring(
+        return Application(
             current_app._get_current_object(),  # type: ignore[attr-defined]
             directory,
             tuple(x_arg),
@@ -338,8 +338,8 @@ class SafeMigrate:
         """Where each database stands; ``plans`` are empty where nothing is pending."""
         from flask_safemigrate.workflows.status import status
 
-        wiring = self._wiring(directory)
-        return _Reader(wiring).told(lambda: status(wiring))
+        application = self._application(directory)
+        return _Reader(application).told(lambda: status(application))
 
     def doctor(
         self,
@@ -366,11 +366,11 @@ class SafeMigrate:
         """
         from flask_safemigrate.workflows.doctor import doctor
 
-        wiring = self._wiring(directory, offline=offline)
-        reader = _Reader(wiring)
+        application = self._application(directory, offline=offline)
+        reader = _Reader(application)
         outcome = reader.told(
             lambda: doctor(
-                wiring,
+                application,
                 select=select,
                 ignore=ignore,
                 fix=fix,
@@ -400,7 +400,7 @@ class SafeMigrate:
         from flask_safemigrate.workflows.lint import lint
 
         return lint(
-            self._wiring(directory, x_arg), revision=revision, strict=strict, offline=False
+            self._application(directory, x_arg), revision=revision, strict=strict, offline=False
         )
 
     def upgrade(
@@ -425,8 +425,8 @@ class SafeMigrate:
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
 
-        wiring = self._wiring(directory, x_arg)
-        reader = _Reader(wiring)
+        application = self._application(directory, x_arg)
+        reader = _Reader(application)
         request = Request(
             "safe-upgrade",
             revision,
@@ -439,7 +439,7 @@ class SafeMigrate:
             confirm=reader.asked(confirm),
             say=reader.waits(say),
         )
-        return reader.recorded(lambda: safe_upgrade(wiring, request))
+        return reader.recorded(lambda: safe_upgrade(application, request))
 
     def downgrade(
         self,
@@ -463,8 +463,8 @@ class SafeMigrate:
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
 
-        wiring = self._wiring(directory, x_arg)
-        reader = _Reader(wiring)
+        application = self._application(directory, x_arg)
+        reader = _Reader(application)
         request = Request(
             "safe-downgrade",
             revision,
@@ -477,7 +477,7 @@ class SafeMigrate:
             confirm=reader.asked(confirm),
             say=reader.waits(say),
         )
-        return reader.recorded(lambda: safe_upgrade(wiring, request))
+        return reader.recorded(lambda: safe_upgrade(application, request))
 
     def deploy(
         self,
@@ -505,8 +505,8 @@ class SafeMigrate:
         from flask_safemigrate.workflows.deploy import deploy
         from flask_safemigrate.workflows.ports import Request
 
-        wiring = self._wiring(directory, x_arg)
-        reader = _Reader(wiring)
+        application = self._application(directory, x_arg)
+        reader = _Reader(application)
         request = Request(
             "deploy",
             dry_run=dry_run,
@@ -518,7 +518,7 @@ class SafeMigrate:
             confirm=reader.asked(confirm),
             say=reader.waits(say),
         )
-        return reader.recorded(lambda: deploy(wiring, request))
+        return reader.recorded(lambda: deploy(application, request))
 
     def reset(
         self,
@@ -537,8 +537,8 @@ class SafeMigrate:
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.reset import reset
 
-        wiring = self._wiring(directory, x_arg)
-        reader = _Reader(wiring)
+        application = self._application(directory, x_arg)
+        reader = _Reader(application)
         request = Request(
             "reset",
             snapshot=snapshot,
@@ -546,7 +546,7 @@ class SafeMigrate:
             confirm=reader.asked(confirm),
             say=reader.waits(say),
         )
-        return reader.recorded(lambda: reset(wiring, request))
+        return reader.recorded(lambda: reset(application, request))
 
     def take_snapshot(
         self, *, bind: str | None = None, why: str = "by hand", say: Say | None = None
@@ -554,9 +554,9 @@ class SafeMigrate:
         """Copy one database, or all where no bind is named."""
         from flask_safemigrate.workflows.snapshots import take
 
-        wiring = self._wiring()
-        reader = _Reader(wiring)
-        return reader.recorded(lambda: take(wiring, bind, why, reader.waits(say)))
+        application = self._application()
+        reader = _Reader(application)
+        return reader.recorded(lambda: take(application, bind, why, reader.waits(say)))
 
     def snapshots(
         self, *, bind: str | None = None, verify: bool = False, say: Say | None = None
@@ -567,9 +567,9 @@ class SafeMigrate:
         """
         from flask_safemigrate.workflows.snapshots import listed
 
-        wiring = self._wiring()
-        reader = _Reader(wiring)
-        return reader.told(lambda: listed(wiring, bind, verify, reader.hears(say)))
+        application = self._application()
+        reader = _Reader(application)
+        return reader.told(lambda: listed(application, bind, verify, reader.hears(say)))
 
     def restore(
         self,
@@ -589,12 +589,12 @@ class SafeMigrate:
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.snapshots import restore
 
-        wiring = self._wiring()
-        reader = _Reader(wiring)
+        application = self._application()
+        reader = _Reader(application)
         request = Request(
             "restore",
             lock_wait=lock_wait,
             confirm=reader.asked(confirm),
             say=reader.waits(say),
         )
-        return reader.recorded(lambda: restore(wiring, snapshot, bind, request, into))
+        return reader.recorded(lambda: restore(application, snapshot, bind, request, into))

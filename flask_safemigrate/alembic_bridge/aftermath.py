@@ -36,14 +36,14 @@ def where_it_is(plan: Plan, now: tuple[str, ...] | None) -> str:
 def _aftermath(run: Run, position: Position) -> str:
     """Where every database is now, by looking."""
     plans = [plan for plan in run.plans.values() if not plan.empty]
-    now = {plan.bind: run.heads_now(plan.bind) for plan in plans}
+    now = {plan.bind: run.databases.heads_now(plan.bind) for plan in plans}
     said = "; ".join(where_it_is(plan, now[plan.bind]) for plan in plans)
     heads = [now[plan.bind] for plan in plans]
     undone = all(
         h is not None and set(h) == set(p.start) for h, p in zip(heads, plans, strict=True)
     )
     if position.leaked is not None and not is_untouched(position):
-        back = run.way_back(position.bind)
+        back = run.databases.way_back(position.bind)
         look = f"flask db restore {back}, or look" if back else "Look"
         return (
             f"Revision '{position.leaked}' ended the transaction by itself, so what was done "
@@ -58,7 +58,7 @@ def _partly_outside(what: str, position: Position, run: Run) -> HalfApplied:
     said = [statement for statement, _ in itertools.groupby(position.stays)]
     listed = "\n".join(f"  {short(statement)}" for statement in said)
     plan = run.plans[position.bind]
-    where = where_it_is(plan, run.heads_now(position.bind))
+    where = where_it_is(plan, run.databases.heads_now(position.bind))
     if position.leaked is not None:
         return HalfApplied(
             f"{what}\nRevision '{position.leaked}' ended the transaction by itself, so this of it "
@@ -105,11 +105,15 @@ def _again(run: Run) -> str:
 def _in_part(run: Run, position: Position, told: SafeMigrateError) -> HalfApplied | None:
     """What is in, where a server has kept a part; None where everything is as it was."""
     plans = [plan for plan in run.plans.values() if not plan.empty]
-    in_pieces = run.rehearse is None and any(run.catalogue_of(plan.bind) for plan in plans)
+    in_pieces = run.rehearse is None and any(
+        run.databases.catalogue_of(plan.bind) for plan in plans
+    )
     if position.guard is None or not in_pieces:
         return None
-    now = {plan.bind: run.heads_now(plan.bind) for plan in plans}
-    left = {plan.bind: [r for r in run.progress_of(plan.bind) if r.changes] for plan in plans}
+    now = {plan.bind: run.databases.heads_now(plan.bind) for plan in plans}
+    left = {
+        plan.bind: [r for r in run.databases.progress_of(plan.bind) if r.changes] for plan in plans
+    }
     moved = any(at is None or set(at) != set(run.plans[bind].start) for bind, at in now.items())
     if not moved and not any(left.values()):
         return None
@@ -123,7 +127,7 @@ def _in_part(run: Run, position: Position, told: SafeMigrateError) -> HalfApplie
             for bind in away
         }
         told.hint = f"once the server answers, run: {_again(run)}"
-    ways_back = {plan.bind: run.way_back(plan.bind) for plan in plans}
+    ways_back = {plan.bind: run.databases.way_back(plan.bind) for plan in plans}
     return half_applied(told, plans, places, left, ways_back, away)
 
 
@@ -177,15 +181,16 @@ def _of_failure(error: BaseException, position: Position, run: Run) -> SafeMigra
         if blocked is not None:
             return blocked
     if isinstance(error, Exception) and (position.revision is None or _is_ours(error)):
-        known = run.explain(position.bind, error)
+        known = run.databases.explain(position.bind, error)
         if known is not None:
             return known
         if isinstance(error, CommandError):
             return UsageError(str(error), hint="flask db doctor")
+    inside = position.revision is not None
     return migration_failed(
         error,
         revision=position.revision,
         directory=directory_of(run),
         again=_again(run),
-        remedy=run.remedy(position.bind, error) if position.revision is not None else None,
+        remedy=run.databases.remedy(position.bind, error) if inside else None,
     )

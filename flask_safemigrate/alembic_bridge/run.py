@@ -138,7 +138,7 @@ def _hearing_others(
 @contextlib.contextmanager
 def _recording(run: Run, stage: Stage) -> Iterator[Recorder | None]:
     """Write down every statement, where the server commits those that change the schema."""
-    catalogue = run.catalogue_of(stage.bind) if run.rehearse is None else None
+    catalogue = run.databases.catalogue_of(stage.bind) if run.rehearse is None else None
     if catalogue is None:
         yield None
         return
@@ -342,12 +342,12 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         )
 
     def bind_of(connection: Connection) -> str:
-        position.bind = of_our_own(run.bind_of, connection)
+        position.bind = of_our_own(run.databases.bind_of, connection)
         return position.bind
 
     def waits(connection: Connection) -> str | None:
         try:
-            bind = of_our_own(run.bind_of, connection)
+            bind = of_our_own(run.databases.bind_of, connection)
         except UsageError:
             return None
         plan = run.plans.get(bind)
@@ -445,7 +445,7 @@ def _prove_committed(run: Run, bind: str) -> None:
     which Alembic then takes for one that ``env.py`` itself ends.
     """
     plan = run.plans[bind]
-    now = run.heads_now(bind)
+    now = run.databases.heads_now(bind)
     if now is None or set(now) != set(plan.target):
         raise UsageError(
             f"env.py did not commit: {where_it_is(plan, now)}. It runs statements on the "

@@ -69,6 +69,32 @@ class Guard(Protocol):
         """After the last statement: prove that nothing else changed; says what was proven."""
 
 
+class Databases(Protocol):
+    """What is asked about the database of a bind key, from outside of the run."""
+
+    def bind_of(self, connection: Connection) -> str:
+        """The bind whose database a connection of ``env.py`` leads to."""
+
+    def explain(self, bind: str, error: BaseException) -> SafeMigrateError | None:
+        """What an error of the driver outside the revisions means, None for any other error."""
+
+    def remedy(self, bind: str, error: BaseException) -> str | None:
+        """What to do about an error of a revision, None where nothing particular is known."""
+
+    def heads_now(self, bind: str) -> tuple[str, ...] | None:
+        """What the version table names, None where that cannot be told."""
+
+    def catalogue_of(self, bind: str) -> Catalogue | None:
+        """What it takes to go on with a revision that was stopped; None where a failure leaves
+        nothing behind."""
+
+    def progress_of(self, bind: str) -> tuple[ProgressRow, ...]:
+        """What a half applied revision has done."""
+
+    def way_back(self, bind: str) -> str:
+        """Id of the snapshot from before that revision, "" where there is none."""
+
+
 class Run(NamedTuple):
     """What to run and where.
 
@@ -77,25 +103,15 @@ class Run(NamedTuple):
     :param keep_journal: whether every revision leaves a line in the database.
     :param environment: what that line says of where it ran.
     :param patience: seconds to wait for other writers.
-    :param explain: what an error of the driver outside the revisions means for the database of
-        a bind key, None where it means nothing special.
-    :param remedy: what to do about an error of a revision on the database of a bind key, None
-        where nothing particular is known.
     :param rehearse: connections to copies by bind key; nothing real is touched.
-    :param heads_now: what the version table of a bind key names when looked at from outside the
-        run, None where that cannot be told.
     :param ancestors: revisions that these revisions stand on, themselves included.
-    :param catalogue_of: for a bind key, what it takes to go on with a revision that was stopped;
-        None where a failure leaves nothing behind.
-    :param progress_of: what a half applied revision has done, looked at from outside the run.
-    :param way_back: id of the snapshot from before that revision, "" where there is none.
     """
 
     config: Config
     direction: str
     revision: str
     plans: Mapping[str, Plan]
-    bind_of: Callable[[Connection], str]
+    databases: Databases
     guard_of: Callable[[str, Connection], Guard]
     options: sqlite.EngineOptions
     say: Say
@@ -104,14 +120,8 @@ class Run(NamedTuple):
     keep_journal: bool = True
     environment: str = ""
     patience: float = 60.0
-    explain: Callable[[str, BaseException], SafeMigrateError | None] = lambda bind, error: None
     rehearse: Callable[[str], Connection] | None = None
-    remedy: Callable[[str, BaseException], str | None] = lambda bind, error: None
-    heads_now: Callable[[str], tuple[str, ...] | None] = lambda bind: None
     ancestors: Callable[[tuple[str, ...]], frozenset[str]] = lambda heads: frozenset()
-    catalogue_of: Callable[[str], Catalogue | None] = lambda bind: None
-    progress_of: Callable[[str], tuple[ProgressRow, ...]] = lambda bind: ()
-    way_back: Callable[[str], str] = lambda bind: ""
 
 
 @dataclass

@@ -34,27 +34,26 @@ class Snapshots(NamedTuple):
     targets: Mapping[str, Target]
     stopping: Stopping
 
-    def wanted(self, plan: Plan, request: Request) -> bool:
-        """Whether one is to be taken before a plan runs."""
-        target = self.targets[plan.bind]
-        state = backend_for(target.engine).read(target)
+    def wanted(self, state: DatabaseState, plan: Plan, request: Request) -> bool:
+        """Whether one is to be taken before a plan runs.
+
+        :param state: the database as it was read when the plan was made.
+        """
         if not state.exists or not (state.tables or state.version_rows) or plan.empty:
             return False
         if state.location == _MEMORY:
             return False
         return self._by_settings(state) if request.snapshot is None else request.snapshot
 
-    def wanted_by_repair(self, target: Target) -> bool:
+    def wanted_by_repair(self, state: DatabaseState) -> bool:
         """Whether the settings want one before the database is repaired."""
-        state = backend_for(target.engine).read(target)
         return self._by_settings(state) and state.location != _MEMORY
 
     def _by_settings(self, state: DatabaseState) -> bool:
         on = state.dialect == "sqlite"
         return self.settings.snapshot if on else self.settings.snapshot_servers
 
-    def _folder(self, target: Target) -> Path:
-        state = backend_for(target.engine).read(target)
+    def _folder(self, state: DatabaseState) -> Path:
         beside = Path(self.app.instance_path)
         if state.dialect == "sqlite" and state.location != _MEMORY:
             beside = Path(state.location).parent
@@ -64,17 +63,16 @@ class Snapshots(NamedTuple):
     def _beside(self) -> str | None:
         return None if self.settings.snapshots else self.app.name
 
-    def _database_file(self, target: Target) -> Path | None:
-        return snapshots.database_file(backend_for(target.engine).read(target))
+    def take(self, state: DatabaseState, why: str, say: Say) -> Snapshot:
+        """Copy a database.
 
-    def take(self, bind: str, why: str, say: Say) -> Snapshot:
-        """Copy a database."""
-        target = self.targets[bind]
+        :param state: the database as it was read just before.
+        """
+        target = self.targets[state.bind]
         backend = backend_for(target.engine)
-        state = backend.read(target)
         with self.stopping.raising():
             taken = snapshots.new_snapshot(
-                self._folder(target),
+                self._folder(state),
                 state,
                 lambda path: backend.take(target, path, say),
                 needs=backend.needs(target),
@@ -82,53 +80,49 @@ class Snapshots(NamedTuple):
                 why=why,
                 app=self.app.name,
             )
-        say(Progress("snapshot", taken.id, taken.path, bind=bind))
+        say(Progress("snapshot", taken.id, taken.path, bind=state.bind))
         return taken
 
-    def prune(self, taken: Snapshot, keep: Sequence[str]) -> None:
+    def prune(self, state: DatabaseState, taken: Snapshot, keep: Sequence[str]) -> None:
         """Remove the oldest of a database beyond the number of the settings.
 
+        :param state: the database as it is now.
         :param taken: one of that database.
         :param keep: ids that stay.
         """
-        target = self.targets[taken.bind]
-        if backend_for(target.engine).read(target).unreachable is not None:
+        if state.unreachable is not None:
             return  # what is half applied, and so which one is the way back, cannot be asked
-        stay = (taken.id, self.way_back(taken.bind), *keep)
+        stay = (taken.id, self.way_back(state), *keep)
         with contextlib.suppress(
             OSError, SnapshotFailed, Refused
         ):  # one that stays spoils nothing
             snapshots.prune(
-                self._folder(target),
+                self._folder(state),
                 self.settings.keep_snapshots,
                 pinned=stay,
                 of=taken,
-                database=self._database_file(target),
+                database=snapshots.database_file(state),
                 beside=self._beside,
             )
 
-    def way_back(self, bind: str) -> str:
+    def way_back(self, state: DatabaseState) -> str:
         """The snapshot from before a revision that is half applied; newer ones hold half of it."""
-        target = self.targets[bind]
-        progress = backend_for(target.engine).read(target).progress
-        begun = [datetime.fromisoformat(row.started) for row in progress]
+        begun = [datetime.fromisoformat(row.started) for row in state.progress]
         if not begun:
             return ""
-        older = (s.id for s in self.of(bind) if _when(s) <= min(begun))
+        older = (s.id for s in self.of(state) if _when(s) <= min(begun))
         return next(older, "")
 
-    def of(self, bind: str) -> tuple[Snapshot, ...]:
+    def of(self, state: DatabaseState) -> tuple[Snapshot, ...]:
         """Those of a database, newest first."""
-        target = self.targets[bind]
-        name = backend_for(target.engine).read(target).location
         found = snapshots.list_snapshots(
-            self._folder(target), database=self._database_file(target), beside=self._beside
+            self._folder(state), database=snapshots.database_file(state), beside=self._beside
         )
-        return tuple(s for s in found if s.bind == bind and s.database == name)
+        return tuple(s for s in found if s.bind == state.bind and s.database == state.location)
 
-    def find(self, bind: str, name: str | None) -> Snapshot:
+    def find(self, state: DatabaseState, name: str | None) -> Snapshot:
         """One by id or unique beginning, the newest for None; proven to be whole."""
-        found = snapshots.find(self._folder(self.targets[bind]), name, among=self.of(bind))
+        found = snapshots.find(self._folder(state), name, among=self.of(state))
         self.verify(found)
         return found
 

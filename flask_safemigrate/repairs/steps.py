@@ -42,7 +42,7 @@ class Means(NamedTuple):
     read: Callable[[], State]
     inquiry: Callable[[ProjectState], Inquiry]
     config: Callable[[], Config]
-    copy: Callable[[Target, Say], None]
+    copy: Callable[[str, Say], None]
     apply: Callable[[Sequence[Plan], Request], object]
     previewed: dict[str, str]
 
@@ -121,11 +121,11 @@ def _in_database(
     means: Means, step: Step, target: Target, back: contextlib.ExitStack, say: Say
 ) -> str:
     if step.verb == "recover":
-        means.copy(target, say)
+        means.copy(target.bind, say)
         return database.recover(target, step.names[0], step.names[1:])
     if step.verb == "stamp":
         before = backend_for(target.engine).read(target).version_rows
-        means.copy(target, say)
+        means.copy(target.bind, say)
         said = versions.stamp(target, step.names)
         back.callback(versions.unstamp, target, before, step.names)
         return said
