@@ -26,13 +26,13 @@ FROM_JOURNAL = "restore from journal"
 class Step(NamedTuple):
     """One thing that a repair does.
 
-    :param verb: ``restore`` (the files of revisions from git: their ids),
-        ``restore from journal`` (the same, some of them from a database), ``reparent`` (id,
-        then its new parents), ``renumber`` (path, new id, parents), ``delete``
-        (path, and that of the same content), ``move`` (path, into the folder of revisions),
-        ``merge`` (heads), ``stamp`` (revisions), ``upgrade`` (to the newest), ``recover`` (a table
-        that holds the data of another, then the statements of its indexes), ``index`` (table, name
-        and columns of one to make).
+    :param verb: one of those that ``repairs.steps.VERBS`` has.
+    :param names: what it is about: ids for ``restore`` and ``restore from journal``; an id and its
+        new parents (``reparent``); a path, a new id and parents (``renumber``); a path and that of
+        the same content (``delete``); a path (``move``); revisions (``stamp``,
+        ``remove version``, ``finish``); a table that holds the data of another and the statements
+        of its indexes (``recover``); a table, name and columns (``index``); an index and a
+        statement (``mend index``); a table, type or sequence.
     """
 
     verb: str
@@ -54,7 +54,7 @@ class Finding(NamedTuple):
     :param subject: the exact name that a repair works on (a table, a revision id, a path).
     :param file: the source file that it is about, absolute; "" where it is about none.
     :param line: line of that file, 1 is the first; None where it is about no single one.
-    :param steps: what the repair does, in order; empty where its code alone says it.
+    :param steps: what the repair does, in order.
     """
 
     code: str

@@ -24,7 +24,6 @@ from flask_safemigrate.errors import SafeMigrateError, UsageError
 from flask_safemigrate.findings import FROM_JOURNAL, Finding
 from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.planning import plan_half_applied
 from flask_safemigrate.project.environment import read_project
 from flask_safemigrate.project.history import checksum, read_history
 from flask_safemigrate.reading.filtering import Filters
@@ -33,7 +32,7 @@ from flask_safemigrate.reading.provenance import Inquiry
 from flask_safemigrate.reading.state import Source, read_state
 from flask_safemigrate.settings import Settings, read_settings
 from flask_safemigrate.state import DatabaseState, ProjectState, State, Table
-from flask_safemigrate.workflows.ports import Direction, Hook, Repaired, Request, Say
+from flask_safemigrate.workflows.ports import Hook, Repaired, Request, Say
 
 # Alembic and what stands on it is imported where it is used: reading needs none of it.
 if TYPE_CHECKING:
@@ -377,17 +376,6 @@ class Application:
     def hooks(self, kind: Literal["deploy", "seed"]) -> tuple[Hook, ...]:
         return self._hooks(kind)
 
-    def _finish(self, bind: str, revision: str) -> str:
-        """Go on with a revision that is half applied."""
-        history = read_history(self.folder)
-        database = self._databases.read(bind)
-        direction = next(r.direction for r in database.progress if r.revision == revision)
-        plan = plan_half_applied(history, database, revision, direction)
-        going: Direction = "upgrade" if direction == "upgrade" else "downgrade"
-        request = Request("doctor", revision, going, snapshot=False)
-        self.apply([plan], request)
-        return f"Finished the {direction} of revision '{revision}'."
-
     @cached_property
     def _means(self) -> Means:
         from flask_safemigrate.repairs.steps import Means
@@ -417,19 +405,11 @@ class Application:
             self._take(state, "doctor --fix", say)
 
     def repair(self, finding: Finding, say: Say) -> Repaired:
-        from flask_safemigrate.repairs import project, steps, versions
+        from flask_safemigrate.repairs.steps import take_steps
 
         target = self._databases.targets.get(finding.bind or "")
         with self._told(target):
-            if target is not None and finding.code == "SM308":
-                return Repaired(self._finish(target.bind, finding.subject))
-            if finding.steps:
-                return steps.take_steps(self._means, finding.steps, target, say)
-            if finding.code in project.CODES:
-                return project.repair(finding, self.folder)
-            if target is not None and finding.code in versions.CHANGING:
-                self._copy(target.bind, say)
-            return Repaired(versions.repair(finding, target))
+            return take_steps(self._means, finding.steps, target, say)
 
     @contextlib.contextmanager
     def _told(self, target: Target | None) -> Iterator[None]:

@@ -15,7 +15,7 @@ from flask_safemigrate.checks.found import (
     tables,
 )
 from flask_safemigrate.condition import Lacking
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import DatabaseState, State
 
 _ANYWAY = "SAFEMIGRATE_EXCLUDE_TABLES names such tables, and --allow SM505 goes on in spite of it"
@@ -342,6 +342,7 @@ def database_damaged(state: State) -> Iterator[Found]:
             f"sqlite3 {path} .recover | sqlite3 {shlex.quote(f'{database.name}.recovered')}",
             bind=database.bind,
             repair="makes every index anew from the rows (REINDEX)" if indexes else None,
+            steps=(Step("reindex"),) if indexes else (),
             subject=database.location,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from flask_safemigrate.checks.found import ALL, Found, listed, not_in_folder
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import ProjectState, State
 
 
@@ -192,6 +192,7 @@ def env_outdated(state: State) -> Iterator[Found]:
         "flask db doctor --fix SM119",
         severity=Severity.ERROR if broken else Severity.WARNING if about else None,
         repair=f'replaces "{_named(project)}" by the template of Flask-Migrate {env.installed}',
+        steps=(Step("replace env"),),
         subject=_path(project),
         file=_path(project),
     )

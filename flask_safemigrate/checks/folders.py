@@ -15,7 +15,7 @@ from flask_safemigrate.checks.found import (
     tables,
     versions,
 )
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import State
 
 
@@ -99,6 +99,7 @@ def versions_folder_missing(state: State) -> Iterator[Found]:
         severity=None if used else Severity.WARNING,
         blocks=None if used else ("deploy",),
         repair="makes the folder with a file that git keeps",
+        steps=(Step("make folder"),),
         subject=folder,
     )
 
@@ -177,6 +178,7 @@ def revisions_ignored(state: State) -> Iterator[Found]:
         git.ignored[0],
         f"flask db doctor --fix SM115, then git add {shlex.quote(folder)}",
         repair=f'adds rules to .gitignore that bring "{folder}" back',
+        steps=(Step("unignore"),),
         subject=folder,
         file=git.ignored[0],
     )

@@ -26,7 +26,7 @@ class Found(NamedTuple):
     :param blocks: the commands that must not start; None means as the catalogue says.
     :param file: the source file that it is about, "" for none.
     :param line: line of that file, 1 is the first.
-    :param steps: what the repair does, where the code alone does not say it.
+    :param steps: what the repair does, in order.
     """
 
     message: str

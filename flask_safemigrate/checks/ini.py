@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from flask_safemigrate.checks.found import Found, not_in_folder
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import ProjectState, State
 
 
@@ -93,6 +93,7 @@ def ini_swallows_errors(state: State) -> Iterator[Found]:
             _path(project),
             "flask db doctor --fix SM121",
             repair=f'adds the logger {ini.missing_logger} to "{_named(project)}"',
+            steps=(Step("name logger"),),
             subject=_path(project),
             file=_path(project),
         )

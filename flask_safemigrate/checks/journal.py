@@ -18,7 +18,7 @@ from flask_safemigrate.checks.found import (
 )
 from flask_safemigrate.checks.tracing import changed_since
 from flask_safemigrate.ddl.secrets import without_secrets
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.provenance import Edit
 from flask_safemigrate.state import DatabaseState, JournalRow, State
 
@@ -147,6 +147,7 @@ def _half_applied(state: State, database: DatabaseState) -> Iterator[Found]:
         last = " ".join(without_secrets(done[-1].statement[:2_000]).split())
         last = last if len(last) <= _SHOWN else last[: _SHOWN - 3] + "..."
         by = f" on host '{plain(done[0].host)}'" if done[0].host else ""
+        there = revision in state.history.by_id
         yield Found(
             f"The {direction} of revision {named(state.history, revision)} is half applied to "
             f'database "{database.label}": it was begun '
@@ -162,6 +163,7 @@ def _half_applied(state: State, database: DatabaseState) -> Iterator[Found]:
             severity=Severity.ERROR,
             # The other way there may be nothing to do, which would pass for a whole schema.
             blocks=("downgrade",) if direction == "upgrade" else ("upgrade", "deploy"),
-            repair=f"runs the rest of '{revision}'" if revision in state.history.by_id else None,
+            repair=f"runs the rest of '{revision}'" if there else None,
+            steps=(Step("finish", (revision,)),) if there else (),
             subject=revision,
         )

@@ -57,6 +57,7 @@ def leftover_empty(state: State) -> Iterator[Found]:
                     "flask db doctor --fix drops it",
                     bind=database.bind,
                     repair=f"drops the empty table '{leftover.name}'",
+                    steps=(Step("drop table", (leftover.name,)),),
                     subject=leftover.name,
                 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from flask_safemigrate.checks.found import UPWARD, Found, in_sql, listed, reached, tables
 from flask_safemigrate.condition import OtherVersionTable
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import DatabaseState, State
 
 _SHOWN = 3
@@ -63,6 +63,7 @@ def index_invalid(state: State) -> Iterator[Found]:
                 f"flask db doctor --fix SM524, or {rebuild};",
                 bind=database.bind,
                 repair=rebuild if wanted else drop,
+                steps=(Step("mend index", (index.name, rebuild if wanted else drop)),),
                 subject=index.name,
             )
 
@@ -103,6 +104,7 @@ def enum_type_unused(state: State) -> Iterator[Found]:
                 severity=Severity.ERROR if maker else None,
                 blocks=UPWARD if maker else (),
                 repair=f"DROP TYPE {unused.name}" if compared else None,
+                steps=(Step("drop type", (unused.name,)),) if compared else (),
                 subject=unused.name,
             )
 
@@ -272,5 +274,6 @@ def sequence_behind(state: State) -> Iterator[Found]:
                 f"flask db doctor --fix SM536, or SELECT setval('{late.name}', {late.highest});",
                 bind=database.bind,
                 repair=f"sets sequence '{late.name}' to {late.highest:,}",
+                steps=(Step("advance sequence", (late.name,)),),
                 subject=late.name,
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, counted, in_memory, listed, reached, tables
 from flask_safemigrate.checks.unusable import remedy, told
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.state import State
 
 
@@ -244,9 +244,8 @@ def log_left(state: State) -> Iterator[Found]:
                 database.location,
                 f'keep "{database.name}-wal" beside it, or flask db doctor --fix SM531',
                 bind=database.bind,
-                repair="writes the log into the database file"
-                if database.refuses is None
-                else None,
+                repair=None if database.refuses else "writes the log into the database file",
+                steps=() if database.refuses else (Step("checkpoint"),),
                 subject=database.location,
             )
 

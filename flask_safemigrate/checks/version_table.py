@@ -204,6 +204,7 @@ def version_rows_overlap(state: State) -> Iterator[Found]:
                     "flask db doctor --fix removes the row of the ancestor",
                     bind=database.bind,
                     repair=f"removes the row '{plain(row)}' from '{database.version_table}'",
+                    steps=(Step("remove version", (row,)),),
                     subject=row,
                 )
 

@@ -13,33 +13,15 @@ from flask_safemigrate.backends.sqlite import files
 from flask_safemigrate.backends.sqlite.files import quoted
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import Refused
-from flask_safemigrate.findings import Finding
 
 _ORIGINAL = "_alembic_tmp_"
 
 
-def repair(finding: Finding, target: Target) -> str | None:
-    """Repair one finding and say what was done; None where there is no repair for it.
+def drop_leftover(target: Target, table: str) -> str:
+    """Drop a table that a failed migration left.
 
-    :raises Refused: it is not as it was any more.
+    :raises Refused: it is not empty any more.
     """
-    subject = finding.subject
-    if finding.code == "SM401":
-        return _drop_leftover(target, subject)
-    if finding.code == "SM513":
-        return _make_indexes_anew(target)
-    if finding.code == "SM524":
-        return _mend_index(target, subject, finding.repair or "")
-    if finding.code == "SM531":
-        return _write_log_back(target)
-    if finding.code == "SM533":
-        return _drop_type(target, subject)
-    if finding.code == "SM536":
-        return _move_sequence(target, subject)
-    return None
-
-
-def _drop_leftover(target: Target, table: str) -> str:
     quote = target.engine.dialect.identifier_preparer.quote_identifier
     with target.engine.begin() as connection:
         rows = connection.exec_driver_sql(f"SELECT count(*) FROM {quote(table)}").scalar()
@@ -64,7 +46,7 @@ def _writing(target: Target) -> Iterator[Any]:
         connection.close()
 
 
-def recover(target: Target, leftover: str, indexes: Sequence[str]) -> str:
+def recover(target: Target, leftover: str, *indexes: str) -> str:
     """Give a leftover that holds the data its name back, with the indexes that the table had.
 
     Children, views and triggers that name the table find it again; those that name the leftover
@@ -135,7 +117,11 @@ def _indexed(connection: Any, table: str) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def _make_indexes_anew(target: Target) -> str:
+def make_indexes_anew(target: Target) -> str:
+    """Rebuild every index of an SQLite database from the rows.
+
+    :raises Refused: it does not help.
+    """
     with _writing(target) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -150,7 +136,12 @@ def _make_indexes_anew(target: Target) -> str:
     return "Made every index anew; the database passes SQLite's integrity_check."
 
 
-def _mend_index(target: Target, index: str, statement: str) -> str:
+def mend_index(target: Target, index: str, statement: str) -> str:
+    """Build an invalid index of PostgreSQL again, or drop it.
+
+    :param statement: does either.
+    :raises Refused: it is not invalid any more.
+    """
     invalid = {i.name: i for i in backend_for(target.engine).read(target).invalid_indexes}
     if index not in invalid:
         raise Refused(f"Index {index} is not invalid any more; nothing was done.")
@@ -162,7 +153,11 @@ def _mend_index(target: Target, index: str, statement: str) -> str:
     return f"Dropped the invalid index {index}. It was: {invalid[index].definition}"
 
 
-def _write_log_back(target: Target) -> str:
+def write_log_back(target: Target) -> str:
+    """Write the log of an SQLite database into its file.
+
+    :raises Refused: somebody reads it.
+    """
     with _writing(target) as connection:
         busy, pages, written = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
@@ -174,14 +169,22 @@ def _write_log_back(target: Target) -> str:
     return "Wrote the log into the database file."
 
 
-def _drop_type(target: Target, name: str) -> str:
+def drop_type(target: Target, name: str) -> str:
+    """Drop a type that no column uses.
+
+    :param name: as it stands in a statement.
+    """
     with target.engine.begin() as connection:
         # The server refuses where a column uses it.
         connection.execute(plain(f"DROP TYPE {name}"))
     return f"Dropped the unused type {name}."
 
 
-def _move_sequence(target: Target, name: str) -> str:
+def move_sequence(target: Target, name: str) -> str:
+    """Set a sequence to the highest number of its column.
+
+    :raises Refused: it is not behind any more.
+    """
     late = backend_for(target.engine).examine(target, thorough=True).late_sequences
     found = next((each for each in late if each.name == name), None)
     if found is None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flask_safemigrate.errors import Refused
-from flask_safemigrate.findings import Finding
 from flask_safemigrate.project import templates
 from flask_safemigrate.project.gitignore import unignore
 from flask_safemigrate.project.ini import add_logger
@@ -16,14 +15,22 @@ from flask_safemigrate.project.locations import read_locations
 from flask_safemigrate.workflows.ports import Repaired
 
 
-def _make_versions(directory: Path) -> Repaired:
+def make_versions(directory: Path) -> Repaired:
+    """Make the folder of revisions, with a file that git keeps.
+
+    :param directory: the migrations folder.
+    """
     folder = next(iter(read_locations(directory).folders), directory / "versions")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitkeep").touch()
     return Repaired(f'Made "{folder}" with a file that git keeps.')
 
 
-def _bring_back(directory: Path) -> Repaired:
+def bring_back(directory: Path) -> Repaired:
+    """Add rules to .gitignore that bring the revisions back.
+
+    :raises Refused: none can.
+    """
     folder = next(iter(read_locations(directory).folders), directory / "versions")
     changed = unignore(folder)
     if changed is None:
@@ -36,7 +43,11 @@ def _bring_back(directory: Path) -> Repaired:
     return Repaired(f'Added to "{path}": {", ".join(lines)}.', take_back)
 
 
-def _replace_env(directory: Path) -> Repaired:
+def replace_env(directory: Path) -> Repaired:
+    """Replace env.py by the template of the installed Flask-Migrate.
+
+    :raises Refused: somebody edited it.
+    """
     # Whatever was compared before may have changed; only a file that nobody edited may go.
     path = directory / "env.py"
     found = templates.compare(path)
@@ -48,7 +59,8 @@ def _replace_env(directory: Path) -> Repaired:
     )
 
 
-def _name_logger(directory: Path) -> Repaired:
+def name_logger(directory: Path) -> Repaired:
+    """Let alembic.ini name the logger of Flask-Migrate."""
     path = directory / "alembic.ini"
     return _rewrite(path, add_logger, "told of the logger flask_migrate")
 
@@ -79,21 +91,3 @@ def _restore(path: Path, before: str | None) -> None:
             path.unlink()
     else:
         path.write_text(before, encoding="utf-8")
-
-
-_REPAIRS: dict[str, Callable[[Path], Repaired]] = {
-    "SM107": _make_versions,
-    "SM115": _bring_back,
-    "SM119": _replace_env,
-    "SM121": _name_logger,
-}
-CODES = frozenset(_REPAIRS)
-
-
-def repair(finding: Finding, directory: Path) -> Repaired:
-    """Mend what a finding is about.
-
-    :param directory: the migrations folder.
-    :raises Refused: it cannot be done, or there is nothing to mend any more.
-    """
-    return _REPAIRS[finding.code](directory)

@@ -1,4 +1,4 @@
-"""Doing what the repair of a finding says."""
+"""What a version table names, and an index that is missing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.errors import Refused
-from flask_safemigrate.findings import Finding
-from flask_safemigrate.repairs import database
-
-#: Repairs that change what a database holds.
-CHANGING = ("SM305", "SM401", "SM403")
 
 
-def _remove_version(target: Target, revision: str) -> str:
+def remove_version(target: Target, revision: str) -> str:
+    """Remove one row of the version table."""
     table = sa.table(target.version_table, sa.column("version_num"), schema=target.version_schema)
     with target.engine.begin() as connection:
         connection.execute(sa.delete(table).where(table.c.version_num == revision))
@@ -73,16 +68,3 @@ def make_index(target: Target, table: str, name: str, *columns: str) -> str:
     with target.engine.begin() as connection:
         sa.Index(name, *here.c).create(connection)
     return f'Made index "{name}" of "{table}" again.'
-
-
-def repair(finding: Finding, target: Target | None) -> str:
-    """Repair one finding and say what was done.
-
-    :param target: the database that the finding is about.
-    :raises Refused: there is no repair for it.
-    """
-    if target is not None and finding.code == "SM305":
-        return _remove_version(target, finding.subject)
-    if target is not None and (said := database.repair(finding, target)) is not None:
-        return said
-    raise Refused(f"{finding.code} has no repair.", hint=finding.hint)
