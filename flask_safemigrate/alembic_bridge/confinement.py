@@ -554,6 +554,17 @@ def _watch_mysql(
     for name in ("select_db", "cmd_init_db"):
         if hasattr(driver, name):
             setattr(driver, name, select)
+    if not (hasattr(driver, "query") or hasattr(driver, "cmd_query")):
+        # MariaDB Connector/Python: its cursors reach the server by themselves.
+        stock_cursor = driver.cursor
+
+        def cursor(*args: Any, **kw: Any) -> Any:
+            made = stock_cursor(*args, **kw)
+            for name in ("execute", "executemany"):
+                setattr(made, name, judged(getattr(made, name)))
+            return made
+
+        driver.cursor = cursor
 
 
 def _allow(*_: Any) -> int:

@@ -223,7 +223,8 @@ MYSQL = {
     "driver's cursor": 'op.get_bind().connection.cursor().execute("DELETE FROM {other}.audit")',
     "driver's query": (
         "driver = op.get_bind().connection.driver_connection\n"
-        '(getattr(driver, "query", None) or driver.cmd_query)("DROP TABLE {other}.audit")'
+        '(getattr(driver, "query", None) or getattr(driver, "cmd_query", None)'
+        ' or driver.cursor().execute)("DROP TABLE {other}.audit")'
     ),
     "select_db": (
         "driver = op.get_bind().connection.driver_connection\n"
