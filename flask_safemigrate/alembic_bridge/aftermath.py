@@ -7,7 +7,13 @@ import itertools
 from alembic.util import CommandError
 
 from flask_safemigrate.alembic_bridge import journal
-from flask_safemigrate.alembic_bridge.failure import half_applied, migration_failed, short
+from flask_safemigrate.alembic_bridge.cures import is_missing, without_addresses
+from flask_safemigrate.alembic_bridge.failure import (
+    cause_of,
+    half_applied,
+    migration_failed,
+    short,
+)
 from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of, is_untouched
 from flask_safemigrate.errors import (
     Blocked,
@@ -172,6 +178,16 @@ def _of_failure(error: BaseException, position: Position, run: Run) -> SafeMigra
         return MigrationFailed(
             f"Revision '{position.revision}' waits for itself: another connection than the "
             f"migration's waits for what the migration has locked, in\n  {said}",
+            revision=position.revision,
+            hint="use op.get_bind() in place of db.session, an engine or its connection; "
+            f"then run: {_again(run)}",
+        )
+    held = position.guard is not None and position.guard.transactional_ddl
+    if held and position.asked_beside and is_missing(error):
+        return MigrationFailed(
+            f"Revision '{position.revision}' asks on another connection than the migration's, "
+            "which does not see what this run has not committed yet: "
+            f"{without_addresses(cause_of(error))}\nin\n  {position.asked_beside}",
             revision=position.revision,
             hint="use op.get_bind() in place of db.session, an engine or its connection; "
             f"then run: {_again(run)}",

@@ -56,9 +56,12 @@ def hearing_others(
     def before(
         connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
     ) -> None:
+        if connection is stage.connection and position.running:
+            position.asked_beside = ""
         if not is_theirs(connection):
             return
         said = f"{_line(directory) or 'code that it calls'}: {short(statement)}"
+        position.asked_beside = said if _is_of_same_database(connection, stage.connection) else ""
         writes = not is_reading(statement)
         if recorder is not None:
             recorder.beside(statement, parameters, said, writes=writes)
@@ -89,6 +92,11 @@ def hearing_others(
     finally:
         for name, listener in listeners:
             event.remove(Engine, name, listener)
+
+
+def _is_of_same_database(one: Connection, other: Connection) -> bool:
+    a, b = one.engine.url, other.engine.url
+    return (a.host, a.port, a.database) == (b.host, b.port, b.database)
 
 
 def _commits_itself(connection: Connection) -> bool:

@@ -21,6 +21,10 @@ _VIEW = (
 )
 _MISSING_TABLE = "make the table in an earlier revision, or mind the order of the operations"
 _MISSING_COLUMN = "add the column in an earlier revision, or mind the order of the operations"
+_MISSING_TYPE = "create the type, role, collation or extension before what uses it"
+_MISSING_FUNCTION = "create the function or its extension before what uses it"
+_MISSING_SCHEMA = 'op.execute("CREATE SCHEMA IF NOT EXISTS ...") before what is made in it'
+_MISSING = (_MISSING_TABLE, _MISSING_COLUMN, _MISSING_TYPE, _MISSING_FUNCTION, _MISSING_SCHEMA)
 _TWICE = "two revisions make it; take it out of one of them"
 _ROWS = "look for the rows that break the rule, and change them by op.execute() before it"
 _EMPTY_COLUMN = "give the new column a server_default, or fill it by op.execute() before NOT NULL"
@@ -33,9 +37,9 @@ _STATES = {
     "2BP01": _VIEW,
     "42P01": _MISSING_TABLE,
     "42703": _MISSING_COLUMN,
-    "42704": "create the type, role, collation or extension before what uses it",
-    "42883": "create the function or its extension before what uses it",
-    "3F000": 'op.execute("CREATE SCHEMA IF NOT EXISTS ...") before what is made in it',
+    "42704": _MISSING_TYPE,
+    "42883": _MISSING_FUNCTION,
+    "3F000": _MISSING_SCHEMA,
     "42P07": _TWICE,
     "42701": _TWICE,
     "42710": _TWICE,
@@ -123,6 +127,11 @@ def cure_of(error: BaseException) -> str:
     if isinstance(error, DBAPIError):
         return _of_driver(error.orig)
     return ""
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether an error says that something does not exist which the revision may have made."""
+    return cure_of(error) in _MISSING
 
 
 def _of_driver(error: Any) -> str:

@@ -70,7 +70,8 @@ def _said(error: BaseException | None) -> str:
     return "\n".join((str(fields["M"]), *more))
 
 
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
+    """What an error says, with the statement that met it."""
     if isinstance(error, StatementError):
         # Its own text has the values of the parameters, which may be anybody's.
         statement = " ".join(without_secrets((error.statement or "")[:_LOOKED_AT]).split())
@@ -128,7 +129,7 @@ def migration_failed(
         who = who if revision else "Writing to the database"
         hint = f"df -h; ulimit -f  # make room where the database is, then run: {again}"
     return MigrationFailed(
-        f"{who} failed{place}: {without_addresses(_cause(error))}\n{undone}".rstrip(),
+        f"{who} failed{place}: {without_addresses(cause_of(error))}\n{undone}".rstrip(),
         revision=revision,
         hint=hint,
     )

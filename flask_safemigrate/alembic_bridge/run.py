@@ -280,6 +280,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 position.note = functools.partial(note, step, journal.now(), time.perf_counter())
                 position.running = True
                 position.statements.clear()
+                position.asked_beside = ""
                 yield step
                 position.running = False
                 if recorder is not None:

@@ -136,6 +136,8 @@ class Position:
     :ivar statements: what the running revision has run so far that changes something.
     :ivar stays: those of them that are committed, though the revision is not recorded.
     :ivar beside: what was committed on other connections of a server, each with its line.
+    :ivar asked_beside: what was said last on such a connection, with its line; "" where the run's
+        own has spoken since.
     """
 
     bind: str = ""
@@ -152,6 +154,7 @@ class Position:
     statements: list[str] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
+    asked_beside: str = ""
     note: Callable[[], None] = lambda: None
     committed_revisions: int = 0
 

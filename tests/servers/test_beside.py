@@ -54,6 +54,45 @@ def test_a_revision_that_waits_for_itself_is_stopped_and_told(
     assert p.rows("SELECT * FROM claim") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        SESSION.format("UPDATE claim SET id = 2"),
+        "with op.get_bind().engine.begin() as other:\n"
+        "    other.execute(sa.text('DELETE FROM claim'))",
+        "sa.inspect(op.get_bind().engine).get_columns('claim')",
+    ],
+    ids=["session", "engine", "inspector"],
+)
+def test_what_another_connection_cannot_see_is_told_as_the_cause(
+    project: ProjectFactory, postgresql_url: str, body: str
+) -> None:
+    p = project(url=postgresql_url, revisions=[("r1", CLAIM), ("r2", body)])
+    code, said = said_by(p, "deploy")
+    assert code == 1, said
+    assert "Revision 'r2' asks on another connection than the migration's" in said
+    assert "r2_revision_r2.py:" in said
+    assert "Everything was undone" in said
+    assert "op.get_bind() in place of db.session" in said
+    assert "earlier revision" not in said
+    assert p.rows("SELECT to_regclass('claim')") == [(None,)]
+
+
+def test_what_is_missing_for_the_migration_itself_keeps_its_own_hint(
+    project: ProjectFactory, postgresql_url: str
+) -> None:
+    beside = (
+        "with op.get_bind().engine.connect() as other:\n    other.execute(sa.text('SELECT 1'))\n"
+    )
+    p = project(
+        url=postgresql_url, revisions=[("r1", beside + "op.execute('DELETE FROM nosuch')")]
+    )
+    code, said = said_by(p, "deploy")
+    assert code == 1, said
+    assert "another connection" not in said
+    assert "make the table in an earlier revision" in said
+
+
 def test_what_was_committed_beside_is_not_told_as_undone(
     project: ProjectFactory, postgresql_url: str
 ) -> None:
