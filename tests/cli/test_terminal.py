@@ -57,11 +57,13 @@ def on_terminal(
                 shown += piece
             if type_at is None and shown.rstrip().endswith(QUESTIONS):
                 type_at = 0.0
-            if type_at is not None and time.monotonic() >= type_at:
+            # A slow process that has heard the first Ctrl-C must not be hit by another at its end.
+            heard = not shown.rstrip(b"^C \r\n").endswith(QUESTIONS)
+            if type_at is not None and time.monotonic() >= type_at and not (type_at and heard):
                 os.write(ours, answer.encode())
                 # A signal that comes just before Python waits for input is seen at the next one
                 # only; people press again.
-                type_at = time.monotonic() + 1 if answer == CTRL_C else math.inf
+                type_at = time.monotonic() + 3 if answer == CTRL_C else math.inf
         else:
             process.kill()
         return process.wait(10), shown.decode().replace("\r\n", "\n")
