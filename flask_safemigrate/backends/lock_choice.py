@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,16 +36,26 @@ def hold_either(
     :raises LockLost: the lock was lost before the end of the block.
     """
     why = "SAFEMIGRATE_LOCK asks for it" if how == "lease" else ""
-    if how == "auto":
-        try:
-            with own_connection(target.engine, lease.defaults, autocommit=True) as connection:
+    with ExitStack() as stack:
+        connection: Connection | None = None
+        if how == "auto":
+            try:
+                own = own_connection(target.engine, lease.defaults, autocommit=True)
+                connection = stack.enter_context(own)
                 why = reason(connection)
-        except SQLAlchemyError as error:
-            raise lease.unavailable(error, target) from error
-    if why:
-        with hold_lease(lease, target, seconds, say, where=where, why=why) as held:
-            yield held
-    else:
-        defaults = lease.defaults
-        with hold(session, target, seconds, say, where=where, defaults=defaults) as held:
-            yield held
+            except SQLAlchemyError as error:
+                raise lease.unavailable(error, target) from error
+        if why:
+            stack.close()
+            held = hold_lease(lease, target, seconds, say, where=where, why=why)
+        else:
+            held = hold(
+                session,
+                target,
+                seconds,
+                say,
+                where=where,
+                defaults=lease.defaults,
+                connection=connection,
+            )
+        yield stack.enter_context(held)

@@ -127,19 +127,22 @@ def hold(
     *,
     where: str,
     defaults: Mapping[str, Any],
+    connection: Connection | None = None,
 ) -> Iterator[Held]:
-    """Hold the lock for the length of the block, on a connection of its own.
+    """Hold the lock for the length of the block, on a connection that nobody else uses.
 
     :param where: how messages name the database.
     :param defaults: for :func:`own_connection`.
+    :param connection: an open one from there, in autocommit; None opens one.
     :raises LockTimeout: another session held the lock for longer.
     :raises DatabaseUnavailable: the server cannot be reached.
     :raises LockLost: the lock's connection broke before the end of the block.
     """
     with ExitStack() as stack:
         try:
-            own = own_connection(target.engine, defaults, autocommit=True)
-            connection = stack.enter_context(own)
+            if connection is None:
+                own = own_connection(target.engine, defaults, autocommit=True)
+                connection = stack.enter_context(own)
             key = lock.prepare(connection, target)
             wait(
                 lambda at_most: lock.attempt(connection, key, at_most),

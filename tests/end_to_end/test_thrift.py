@@ -55,7 +55,7 @@ def _counting(read: Callable[[Target], Any]) -> Iterator[_Counted]:
 
 @pytest.mark.parametrize(
     ("dialect", "most"),
-    [("sqlite", _Counted(3, 1, 36)), ("postgresql", _Counted(2, 5, 58))],
+    [("sqlite", _Counted(3, 1, 36)), ("postgresql", _Counted(2, 4, 58))],
 )
 def test_an_upgrade_reads_and_asks_no_more_than_it_must(
     project: ProjectFactory,
