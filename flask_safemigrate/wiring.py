@@ -228,7 +228,7 @@ class Application:
 
         databases, settings = self._databases, self.settings
         history = read_history(self.folder)
-        patience = settings.lock_wait if request.lock_wait is None else request.lock_wait
+        patience = request.patience(settings)
         options = SessionOptions(settings.lock_timeout, settings.statement_timeout, patience)
 
         def guard_of(bind: str, connection: Connection) -> Guard:

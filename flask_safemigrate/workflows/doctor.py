@@ -9,8 +9,8 @@ from flask_safemigrate.errors import SafeMigrateError
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status, status_away
 from flask_safemigrate.state import State
+from flask_safemigrate.workflows.guarded import told
 from flask_safemigrate.workflows.ports import Confirm, Ports, Say
-from flask_safemigrate.workflows.safe_upgrade import told
 
 _Identity = tuple[str, "str | None", str, "str | None"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
+from flask_safemigrate.workflows.guarded import blocked, plans_for, told
 from flask_safemigrate.workflows.ports import Ports, Request
-from flask_safemigrate.workflows.safe_upgrade import blocked, plans_for, told
 
 
 def lint(ports: Ports, *, revision: str, strict: bool, offline: bool) -> Outcome:

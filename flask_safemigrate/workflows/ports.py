@@ -66,6 +66,10 @@ class Request(NamedTuple):
     confirm: Confirm | None = None
     say: Say = lambda progress: None
 
+    def patience(self, settings: Settings) -> float:
+        """Seconds to wait for other processes."""
+        return settings.lock_wait if self.lock_wait is None else self.lock_wait
+
 
 class Ports(Protocol):
     """The project and its databases."""

@@ -7,9 +7,10 @@ from flask_safemigrate.errors import HookFailed, Refused
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Doomed, Outcome, Status
 from flask_safemigrate.state import State, Table
-from flask_safemigrate.workflows.deploy import run_hooks
+from flask_safemigrate.workflows.guarded import agreed, blocked, told
+from flask_safemigrate.workflows.hooks import run_hooks
 from flask_safemigrate.workflows.ports import Ports, Request
-from flask_safemigrate.workflows.safe_upgrade import agreed, blocked, safe_upgrade, told
+from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
 
 #: Whatever the settings say: one that is left empty must not open production.
 _ALWAYS_PROTECTED = ("production", "prod")
@@ -111,7 +112,7 @@ def reset(ports: Ports, request: Request) -> Outcome:
         if not agreed(request, shown):
             return shown._replace(status=Status.FAILED, error="Nothing was changed.")
         binds = [d.bind for d in shown.databases]
-        patience = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
+        patience = request.patience(ports.settings)
         snapshots = []
         with ports.lock(binds, patience, request.say):
             looked = _look(ports, request)

@@ -4,67 +4,28 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.errors import Blocked, LockLost, SafeMigrateError
-from flask_safemigrate.findings import Finding
-from flask_safemigrate.outcome import Outcome, Progress, Status, status_away, status_of
+from flask_safemigrate.errors import Blocked, SafeMigrateError
+from flask_safemigrate.outcome import Outcome, Progress, Status, status_of
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.planning import plan_downgrade, plan_upgrade, why_not
 from flask_safemigrate.planning.phases import left_over
-from flask_safemigrate.state import UNFINISHED_KINDS, State
+from flask_safemigrate.state import State
+from flask_safemigrate.workflows.guarded import (
+    agreed,
+    blocked,
+    locked,
+    may_be_passing,
+    plans_for,
+    told,
+    under_lock,
+)
 from flask_safemigrate.workflows.ports import Ports, Request
 
 _FIRST_PAUSE = 0.5  # seconds
 _LONGEST_PAUSE = 5.0
-
-
-def told(command: str, work: Callable[[], Outcome], *, stopped: str = "") -> Outcome:
-    """Run the work; an error that is meant for a person becomes an outcome.
-
-    :param stopped: what a signal leaves behind that nothing else has told of.
-    """
-    started = time.perf_counter()
-    try:
-        outcome = work()
-    except SafeMigrateError as error:
-        outcome = Outcome(command, status_of(error), error=error.message, hint=error.hint or "")
-    except KeyboardInterrupt as stop:
-        left = stopped or "No change was under way; flask db status tells where the databases are."
-        message = f"Stopped by {str(stop) or 'Ctrl-C'}. {left}"
-        outcome = Outcome(command, Status.FAILED, error=message)
-    return outcome._replace(seconds=time.perf_counter() - started)
-
-
-def plans_for(state: State, request: Request) -> tuple[Plan, ...]:
-    """One plan a database, empty ones included."""
-    history, databases = state.history, state.databases
-    if request.direction == "downgrade":
-        return tuple(plan_downgrade(history, d, request.revision) for d in databases)
-    return tuple(plan_upgrade(history, d, request.revision, request.phase) for d in databases)
-
-
-def blocked(state: State, findings: Sequence[Finding], request: Request) -> Outcome | None:
-    """The outcome of a run that must not start, None where it may."""
-    reasons = why_not(findings, request.allow)
-    if not reasons:
-        return None
-    away = [d.unreachable for d in state.databases if d.unreachable is not None]
-    return Outcome(
-        request.command,
-        status_away(*(reason.kind for reason in away)) if away else Status.REFUSED,
-        databases=state.databases,
-        state=state,
-        findings=tuple(reasons),
-        error=f"{request.command} was not started because of {_first(reasons)}.",
-    )
-
-
-def _first(reasons: Sequence[Finding]) -> str:
-    codes = list(dict.fromkeys(finding.code for finding in reasons))
-    return codes[0] + (f" and {len(codes) - 1} more" if len(codes) > 1 else "")
 
 
 def safe_upgrade(ports: Ports, request: Request) -> Outcome:
@@ -131,7 +92,7 @@ def _until_unblocked(ports: Ports, request: Request, looked: Outcome) -> Outcome
 
     :raises Blocked: it is over.
     """
-    wait = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
+    wait = request.patience(ports.settings)
     started = time.monotonic()
     pause = _FIRST_PAUSE
     while True:
@@ -149,51 +110,6 @@ def _until_unblocked(ports: Ports, request: Request, looked: Outcome) -> Outcome
         looked = look(ports, request)
         if looked.status is not Status.DONE:
             return looked
-
-
-def agreed(request: Request, looked: Outcome) -> bool:
-    """Whether whoever may be asked lets the plan go on."""
-    return request.confirm is None or request.confirm(looked)
-
-
-def locked(ports: Ports, request: Request, looked: Outcome) -> AbstractContextManager[None]:
-    """The lock on every database that the plans change, or on all where there is no plan."""
-    binds = [p.bind for p in looked.plans if not p.empty] or [d.bind for d in looked.databases]
-    wait = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
-    return ports.lock(binds, wait, request.say)
-
-
-def under_lock(lock: AbstractContextManager[None], work: Callable[[], Outcome]) -> Outcome:
-    """Do the work while the lock is held.
-
-    A server that goes away takes the work and the lock; what happened to the work is told then,
-    for it names the revision and what is in.
-
-    :raises LockLost: the lock was not held to the end of work that succeeded.
-    """
-    outcome: Outcome | None = None
-    try:
-        with lock:
-            outcome = work()
-    except LockLost as lost:
-        if outcome is None or outcome.status in (Status.DONE, Status.NOTHING_TO_DO):
-            raise
-        return outcome._replace(notes=(*outcome.notes, lost.message))
-    return outcome
-
-
-def may_be_passing(looked: Outcome) -> bool:
-    """Whether what stopped the run may be the middle of another process's run.
-
-    Servers that commit every DDL statement show tables before the version table names a
-    revision, and an SQLite file is locked while a transaction is written to it. Under the lock
-    it shows whether it passes.
-    """
-    if looked.status in (Status.UNAVAILABLE, Status.NEEDS_PERSON):
-        away = [d.unreachable for d in looked.databases if d.unreachable is not None]
-        return all(reason.kind in ("locked", *UNFINISHED_KINDS) for reason in away)
-    codes = [finding.code for finding in looked.findings]
-    return looked.status is Status.REFUSED and all(c.startswith(("SM3", "SM4")) for c in codes)
 
 
 def look(ports: Ports, request: Request) -> Outcome:

@@ -17,8 +17,8 @@ from flask_safemigrate.errors import (
 )
 from flask_safemigrate.outcome import Outcome, Progress, Status
 from flask_safemigrate.state import DatabaseState, State
+from flask_safemigrate.workflows.guarded import told
 from flask_safemigrate.workflows.ports import Ports, Request, Say
-from flask_safemigrate.workflows.safe_upgrade import told
 
 
 def _chosen(state: State, bind: str | None) -> tuple[DatabaseState, ...]:
@@ -151,7 +151,7 @@ def restore(
             return shown._replace(databases=(filled,), notes=tuple(notes))
         if request.confirm is not None and not request.confirm(shown):
             return shown._replace(status=Status.FAILED, error="Nothing was changed.")
-        patience = ports.settings.lock_wait if request.lock_wait is None else request.lock_wait
+        patience = request.patience(ports.settings)
         kept = None
         with ports.lock([database.bind], patience, request.say):
             if database.exists and database.unreachable is None:

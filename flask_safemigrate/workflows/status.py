@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.planning.phases import two_phases
+from flask_safemigrate.workflows.guarded import blocked, plans_for, told
 from flask_safemigrate.workflows.ports import Ports, Request
-from flask_safemigrate.workflows.safe_upgrade import blocked, plans_for, told
 
 
 def status(ports: Ports) -> Outcome:

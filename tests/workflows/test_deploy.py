@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flask_safemigrate.errors import LockLost
+from flask_safemigrate.outcome import Status
+from flask_safemigrate.state import JournalRow
+from flask_safemigrate.workflows.deploy import deploy
+from flask_safemigrate.workflows.ports import Hook, Request
+from tests.checks.states import at, state
+from tests.workflows.memory import Memory
+
+BEHIND = state(at("a1"))
+_RAN = JournalRow("hook", "warm", "done", "2024-01-01T00:00:00", "2024-01-01T00:00:01")
+
+
+def _fails() -> None:
+    raise ValueError("no cache")
+
+
+@pytest.mark.parametrize(
+    ("called", "ran", "error"),
+    [
+        ({"warm": lambda: 3}, [("warm", "done", "3")], ""),
+        (
+            {"warm": lambda: None, "send": _fails, "last": lambda: None},
+            [("warm", "done", ""), ("send", "failed", "ValueError: no cache")],
+            'Hook "send" failed: ValueError: no cache\n'
+            "The databases are at head; 1 of 3 hooks have run.",
+        ),
+    ],
+    ids=["done", "the second fails"],
+)
+def test_hooks_run_in_order_until_one_fails(
+    called: dict[str, Any], ran: list[tuple[str, str, str]], error: str
+) -> None:
+    ports = Memory(BEHIND, hooks=[Hook(name, call) for name, call in called.items()])
+    outcome = deploy(ports, Request("deploy"))
+    assert [(run.name, run.ended, run.result) for run in ports.noted] == ran
+    assert outcome.error == error
+    assert outcome.status is (Status.FAILED if error else Status.DONE)
+
+    assert ports.heard[-1] == "unlock"
+    assert ports.state.databases[0].version_rows == ("c3",)
+
+
+def test_no_hook_runs_once_the_lock_is_lost() -> None:
+    ports = Memory(BEHIND, hooks=[Hook("warm", _fails)])
+    ports.raising["check lock"] = [LockLost("the lock was lost")]
+    outcome = deploy(ports, Request("deploy"))
+    assert (outcome.status, outcome.error) == (Status.FAILED, "the lock was lost")
+    assert ports.noted == []
+
+
+def test_a_hook_that_is_to_run_once_does_not_run_again() -> None:
+    ports = Memory(state(at("c3", journal=(_RAN,))), hooks=[Hook("warm", _fails, once=True)])
+    assert deploy(ports, Request("deploy")).status is Status.NOTHING_TO_DO
+    assert ports.noted == []

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flask_safemigrate.errors import (
+    Blocked,
+    HalfApplied,
+    LockLost,
+    LockTimeout,
+    MigrationFailed,
+    Refused,
+)
+from flask_safemigrate.outcome import Outcome, Status
+from flask_safemigrate.state import State
+from flask_safemigrate.workflows import safe_upgrade as module
+from flask_safemigrate.workflows.ports import Request
+from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
+from tests.checks.states import at, state
+from tests.workflows.memory import Memory
+
+BEHIND = state(at("a1"))
+ALL = ["read", "lock", "read", "apply", "prune", "unlock"]
+WITHOUT = ["read", "lock", "read", "unlock"]
+
+
+def _upgrade(ports: Memory, **request: Any) -> Outcome:
+    return safe_upgrade(ports, Request("safe-upgrade", **request))
+
+
+@pytest.mark.parametrize(
+    ("found", "request_", "status", "heard", "at_end"),
+    [
+        pytest.param(BEHIND, {}, Status.DONE, ALL, ("c3",), id="behind"),
+        pytest.param(BEHIND, {"revision": "b2"}, Status.DONE, ALL, ("b2",), id="to a revision"),
+        pytest.param(
+            BEHIND,
+            {"locked": True},
+            Status.DONE,
+            ["read", "read", "apply", "prune"],
+            ("c3",),
+            id="under a lock of the caller's",
+        ),
+        pytest.param(state(at("c3")), {}, Status.NOTHING_TO_DO, ["read"], ("c3",), id="at head"),
+        # That may be the middle of another process's run.
+        pytest.param(state(at("gone")), {}, Status.REFUSED, WITHOUT, ("gone",), id="away"),
+        pytest.param(
+            state(at("a1"), env_problem="it does not compile"),
+            {},
+            Status.REFUSED,
+            ["read"],
+            ("a1",),
+            id="blocked",
+        ),
+        pytest.param(
+            BEHIND,
+            {"confirm": lambda outcome: False},
+            Status.FAILED,
+            ["read"],
+            ("a1",),
+            id="not agreed to",
+        ),
+        pytest.param(
+            BEHIND, {"dry_run": True}, Status.DONE, ["read", "rehearse"], ("a1",), id="rehearsed"
+        ),
+    ],
+)
+def test_what_is_called_in_which_order(
+    found: State,
+    request_: dict[str, Any],
+    status: Status,
+    heard: list[str],
+    at_end: tuple[str, ...],
+) -> None:
+    ports = Memory(found)
+    outcome = _upgrade(ports, **request_)
+    assert (outcome.status, ports.heard) == (status, heard), outcome.error
+    assert ports.state.databases[0].version_rows == at_end
+
+
+@pytest.mark.parametrize(
+    ("verb", "error", "status", "heard"),
+    [
+        ("lock", LockTimeout("held"), Status.UNAVAILABLE, ["read", "lock"]),
+        ("apply", MigrationFailed("b2 fails", revision="b2"), Status.FAILED, ALL),
+        ("apply", HalfApplied("b2 is half in"), Status.NEEDS_PERSON, ALL),
+        ("apply", Refused("it is at b2 now"), Status.REFUSED, ALL),
+        ("unlock", LockLost("the lock was lost"), Status.FAILED, ALL),
+    ],
+    ids=["lock held", "revision fails", "half applied", "stale plan", "lock lost"],
+)
+def test_what_stops_a_run_is_told(verb: str, error: Any, status: Status, heard: list[str]) -> None:
+    ports = Memory(BEHIND)
+    ports.raising[verb] = [error]
+    outcome = _upgrade(ports)
+    assert (outcome.status, outcome.error) == (status, error.message)
+    assert ports.heard == heard
+
+
+def test_the_plan_is_made_anew_under_the_lock() -> None:
+    ports = Memory(state(at("c3")))
+    ports.later = [BEHIND]
+    outcome = _upgrade(ports)
+    assert outcome.status is Status.NOTHING_TO_DO
+    assert ports.heard == WITHOUT
+
+
+def test_a_failure_that_took_the_lock_along_is_told_first() -> None:
+    ports = Memory(BEHIND)
+    ports.raising = {
+        "apply": [MigrationFailed("b2 fails", revision="b2")],
+        "unlock": [LockLost("the lock was lost")],
+    }
+    outcome = _upgrade(ports)
+    assert (outcome.status, outcome.error) == (Status.FAILED, "b2 fails")
+    assert outcome.notes[-1] == "the lock was lost"
+
+
+def test_a_run_makes_way_for_who_has_a_table_and_plans_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    ports = Memory(BEHIND)
+    ports.raising["apply"] = [Blocked("busy"), Blocked("busy")]
+    outcome = _upgrade(ports, lock_wait=60)
+    assert outcome.status is Status.DONE
+    again = ["apply", "read"]
+    assert ports.heard == ["read", "lock", "read", *again, *again, "apply", "prune", "unlock"]
+    assert len(pauses) == 2
+
+
+def test_a_run_makes_way_no_longer_than_it_may_wait() -> None:
+    ports = Memory(BEHIND)
+    ports.raising["apply"] = [Blocked("busy")]
+    outcome = _upgrade(ports, lock_wait=0)
+    assert (outcome.status, outcome.error) == (Status.UNAVAILABLE, "busy")
+    assert ports.heard == ALL
