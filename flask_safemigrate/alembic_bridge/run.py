@@ -298,7 +298,6 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                     proven.extend(_end_transaction(stage, position, guard, written))
                 seconds = revisions[-1].seconds
                 run.say(news._replace(stage="applied", seconds=seconds, done=len(revisions)))
-                position.committed_revisions += 1
             tables: tuple[TableWork, ...] = ()
             if engine is not None:
                 engine.flush()

@@ -156,7 +156,6 @@ class Position:
     beside: list[str] = field(default_factory=list)
     asked_beside: str = ""
     note: Callable[[], None] = lambda: None
-    committed_revisions: int = 0
 
 
 def is_untouched(position: Position) -> bool:

@@ -25,10 +25,6 @@ def _age(state: State, revision: Revision) -> tuple[int, str, str]:
     )
 
 
-def _applied_anywhere(state: State, id: str) -> bool:
-    return any(id in state.history.ancestors(d.version_rows or ()) for d in reached(state))
-
-
 def duplicate_revision(state: State) -> Iterator[Found]:
     """Two files have the same revision id.
 

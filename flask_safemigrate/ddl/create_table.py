@@ -71,7 +71,6 @@ class Constraint(NamedTuple):
     :ivar column: for an inline constraint, the name of the column that it stands on.
     :ivar parts: the columns of a table-level PRIMARY KEY, UNIQUE or FOREIGN KEY.
     :ivar conflict: the word after ``ON CONFLICT``, upper case.
-    :ivar conflict_span: the ``ON CONFLICT ...`` clause.
     :ivar expression: CHECK and GENERATED: what stands between the parentheses.
     :ivar value: DEFAULT: the value as written, parentheses and sign included.
     :ivar collation: COLLATE: the collation.
@@ -89,7 +88,6 @@ class Constraint(NamedTuple):
     column: str | None = None
     parts: tuple[KeyPart, ...] = ()
     conflict: str | None = None
-    conflict_span: Span | None = None
     expression: Span | None = None
     value: Span | None = None
     collation: Name | None = None
@@ -465,15 +463,13 @@ def _read_autoincrement(cursor: Cursor) -> Span | None:
 
 
 def _with_conflict(cursor: Cursor, constraint: Constraint) -> Constraint:
-    token = cursor.peek()
-    if token is None or not cursor.accept("ON", "CONFLICT"):
+    if not cursor.accept("ON", "CONFLICT"):
         return constraint
     word = cursor.take().word
     if word not in ("ROLLBACK", "ABORT", "FAIL", "IGNORE", "REPLACE"):
         cursor.at -= 1
         raise cursor.expected("a way to resolve a conflict")
-    span = Span(token.start, cursor.last_end)
-    return constraint._replace(conflict=word, conflict_span=span)
+    return constraint._replace(conflict=word)
 
 
 def _read_default(cursor: Cursor) -> Span:

@@ -16,7 +16,6 @@ from flask_safemigrate.ddl.create_table import (
     CreateTable,
     read_create_table,
 )
-from flask_safemigrate.ddl.cursor import Name
 from flask_safemigrate.ddl.expressions import column_tokens, tokens_within
 from flask_safemigrate.ddl.layout import (
     insert_after,
@@ -25,7 +24,6 @@ from flask_safemigrate.ddl.layout import (
     own_end,
     remove_inline,
     remove_item,
-    tokens_from,
 )
 from flask_safemigrate.ddl.questions import (
     constraints_mentioning,
@@ -33,7 +31,6 @@ from flask_safemigrate.ddl.questions import (
     find_column,
     is_generated,
     primary_key,
-    primary_key_columns,
     rowid_alias,
 )
 from flask_safemigrate.ddl.splice import Change, splice
@@ -157,42 +154,6 @@ def _blank_left_of(table: CreateTable, at: int) -> str:
     return before[len(before.rstrip(" \t")) :]
 
 
-def rename_column(table: CreateTable, old: str, new: str) -> str:
-    """Rename a column everywhere in the table's own text: its definition, keys, foreign keys (as
-    local column and as target in this table), CHECKs and generated expressions.
-
-    :raises ImpossibleEdit: there is no such column, the new name is taken, or an expression has
-        a bare word of the new name that means something else.
-    """
-    column = _column(table, old)
-    other = find_column(table, new)
-    if other is not None and other is not column:
-        raise ImpossibleEdit("the table has this column already", quote(new))
-    if column.name.value == new:
-        return table.sql
-    changes = [] if other is not None else _keep_strings(table, new)
-    for found in column_names(table):
-        if same_name(found.value, old):
-            changes.append(Change(*found.span, spelled(table.sql, found.span, new)))
-    return splice(table.sql, changes)
-
-
-def column_names(table: CreateTable) -> Iterator[Name]:
-    """Every place in the table's text that names one of its columns (or may: expressions)."""
-    for column in table.columns:
-        yield column.name
-    for constraint in table.all_constraints:
-        for part in constraint.parts:
-            if part.column is not None:
-                yield part.column
-        target = constraint.references
-        if target is not None and same_name(target.table.value, table.name.value):
-            yield from target.columns
-        if constraint.expression is not None:
-            for value, token in column_tokens(table.tokens, constraint.expression):
-                yield Name(value, token.span)
-
-
 def set_type(table: CreateTable, column: str, declared: str) -> str:
     """Replace a column's type text; "" takes it away.
 
@@ -276,36 +237,6 @@ def set_collation(table: CreateTable, column: str, collation: str | None) -> str
     return splice(table.sql, [_inserted(_type_end(target), text)])
 
 
-def set_generated(table: CreateTable, column: str, expression: str, *, stored: bool) -> str:
-    """Make a column generated, or change how it is; a DEFAULT, which SQLite forbids there, goes.
-
-    :param expression: without the outer parentheses.
-    """
-    target = _column(table, column)
-    present = target.of_kind("GENERATED")
-    storage = "STORED" if stored else "VIRTUAL"
-    if present and present[-1].expression is not None:
-        last = present[-1]
-        changes = []
-        assert last.expression is not None
-        if last.expression.of(table.sql) != expression:
-            changes.append(Change(*last.expression, expression))
-        if (last.storage == "STORED") != stored:
-            tail = tokens_from(table, last.expression.end + 1, last.span.end)
-            word = next((token for token in tail if token.significant), None)
-            place = word.span if word is not None else Span(last.span.end, last.span.end)
-            changes.append(Change(*place, storage))
-        return splice(table.sql, changes) if changes else table.sql
-    bare = read_create_table(drop_default(table, column))
-    text = f"GENERATED ALWAYS AS ({expression}) {storage}"
-    return splice(bare.sql, [_inserted(_column(bare, column).span.end, text)])
-
-
-def drop_generated(table: CreateTable, column: str) -> str:
-    """Make a generated column an ordinary one."""
-    return _without_kind(table, column, "GENERATED")
-
-
 # ---------------------------------------------------------------- constraints
 
 
@@ -347,46 +278,15 @@ def name_constraint(table: CreateTable, constraint: Constraint, name: str) -> st
     return splice(table.sql, [Change(*constraint.name.span, text)])
 
 
-def set_references(
-    table: CreateTable, constraint: Constraint, parent: str, columns: Iterable[str] | None = None
-) -> str:
-    """Point a foreign key to another table.
-
-    :param columns: new names of the referenced columns, as many as are written; None keeps them.
-    """
+def set_references(table: CreateTable, constraint: Constraint, parent: str) -> str:
+    """Point a foreign key to another table."""
     target = constraint.references
     if constraint not in table.all_constraints or target is None:
         raise ImpossibleEdit("the table has no such foreign key", quote(table.name.value))
-    changes = []
-    if target.table.value != parent:
-        changes.append(Change(*target.table.span, spelled(table.sql, target.table.span, parent)))
-    if columns is not None:
-        names = list(columns)
-        if len(names) != len(target.columns):
-            raise ImpossibleEdit("the foreign key has another number of columns", quote(parent))
-        for old, new in zip(target.columns, names, strict=True):
-            if old.value != new:
-                changes.append(Change(*old.span, spelled(table.sql, old.span, new)))
-    return splice(table.sql, changes) if changes else table.sql
-
-
-def set_primary_key(table: CreateTable, columns: Iterable[str], *, name: str | None = None) -> str:
-    """Make these columns the primary key, in place of the present one.
-
-    A key that has these columns in this order stays; it is renamed if another name is asked for.
-    """
-    wanted = [_column(table, column).name.value for column in columns]
-    if not wanted:
-        raise ImpossibleEdit("a primary key needs a column", quote(table.name.value))
-    present = primary_key(table)
-    if present is not None:
-        same = [fold(n) for n in primary_key_columns(table)] == [fold(n) for n in wanted]
-        if same:
-            return table.sql if name is None else name_constraint(table, present, name)
-        table = read_create_table(_without(table, present))
-    listed = ", ".join(quote_if_needed(column) for column in wanted)
-    prefix = f"CONSTRAINT {quote_if_needed(name)} " if name is not None else ""
-    return add_constraint(table, f"{prefix}PRIMARY KEY ({listed})")
+    if target.table.value == parent:
+        return table.sql
+    span = target.table.span
+    return splice(table.sql, [Change(*span, spelled(table.sql, span, parent))])
 
 
 def drop_primary_key(table: CreateTable) -> str:

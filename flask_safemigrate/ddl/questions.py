@@ -10,9 +10,8 @@ from flask_safemigrate.ddl.create_table import (
     ConstraintKind,
     CreateTable,
 )
-from flask_safemigrate.ddl.cursor import KeyPart
 from flask_safemigrate.ddl.expressions import column_tokens
-from flask_safemigrate.ddl.tokens import Span, ascii_upper, fold, same_name
+from flask_safemigrate.ddl.tokens import Span, ascii_upper, same_name
 
 Affinity = Literal["TEXT", "NUMERIC", "INTEGER", "REAL", "BLOB"]
 
@@ -114,16 +113,6 @@ def is_not_null(column: Column) -> bool:
     return bool(column.of_kind("NOT NULL"))
 
 
-def default_of(table: CreateTable, column: Column) -> str | None:
-    """The default as SQLite reports it (``dflt_value``): outer parentheses taken off, the last one
-    where several are written; None where there is none."""
-    defaults = column.of_kind("DEFAULT")
-    if not defaults or defaults[-1].value is None:
-        return None
-    text = defaults[-1].value.of(table.sql)
-    return (text[1:-1] if text.startswith("(") else text).strip(" \t\n\v\f\r")
-
-
 def collation_of(column: Column) -> str | None:
     """The column's collation as written; None means BINARY."""
     collations = column.of_kind("COLLATE")
@@ -137,44 +126,12 @@ def constraints_of_kind(table: CreateTable, kind: ConstraintKind) -> tuple[Const
     return tuple(found for found in table.all_constraints if found.kind == kind)
 
 
-def constraint_names(table: CreateTable) -> tuple[str, ...]:
-    """The names of all named constraints, in the order of :attr:`CreateTable.all_constraints`."""
-    return tuple(found.name.value for found in table.all_constraints if found.name is not None)
-
-
 def constraints_named(table: CreateTable, name: str) -> tuple[Constraint, ...]:
     """The constraints of that name; SQLite lets several have the same."""
     return tuple(
         found
         for found in table.all_constraints
         if found.name is not None and same_name(found.name.value, name)
-    )
-
-
-def uniques_over(table: CreateTable, columns: tuple[str, ...]) -> tuple[Constraint, ...]:
-    """The UNIQUE constraints over exactly these columns, in this order."""
-    return tuple(
-        found
-        for found in constraints_of_kind(table, "UNIQUE")
-        if _folded(found.column_names) == _folded(columns)
-    )
-
-
-def foreign_keys_over(
-    table: CreateTable, columns: tuple[str, ...], parent: str | None = None
-) -> tuple[Constraint, ...]:
-    """The foreign keys whose local columns are exactly these, in this order.
-
-    :param parent: only those that point to this table.
-    """
-    return tuple(
-        found
-        for found in constraints_of_kind(table, "FOREIGN KEY")
-        if _folded(found.column_names) == _folded(columns)
-        and (
-            parent is None
-            or (found.references is not None and same_name(found.references.table.value, parent))
-        )
     )
 
 
@@ -185,10 +142,6 @@ def foreign_keys_to(table: CreateTable, parent: str) -> tuple[Constraint, ...]:
         for found in constraints_of_kind(table, "FOREIGN KEY")
         if found.references is not None and same_name(found.references.table.value, parent)
     )
-
-
-def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(fold(name) for name in names)
 
 
 def expression_mentions(table: CreateTable, span: Span, column: str) -> bool:
@@ -218,11 +171,3 @@ def constraints_mentioning(table: CreateTable, column: str) -> tuple[Constraint,
     Among them may be GENERATED ones of other columns: such a column cannot live without this one.
     """
     return tuple(found for found in table.all_constraints if mentions(table, found, column))
-
-
-def key_collation(table: CreateTable, part: KeyPart) -> str:
-    """The collation that a part of a key sorts by: its own, else its column's, else BINARY."""
-    if part.collation is not None:
-        return part.collation.value
-    column = find_column(table, part.column.value) if part.column is not None else None
-    return (collation_of(column) if column is not None else None) or "BINARY"

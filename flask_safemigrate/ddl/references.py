@@ -49,14 +49,10 @@ __all__ = [
     "read_trigger",
     "read_view",
     "rename_index",
-    "rename_index_column",
     "rename_index_table",
-    "rename_referenced_column",
     "rename_referenced_table",
     "rename_trigger_column",
     "rename_trigger_table",
-    "rename_view_column",
-    "rename_view_table",
     "split_statements",
     "statement_targets",
 ]
@@ -424,17 +420,6 @@ def _next_is_dot(tokens: tuple[Token, ...], at: int) -> bool:
     return following is not None and following.is_op(".")
 
 
-def rename_index_column(sql: str, old: str, new: str) -> str:
-    """Rename a column in an index: its parts, expressions and WHERE."""
-    index = read_index(sql)
-    text = quote_strings_in_index(sql, new)
-    if text != sql:
-        index = read_index(text)
-    return _renamed(
-        text, [span for name, span in _index_columns(index) if same_name(name, old)], new
-    )
-
-
 def quote_strings_in_index(sql: str, name: str) -> str:
     """Make proper strings of the double-quoted words ``name`` in an index's expressions.
 
@@ -458,18 +443,6 @@ def rename_referenced_table(table: CreateTable, old: str, new: str) -> str:
     return table.sql
 
 
-def rename_referenced_column(table: CreateTable, parent: str, old: str, new: str) -> str:
-    """Rename a column of ``parent`` in the foreign keys of a table that point to it."""
-    spans = [
-        name.span
-        for key in foreign_keys_to(table, parent)
-        if key.references is not None
-        for name in key.references.columns
-        if same_name(name.value, old)
-    ]
-    return _renamed(table.sql, spans, new)
-
-
 def _renamed(sql: str, spans: list[Span], new: str) -> str:
     changes = [
         Change(*span, spelled(sql, span, new)) for span in spans if unquote(span.of(sql)) != new
@@ -480,20 +453,11 @@ def _renamed(sql: str, spans: list[Span], new: str) -> str:
 # ---------------------------------------------------------------- renames: triggers and views
 
 
-def rename_view_table(sql: str, old: str, new: str) -> str:
-    """Rename a table inside a view.
-
-    :raises ImpossibleEdit: an alias, a common table expression or another word of the old or the
-        new name makes it unclear what is meant.
-    """
-    view = read_view(sql)
-    return _renamed(sql, _table_spans(view.name, queries_of(view.tokens), old, new), new)
-
-
 def rename_trigger_table(sql: str, old: str, new: str) -> str:
     """Rename a table in a trigger: the table it is on, its WHEN and its statements.
 
-    :raises ImpossibleEdit: as :func:`rename_view_table`.
+    :raises ImpossibleEdit: an alias, a common table expression or another word of the old or the
+        new name makes it unclear what is meant.
     """
     trigger = read_trigger(sql)
     spans = _table_spans(trigger.name, queries_of(trigger.tokens), old, new)
@@ -518,16 +482,6 @@ def _table_spans(own: Name, queries: tuple[Query, ...], old: str, new: str) -> l
                 elif not query.is_qualified(at) and token.span != own.span:
                     raise ImpossibleEdit("a word of this name may mean something else", token.text)
     return spans
-
-
-def rename_view_column(sql: str, table: str, old: str, new: str) -> str:
-    """Rename a column of a table inside a view.
-
-    :raises ImpossibleEdit: it is unclear whether a word means this column.
-    """
-    view = read_view(sql)
-    spans = _column_spans(view.name, queries_of(view.tokens), None, table, old, new)
-    return _renamed(sql, spans, new)
 
 
 def rename_trigger_column(sql: str, table: str, old: str, new: str) -> str:

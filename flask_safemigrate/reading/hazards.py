@@ -14,7 +14,7 @@ from alembic.config import Config
 from flask_safemigrate.alembic_bridge.recording import Reader, Recorder, record
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.findings import Finding, Severity
+from flask_safemigrate.findings import Finding
 from flask_safemigrate.hazards.hazard import Context, Hazard, Probe
 from flask_safemigrate.hazards.judging import judge
 from flask_safemigrate.hazards.known import Known, known_from
@@ -229,8 +229,3 @@ def _keys(probe: Probe, ask: Any) -> str:
     answer = ask(probe.keys) if probe.keys else None
     rows = [", ".join(str(part) for part in row) for row in answer or ()]
     return "; ".join(row if len(row) <= 60 else row[:57] + "..." for row in rows)
-
-
-def severity_of(findings: Sequence[Finding]) -> Severity | None:
-    """The worst of findings, None where there are none."""
-    return max((finding.severity for finding in findings), default=None)

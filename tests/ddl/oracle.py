@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.create_table import Column, Constraint, CreateTable, read_create_table
+from flask_safemigrate.ddl.cursor import KeyPart
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
 
 AFFINITIES = {"INT": "INTEGER", "TEXT": "TEXT", "NUM": "NUMERIC", "REAL": "REAL", "": "BLOB"}
@@ -175,12 +176,29 @@ def _column(table: CreateTable, column: Column) -> ColumnFacts:
         name=name,
         type=column.type,
         not_null=questions.is_not_null(column) or implied,
-        default=questions.default_of(table, column),
+        default=_default_of(table, column),
         # The pragma counts no further than there are columns, though a key may list one twice.
         key_place=min(key.index(fold(name)), len(table.columns)) + 1 if in_key else 0,
         hidden=hidden,
         affinity=questions.affinity_of(table, column),
     )
+
+
+def _default_of(table: CreateTable, column: Column) -> str | None:
+    """The default as SQLite reports it: outer parentheses taken off, the last one of several."""
+    defaults = column.of_kind("DEFAULT")
+    if not defaults or defaults[-1].value is None:
+        return None
+    text = defaults[-1].value.of(table.sql)
+    return (text[1:-1] if text.startswith("(") else text).strip(" \t\n\v\f\r")
+
+
+def _key_collation(table: CreateTable, part: KeyPart) -> str:
+    """The collation that a part of a key sorts by: its own, else its column's, else BINARY."""
+    if part.collation is not None:
+        return part.collation.value
+    column = questions.find_column(table, part.column.value) if part.column is not None else None
+    return (questions.collation_of(column) if column is not None else None) or "BINARY"
 
 
 def _parts(table: CreateTable, key: Constraint) -> tuple[tuple[str, bool, str], ...]:
@@ -194,7 +212,7 @@ def _parts(table: CreateTable, key: Constraint) -> tuple[tuple[str, bool, str], 
         assert part.column is not None
         column = questions.find_column(table, part.column.value)
         assert column is not None, "SQLite would refuse a key over an unknown column"
-        collation = questions.key_collation(table, part)
+        collation = _key_collation(table, part)
         parts.append((column.name.value, part.order == "DESC", collation))
     return tuple(parts)
 
