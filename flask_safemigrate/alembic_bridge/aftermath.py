@@ -6,7 +6,6 @@ import itertools
 
 from alembic.util import CommandError
 
-from flask_safemigrate.alembic_bridge import journal
 from flask_safemigrate.alembic_bridge.cures import is_missing, without_addresses
 from flask_safemigrate.alembic_bridge.failure import (
     cause_of,
@@ -26,6 +25,7 @@ from flask_safemigrate.errors import (
     SafeMigrateError,
     UsageError,
 )
+from flask_safemigrate.names import JOURNAL, PROGRESS_TABLE
 from flask_safemigrate.plan import Plan
 
 
@@ -170,7 +170,7 @@ def described(error: BaseException, position: Position, run: Run) -> SafeMigrate
 def _is_ours(error: Exception) -> bool:
     """Whether a statement of our own failed, for which the revision is not to blame."""
     statement = getattr(error, "statement", None) or ""
-    return any(name in statement for name in (journal.NAME, journal.PROGRESS))
+    return any(name in statement for name in (JOURNAL, PROGRESS_TABLE))
 
 
 def _of_failure(error: BaseException, position: Position, run: Run) -> SafeMigrateError:

@@ -38,6 +38,7 @@ from flask_safemigrate.alembic_bridge.sqlite.sharing import (
     speaks_for_another,
 )
 from flask_safemigrate.errors import NotConfined
+from flask_safemigrate.names import MEMORY
 
 T = TypeVar("T")
 
@@ -376,7 +377,7 @@ class Confinement:
 
     def _sqlite(self, database: Any) -> None:
         shown = os.fsdecode(database) if not isinstance(database, str) else database
-        memory = shown in ("", ":memory:") or "mode=memory" in shown or "::memory:" in shown
+        memory = shown in ("", MEMORY) or "mode=memory" in shown or "::memory:" in shown
         if memory or self._is_env_connecting():
             return
         self.stop(f'open the SQLite database "{shown}"')
@@ -575,7 +576,7 @@ def _authorizer(confinement: Confinement) -> Callable[..., int]:
     """SQLite's own question before each step (https://sqlite.org/c3ref/set_authorizer.html)."""
 
     def authorize(action: int, first: Any, second: Any, *_: Any) -> int:
-        if action == _ATTACH and first not in ("", ":memory:", None):
+        if action == _ATTACH and first not in ("", MEMORY, None):
             confinement.remember(f'attach the file "{first}"')
             return 1
         if action == _ATTACH and first is None:

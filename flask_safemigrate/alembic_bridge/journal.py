@@ -12,10 +12,7 @@ from importlib.metadata import version
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-NAME = "safemigrate_journal"
-
-#: The table of :mod:`~flask_safemigrate.alembic_bridge.progress`, which only some servers need.
-PROGRESS = "safemigrate_progress"
+from flask_safemigrate.names import JOURNAL
 
 
 @functools.cache
@@ -32,7 +29,7 @@ def _table(dialect: str) -> sa.Table:
 
         long = MEDIUMTEXT(charset="utf8mb4")
     return sa.Table(
-        NAME,
+        JOURNAL,
         sa.MetaData(),
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("kind", sa.String(16), nullable=False),
@@ -116,5 +113,5 @@ def _known(connection: Connection, checksums: list[str]) -> frozenset[str]:
 
 def _add_result(connection: Connection) -> None:
     """Give the column to a journal that was made before there was one."""
-    if all(column["name"] != "result" for column in sa.inspect(connection).get_columns(NAME)):
-        connection.execute(sa.text(f"ALTER TABLE {NAME} ADD COLUMN result TEXT"))
+    if all(column["name"] != "result" for column in sa.inspect(connection).get_columns(JOURNAL)):
+        connection.execute(sa.text(f"ALTER TABLE {JOURNAL} ADD COLUMN result TEXT"))

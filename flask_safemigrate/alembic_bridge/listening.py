@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from flask_safemigrate.alembic_bridge import journal, sqlite
+from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.alembic_bridge.confinement import of_our_own
 from flask_safemigrate.alembic_bridge.environment import Stage
 from flask_safemigrate.alembic_bridge.failure import place_now
@@ -20,6 +20,7 @@ from flask_safemigrate.alembic_bridge.terms import Position, is_untouched
 from flask_safemigrate.alembic_bridge.witness import Witness
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import MigrationFailed
+from flask_safemigrate.names import PROGRESS_TABLE
 
 
 @contextlib.contextmanager
@@ -52,7 +53,7 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
 
     def on_statement(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         # What is known to be about the version table need not be read.
-        if journal.PROGRESS in statement or getattr(impl, "bookkeeping", False):
+        if PROGRESS_TABLE in statement or getattr(impl, "bookkeeping", False):
             return
         if dialect == "sqlite" and position.running and _is_over(stage):
             # Each statement more would be committed by itself.
@@ -63,7 +64,7 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
 
     def after_statement(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         # What asks first whether it is done already can be run again.
-        if journal.PROGRESS in statement:
+        if PROGRESS_TABLE in statement:
             return
         # A function can end the transaction from within.
         if position.running and _CALLS.match(statement) and _is_over(stage):

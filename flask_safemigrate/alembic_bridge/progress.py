@@ -15,15 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.mysql import LONGTEXT
 
-from flask_safemigrate.alembic_bridge.journal import PROGRESS, now
+from flask_safemigrate.alembic_bridge.journal import now
 from flask_safemigrate.ddl.secrets import without_secrets
-
-NAME = PROGRESS
+from flask_safemigrate.names import PROGRESS_TABLE
 
 _LONG = sa.Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 
 _TABLE = sa.Table(
-    NAME,
+    PROGRESS_TABLE,
     sa.MetaData(),
     sa.Column("id", sa.BigInteger, primary_key=True),
     sa.Column("revision", sa.String(255), nullable=False),
@@ -136,8 +135,10 @@ def make(connection: Connection) -> None:
     """Make the table where it is missing. The server commits what is open."""
     _TABLE.create(connection, checkfirst=True)
     # One that an earlier release made lacks it.
-    if all(column["name"] != "server" for column in sa.inspect(connection).get_columns(NAME)):
-        connection.execute(sa.text(f"ALTER TABLE {NAME} ADD COLUMN server VARCHAR(255)"))
+    if all(
+        column["name"] != "server" for column in sa.inspect(connection).get_columns(PROGRESS_TABLE)
+    ):
+        connection.execute(sa.text(f"ALTER TABLE {PROGRESS_TABLE} ADD COLUMN server VARCHAR(255)"))
 
 
 def drop(connection: Connection) -> None:

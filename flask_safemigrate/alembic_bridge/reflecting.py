@@ -12,6 +12,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import NoSuchTableError
 
 from flask_safemigrate.hazards.known import Known, KnownTable
+from flask_safemigrate.names import MEMORY
 
 _TYPE = re.compile(r"([a-z ]+?)\s*(?:\(([^)]*)\))?(?: with(?:out)? time zone)?$", re.IGNORECASE)
 
@@ -20,7 +21,7 @@ def answer(
     known: Known, sql: str, parameters: Any
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """What SQLite answers over the tables that are known, without rows: description and rows."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as scratch:
+    with contextlib.closing(sqlite3.connect(MEMORY)) as scratch:
         for table in known.tables.values():
             with contextlib.suppress(sqlite3.Error):
                 scratch.execute(_text_of(table))

@@ -20,6 +20,7 @@ from flask_safemigrate.alembic_bridge.failure import short
 from flask_safemigrate.alembic_bridge.progress import Entry, Group
 from flask_safemigrate.checks.found import counted
 from flask_safemigrate.errors import HalfApplied, LockTimeout, Refused
+from flask_safemigrate.names import PROGRESS_TABLE
 from flask_safemigrate.outcome import Progress
 from flask_safemigrate.state import Revision
 
@@ -172,7 +173,7 @@ class Recorder:
         found = progress.entries(connection, group)
         if [entry.position for entry in found] != list(range(len(found))):
             raise HalfApplied(
-                f"The record of revision '{group.revision}' in {progress.NAME} has gaps: the "
+                f"The record of revision '{group.revision}' in {PROGRESS_TABLE} has gaps: the "
                 "revision went back behind a statement that was recorded.",
                 hint=_by_hand(group),
             )
@@ -590,7 +591,7 @@ def _elsewhere(group: Group, entry: Entry) -> str:
     return (
         "look there whether it still runs: SELECT * FROM information_schema.processlist WHERE "
         f"id = {entry.session};\nonce it does not, and its changes have come here, run\n"
-        f"  UPDATE {progress.NAME} SET session = NULL WHERE {where};\nthen run the command again"
+        f"  UPDATE {PROGRESS_TABLE} SET session = NULL WHERE {where};\nthen run the command again"
     )
 
 
@@ -598,7 +599,7 @@ def _either(group: Group, entry: Entry) -> str:
     where = f"{_named(group)} AND position = {entry.position}"
     return (
         "look; if it has happened,\n"
-        f"  UPDATE {progress.NAME} SET state = 'done', answer = '{_SILENT}' WHERE {where};\n"
-        f"and if not,\n  DELETE FROM {progress.NAME} WHERE {where};\n"
+        f"  UPDATE {PROGRESS_TABLE} SET state = 'done', answer = '{_SILENT}' WHERE {where};\n"
+        f"and if not,\n  DELETE FROM {PROGRESS_TABLE} WHERE {where};\n"
         "then run the command again"
     )

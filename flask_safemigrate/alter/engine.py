@@ -30,6 +30,7 @@ from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 from flask_safemigrate.errors import OperationRefused
+from flask_safemigrate.names import MEMORY
 from flask_safemigrate.outcome import TableWork
 
 _READS = re.compile(r"\s*(SELECT|EXPLAIN|VALUES)\b", re.IGNORECASE)
@@ -61,7 +62,7 @@ class Executor:
     ) -> None:
         self.database = Database(driver, script)
         self.options = options
-        self.scratch = Scratch(lambda: module.connect(":memory:"))
+        self.scratch = Scratch(lambda: module.connect(MEMORY))
         self.queue = Queue(self.scratch, self.database.count)
         self._work: dict[str, TableWork] = {}
         self._version: int | None = None

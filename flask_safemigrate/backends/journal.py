@@ -10,8 +10,6 @@ from sqlalchemy import Row
 
 from flask_safemigrate.state import JournalRow
 
-JOURNAL = "safemigrate_journal"
-
 
 def journal_query(table: str) -> str:
     """Return the statement that reads the journal, oldest line first.

@@ -22,9 +22,9 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Held, Say, Target
 from flask_safemigrate.backends.own_connection import own_connection
-from flask_safemigrate.backends.own_tables import LOCK_TABLE
 from flask_safemigrate.backends.session_lock import Holder, lock_lost, wait
 from flask_safemigrate.errors import DatabaseUnavailable
+from flask_safemigrate.names import LOCK_TABLE
 from flask_safemigrate.outcome import Progress
 
 #: How long a process that died keeps the others waiting. The clocks of the nodes of a cluster

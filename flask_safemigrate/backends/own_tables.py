@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flask_safemigrate.backends.journal import JOURNAL
 from flask_safemigrate.state import Unreachable
-
-#: Keeps the row that is the lock where the locks of sessions do not reach far enough.
-LOCK_TABLE = "safemigrate_lock"
-
-#: Keeps what a revision has done so far where the server commits every DDL statement.
-PROGRESS_TABLE = "safemigrate_progress"
-
-#: There while a database is emptied or filled on a server that commits every statement.
-UNFINISHED_TABLE = "safemigrate_unfinished"
-
-#: Never counted, compared, proposed to be dropped or blamed for a change of its rows.
-OWN_TABLES = frozenset((JOURNAL, LOCK_TABLE, PROGRESS_TABLE, UNFINISHED_TABLE))
 
 
 class NotOurs(Exception):

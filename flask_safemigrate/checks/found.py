@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from flask_safemigrate.evidence import Difference
 from flask_safemigrate.findings import Severity, Step
+from flask_safemigrate.names import MEMORY
 from flask_safemigrate.provenance import Commit
 from flask_safemigrate.state import DatabaseState, History, ProjectState, State
 
@@ -179,7 +180,7 @@ def in_use(state: State) -> bool:
 
 def in_memory(location: str) -> bool:
     """Whether an SQLite database has no file."""
-    return location == "" or ":memory:" in location or "mode=memory" in location
+    return location == "" or MEMORY in location or "mode=memory" in location
 
 
 def at_head(state: State, database: DatabaseState) -> bool:

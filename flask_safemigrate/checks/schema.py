@@ -15,16 +15,15 @@ from flask_safemigrate.checks.found import (
     tables,
 )
 from flask_safemigrate.findings import Severity, Step
+from flask_safemigrate.names import LEFTOVER
 from flask_safemigrate.state import DatabaseState, State, Table
-
-_PREFIX = "_alembic_tmp_"
 
 
 def _left(database: DatabaseState) -> Iterator[tuple[Table, str, Table | None]]:
     """Each leftover, the name of the table that it was made for, and that table."""
     by_name = {table.name: table for table in database.tables}
     for leftover in database.leftovers:
-        original = leftover.name.removeprefix(_PREFIX)
+        original = leftover.name.removeprefix(LEFTOVER)
         yield leftover, original, by_name.get(original)
 
 
@@ -227,7 +226,7 @@ def model_tables_missing(state: State) -> Iterator[Found]:
         # What is in another schema, or in an attached file, was not looked at.
         there = {*tables(database), *database.views}
         missing = [name for name in models if name not in there and "." not in name]
-        left = {table.name.removeprefix(_PREFIX) for table in database.leftovers}
+        left = {table.name.removeprefix(LEFTOVER) for table in database.leftovers}
         missing = [name for name in missing if name not in left]
         if not missing or not at_head(state, database):
             continue

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from flask_safemigrate.checks.found import Found, counted, in_memory, listed, reached, tables
 from flask_safemigrate.checks.unusable import remedy, told
 from flask_safemigrate.findings import Severity, Step
+from flask_safemigrate.names import MEMORY
 from flask_safemigrate.state import State
 
 
@@ -76,7 +77,7 @@ def database_in_memory(state: State) -> Iterator[Found]:
             yield Found(
                 f'Database "{database.label}" lives in the memory of this process; what is '
                 "upgraded there is gone when the command ends.",
-                database.location or ":memory:",
+                database.location or MEMORY,
                 'app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///app.db"',
                 bind=database.bind,
             )

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from flask import current_app
 
 from flask_safemigrate import cli
-from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.names import OWN_TABLES
 from flask_safemigrate.project.environment import configure_keywords
 from flask_safemigrate.settings import read_settings
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from flask_safemigrate.backends import backend_for, is_served
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import Refused
+from flask_safemigrate.names import MEMORY
 from flask_safemigrate.report import redaction
 
 Engines = Mapping[str | None, sa.Engine]
@@ -107,6 +108,6 @@ def _relative_path(written: object) -> str:
     with contextlib.suppress(Exception):
         url = sa.make_url(written)  # type: ignore[arg-type]
         path = url.database or ""
-        if url.get_backend_name() == "sqlite" and path not in ("", ":memory:"):
+        if url.get_backend_name() == "sqlite" and path not in ("", MEMORY):
             return "" if Path(path).is_absolute() or path.startswith("file:") else path
     return ""

@@ -23,6 +23,7 @@ from flask_safemigrate.errors import (
     SafeMigrateError,
     UsageError,
 )
+from flask_safemigrate.names import JOURNAL
 from flask_safemigrate.state import DatabaseState, ProgressRow, Table
 from flask_safemigrate.workflows.ports import Say
 
@@ -159,7 +160,7 @@ class Databases:
             what = "The deploy" if kind == "deploy" else f'Hook "{subject}"'
             reason = self.backend(bind).explain(error, target)
             raise SafeMigrateError(
-                f'{what} is done, but cannot be noted in table "{journal.NAME}": {reason.message}',
+                f'{what} is done, but cannot be noted in table "{JOURNAL}": {reason.message}',
                 hint=reason.hint,
             ) from error
 

@@ -14,13 +14,12 @@ from flask_safemigrate.backends import backend_for, elsewhere, snapshots
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.databases.stopping import Stopping
 from flask_safemigrate.errors import Refused, SnapshotFailed
+from flask_safemigrate.names import MEMORY
 from flask_safemigrate.outcome import Progress, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.settings import Settings
 from flask_safemigrate.state import DatabaseState
 from flask_safemigrate.workflows.ports import Request, Say
-
-_MEMORY = ":memory:"
 
 
 class Snapshots(NamedTuple):
@@ -41,13 +40,13 @@ class Snapshots(NamedTuple):
         """
         if not state.exists or not (state.tables or state.version_rows) or plan.empty:
             return False
-        if state.location == _MEMORY:
+        if state.location == MEMORY:
             return False
         return self._by_settings(state) if request.snapshot is None else request.snapshot
 
     def wanted_by_repair(self, state: DatabaseState) -> bool:
         """Whether the settings want one before the database is repaired."""
-        return self._by_settings(state) and state.location != _MEMORY
+        return self._by_settings(state) and state.location != MEMORY
 
     def _by_settings(self, state: DatabaseState) -> bool:
         on = state.dialect == "sqlite"
@@ -55,7 +54,7 @@ class Snapshots(NamedTuple):
 
     def _folder(self, state: DatabaseState) -> Path:
         beside = Path(self.app.instance_path)
-        if state.dialect == "sqlite" and state.location != _MEMORY:
+        if state.dialect == "sqlite" and state.location != MEMORY:
             beside = Path(state.location).parent
         return snapshots.folder_for(self.settings.snapshots, beside)
 

@@ -21,11 +21,11 @@ from flask_safemigrate.alter.options import EngineOptions
 from flask_safemigrate.backends import backend_for, private
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.driver_errors import driver_error
-from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.comparison.compare import compare
 from flask_safemigrate.comparison.facts import Known, facts_of
 from flask_safemigrate.errors import SafeMigrateError
 from flask_safemigrate.evidence import Difference, Evidence, Facts, Replay
+from flask_safemigrate.names import LEFTOVER, OWN_TABLES
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_upgrade
 from flask_safemigrate.project.history import checksum
@@ -114,7 +114,7 @@ class Gathering:
                 if row.kind == "revision" and row.direction == "upgrade" and row.finished
             ],
             unused=[each.plain for each in found.condition.unused_types],
-            lost=[table.name.removeprefix("_alembic_tmp_") for table in found.leftovers],
+            lost=[table.name.removeprefix(LEFTOVER) for table in found.leftovers],
             shared=bool(found.other_versions),
         )
         filters = self.filters.get(bind, Filters())
@@ -144,7 +144,7 @@ class Gathering:
         own = sorted(OWN_TABLES)
         # It may be in a schema that env.py alone names.
         version = (target.version_table, f"*.{target.version_table}")
-        return (*version, *own, "_alembic_tmp_*", *self.exclude)
+        return (*version, *own, f"{LEFTOVER}*", *self.exclude)
 
     def _facts_on(self, bind: str, connection: Connection, known: _Known) -> Facts:
         target = self.targets[bind]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import sqlalchemy.exc
 
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.backends.journal import JOURNAL
+from flask_safemigrate.names import JOURNAL
 from flask_safemigrate.project.calls import sources
 from flask_safemigrate.project.git_past import GitPast, Removal
 from flask_safemigrate.project.headers import read_header

@@ -13,8 +13,7 @@ from flask_safemigrate.backends.sqlite import files
 from flask_safemigrate.backends.sqlite.files import quoted
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import Refused
-
-_ORIGINAL = "_alembic_tmp_"
+from flask_safemigrate.names import LEFTOVER
 
 
 def drop_leftover(target: Target, table: str) -> str:
@@ -55,7 +54,7 @@ def recover(target: Target, leftover: str, *indexes: str) -> str:
     :param indexes: statements; those that there are already or that do not fit are left out.
     :raises Refused: the table is there, and not empty.
     """
-    table = leftover.removeprefix(_ORIGINAL)
+    table = leftover.removeprefix(LEFTOVER)
     with _writing(target) as connection:
         # Children's references to the leftover are rewritten only so.
         connection.execute("PRAGMA foreign_keys=ON")

@@ -20,9 +20,9 @@ from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Held, Target
 from flask_safemigrate.backends.lease import hold_lease
 from flask_safemigrate.backends.mysql.lock import lease_terms as mysql_terms
-from flask_safemigrate.backends.own_tables import LOCK_TABLE
 from flask_safemigrate.backends.postgresql.lock import lease_terms as postgresql_terms
 from flask_safemigrate.errors import LockLost, LockTimeout
+from flask_safemigrate.names import LOCK_TABLE
 from flask_safemigrate.outcome import Progress
 from tests.support.forked import CONTEXT
 from tests.support.servers import Databases

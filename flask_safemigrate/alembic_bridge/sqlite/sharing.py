@@ -25,6 +25,7 @@ from flask_safemigrate.alembic_bridge.sqlite.second import (
     verb_of,
 )
 from flask_safemigrate.errors import MigrationFailed
+from flask_safemigrate.names import MEMORY
 
 HINT = "use op.get_bind(), which sees what the revisions before have done"
 
@@ -306,7 +307,7 @@ class Sharing:
         if shared is None:
             return None
         kept = {name: arguments[name] for name in _OF_CONNECTIONS if name in arguments}
-        dbapi = dialect.loaded_dbapi.connect(":memory:", check_same_thread=False, **kept)
+        dbapi = dialect.loaded_dbapi.connect(MEMORY, check_same_thread=False, **kept)
         self._stand_ins[id(dbapi)] = shared, dbapi
         return dbapi
 
@@ -433,7 +434,7 @@ def _named_file(database: Any) -> str:
         if name.startswith("//"):
             name = "/" + name[2:].partition("/")[2]
         name = unquote(name)
-    return "" if name == ":memory:" else name
+    return "" if name == MEMORY else name
 
 
 def _same_file(one: str, other: str) -> bool:

@@ -16,9 +16,9 @@ from flask_safemigrate.backends.mysql.address import connect_defaults
 from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.mysql.read import ANSWER_SECONDS
 from flask_safemigrate.backends.own_connection import own_connection
-from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.condition import Condition, Idle, Lacking, Storage
+from flask_safemigrate.names import OWN_TABLES
 
 _QUERY_WIDTH = 80
 #: What revisions do.

@@ -11,21 +11,22 @@ from sqlalchemy import Connection, Row, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Target, TooOld
-from flask_safemigrate.backends.journal import JOURNAL, journal_query, journal_rows
+from flask_safemigrate.backends.journal import journal_query, journal_rows
 from flask_safemigrate.backends.mysql.address import address_of, connect_defaults
 from flask_safemigrate.backends.mysql.explain import explain
 from flask_safemigrate.backends.mysql.lock import in_cluster
 from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.mysql.unfinished import unfinished
 from flask_safemigrate.backends.own_connection import own_connection
-from flask_safemigrate.backends.own_tables import (
+from flask_safemigrate.backends.own_tables import NotOurs, prove_own
+from flask_safemigrate.backends.statements import plain
+from flask_safemigrate.names import (
+    JOURNAL,
+    LEFTOVER,
     OWN_TABLES,
     PROGRESS_TABLE,
     UNFINISHED_TABLE,
-    NotOurs,
-    prove_own,
 )
-from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.state import DatabaseState, ProgressRow, Table, Unreachable
 
 #: Older ones do not tell the CHECKs of a table, and have passed their end of life.
@@ -214,7 +215,7 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         version_rows=None if versions is None else tuple(versions.scalars()),
         views=tuple(row.name for row in listed if row.kind == "VIEW" and row.place == facts.name),
         other_versions=others,
-        leftovers=tuple(t for t in tables if t.name.startswith("_alembic_tmp_")),
+        leftovers=tuple(t for t in tables if t.name.startswith(LEFTOVER)),
         journal=() if journal is None else journal_rows(journal),
         progress=done,
     )

@@ -24,7 +24,6 @@ from flask_safemigrate.backends.mysql.programs import (
     server_of,
     tool_path,
 )
-from flask_safemigrate.backends.own_tables import LOCK_TABLE, UNFINISHED_TABLE
 from flask_safemigrate.backends.tools import (
     Running,
     new_file,
@@ -32,6 +31,7 @@ from flask_safemigrate.backends.tools import (
     running,
 )
 from flask_safemigrate.errors import ProgramUnfit, SnapshotFailed
+from flask_safemigrate.names import LOCK_TABLE, UNFINISHED_TABLE
 from flask_safemigrate.outcome import Progress
 
 CHUNK = 1 << 20

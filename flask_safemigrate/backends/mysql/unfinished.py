@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from sqlalchemy import Connection, text
 
 from flask_safemigrate.backends.mysql.quoting import quoted
-from flask_safemigrate.backends.own_tables import UNFINISHED_TABLE
 from flask_safemigrate.backends.statements import plain
+from flask_safemigrate.names import UNFINISHED_TABLE
 from flask_safemigrate.state import Unreachable
 
 _TABLE = quoted(UNFINISHED_TABLE)

@@ -10,10 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from flask_safemigrate.backends.driver_errors import error_number
 from flask_safemigrate.backends.mysql.quoting import quoted
-from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.reach import grouped, numbered, reached_from, run_by
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import VerificationFailed
+from flask_safemigrate.names import OWN_TABLES
 
 #: The server does not know how many rows a table has, it must count them: InnoDB reads some five
 #: million a second from memory, far fewer from disk. Tables up to this estimate cost some 20 ms.

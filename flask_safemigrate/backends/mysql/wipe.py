@@ -15,10 +15,10 @@ from flask_safemigrate.backends.mysql.explain import unavailable
 from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.mysql.unfinished import RESET, marked, unmark
 from flask_safemigrate.backends.own_connection import own_connection
-from flask_safemigrate.backends.own_tables import LOCK_TABLE, UNFINISHED_TABLE
 from flask_safemigrate.backends.reach import numbered
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import SafeMigrateError
+from flask_safemigrate.names import LOCK_TABLE, UNFINISHED_TABLE
 
 LOCK_SECONDS = 10
 

@@ -11,7 +11,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.own_connection import own_connection
-from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.postgresql.address import connect_defaults
 from flask_safemigrate.backends.postgresql.read import quoted, version_name
 from flask_safemigrate.backends.statements import plain
@@ -23,6 +22,7 @@ from flask_safemigrate.condition import (
     OtherVersionTable,
     UnusedType,
 )
+from flask_safemigrate.names import OWN_TABLES
 
 _QUERY_WIDTH = 80
 

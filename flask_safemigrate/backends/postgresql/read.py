@@ -12,10 +12,11 @@ from flask_safemigrate.backends.address import Address
 from flask_safemigrate.backends.contract import Target, TooOld
 from flask_safemigrate.backends.journal import journal_query, journal_rows
 from flask_safemigrate.backends.own_connection import own_connection
-from flask_safemigrate.backends.own_tables import OWN_TABLES, NotOurs, prove_own
+from flask_safemigrate.backends.own_tables import NotOurs, prove_own
 from flask_safemigrate.backends.postgresql.address import address_of, connect_defaults
 from flask_safemigrate.backends.postgresql.explain import explain
 from flask_safemigrate.backends.statements import plain
+from flask_safemigrate.names import JOURNAL, LEFTOVER, OWN_TABLES
 from flask_safemigrate.state import DatabaseState, InvalidIndex, Table, Unreachable
 
 #: Major version. Older ones have passed their end of life, and scratch databases need it.
@@ -23,7 +24,7 @@ OLDEST = 13
 
 # pg8000 sets default_transaction_read_only for the session, so the value it had before counts, and
 # what it came from is looked up.
-_FACTS = text("""
+_FACTS = text(f"""
     SELECT current_database() AS name, current_setting('server_version') AS version,
         pg_database_size(current_database()) AS size,
         pg_is_in_recovery() AS replica, d.reset_val = 'on' AS read_only,
@@ -41,8 +42,8 @@ _FACTS = text("""
         current_user AS username, current_setting('search_path') = '' AS nowhere,
         to_regclass(:version_table)::oid AS version_oid,
         to_regclass(:version_table)::text AS version_name,
-        coalesce(to_regclass(:beside), to_regclass('safemigrate_journal'))::oid AS journal_oid,
-        coalesce(to_regclass(:beside), to_regclass('safemigrate_journal'))::text AS journal_name
+        coalesce(to_regclass(:beside), to_regclass('{JOURNAL}'))::oid AS journal_oid,
+        coalesce(to_regclass(:beside), to_regclass('{JOURNAL}'))::text AS journal_name
     FROM pg_settings d WHERE d.name = 'default_transaction_read_only'
 """)
 
@@ -255,7 +256,7 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
     beside = f"{quoted(target.version_schema)}." if target.version_schema else ""
     facts = connection.execute(
         _FACTS,
-        {"version_table": version_name(target), "beside": f"{beside}safemigrate_journal"},
+        {"version_table": version_name(target), "beside": f"{beside}{JOURNAL}"},
     ).one()
     if facts.nowhere:
         _prove_search_path(connection, target)
@@ -301,7 +302,7 @@ def _read(connection: Connection, target: Target) -> DatabaseState:
         other_versions=tuple(
             row.name for row in tables if row.is_version and row.oid != facts.version_oid
         ),
-        leftovers=tuple(t for t in found if "_alembic_tmp_" in t.name),
+        leftovers=tuple(t for t in found if LEFTOVER in t.name),
         journal=() if journal is None else journal_rows(journal),
         invalid_indexes=tuple(invalid),
     )

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from flask_safemigrate.backends.contract import Say, Target
-from flask_safemigrate.backends.own_tables import LOCK_TABLE
 from flask_safemigrate.backends.postgresql.others import Others, others_in
 from flask_safemigrate.backends.postgresql.programs import (
     Server,
@@ -30,6 +29,7 @@ from flask_safemigrate.backends.tools import (
     running,
 )
 from flask_safemigrate.errors import ProgramUnfit, SnapshotFailed
+from flask_safemigrate.names import LOCK_TABLE
 from flask_safemigrate.outcome import Progress
 
 # The first release whose pg_restore knows a version of the format.

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from flask_safemigrate.backends.own_tables import OWN_TABLES
 from flask_safemigrate.backends.postgresql.read import quoted
 from flask_safemigrate.backends.reach import grouped, numbered, reached_from, run_by
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import VerificationFailed
+from flask_safemigrate.names import OWN_TABLES
 
 _BATCH = 100
 

@@ -11,12 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.driver_errors import text_of
 from flask_safemigrate.backends.own_connection import own_connection
-from flask_safemigrate.backends.own_tables import LOCK_TABLE
 from flask_safemigrate.backends.postgresql.address import address_of, connect_defaults
 from flask_safemigrate.backends.postgresql.explain import unavailable
 from flask_safemigrate.backends.reach import numbered
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import SafeMigrateError
+from flask_safemigrate.names import LOCK_TABLE
 
 LOCK_SECONDS = 10
 

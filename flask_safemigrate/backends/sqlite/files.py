@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite import holders
+from flask_safemigrate.names import MEMORY
 
-MEMORY = ":memory:"
 _JOURNAL_HEADER = bytes.fromhex("d9d505f920a163d7")
 #: Seconds that one of our statements waits for another connection's lock.
 BUSY_SECONDS = 5.0

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.backends.journal import JOURNAL, journal_query, journal_rows
-from flask_safemigrate.backends.own_tables import OWN_TABLES, NotOurs, prove_own
+from flask_safemigrate.backends.journal import journal_query, journal_rows
+from flask_safemigrate.backends.own_tables import NotOurs, prove_own
 from flask_safemigrate.backends.sqlite import errors, files
 from flask_safemigrate.backends.sqlite.spatialite import kept_by_spatialite
+from flask_safemigrate.names import JOURNAL, LEFTOVER, MEMORY, OWN_TABLES
 from flask_safemigrate.state import DatabaseState, Table, Unreachable
 
 #: Older ones lose their way in tables that are renamed, and in schemas that are edited.
 OLDEST = (3, 34)
-
-_LEFTOVER = "_alembic_tmp_"
 
 
 def read(target: Target) -> DatabaseState:
@@ -29,8 +28,8 @@ def read(target: Target) -> DatabaseState:
     state = DatabaseState(
         bind=target.bind,
         dialect="sqlite",
-        location=files.MEMORY,
-        name=files.MEMORY,
+        location=MEMORY,
+        name=MEMORY,
         server=driver.sqlite_version,
         version_table=target.version_table,
         configured=target.configured,
@@ -166,10 +165,10 @@ def _read_content(connection: Any, state: DatabaseState) -> DatabaseState:
     others = tuple(name for name in versions if name.lower() != state.version_table.lower())
     own = {state.version_table.lower(), *OWN_TABLES, *map(str.lower, others)}
     journal = connection.execute(journal_query(JOURNAL)) if JOURNAL in by_folded else ()
-    left = [name for name in names if name.startswith(_LEFTOVER)]
+    left = [name for name in names if name.startswith(LEFTOVER)]
     # Whether the tables that those were made for hold anything tells what they are.
     counted = {name: _count(connection, name) for name in left}
-    for original in {name.removeprefix(_LEFTOVER) for name in left} & set(names):
+    for original in {name.removeprefix(LEFTOVER) for name in left} & set(names):
         counted[original] = _count(connection, original)
     state = state._replace(
         tables=tuple(Table(name, counted.get(name)) for name in names if name.lower() not in own),
