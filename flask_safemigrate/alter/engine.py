@@ -131,7 +131,7 @@ class Executor:
                 if each.references is not None:
                     self._keys[fold(change.table), fold(each.references.table.value)] = origin
         if never and (tracked := self.queue.tables.get(fold(getattr(change, "table", "") or ""))):
-            tracked.forbidden = origin
+            tracked.forbid(origin)
         back = bool(self.queue.waited and not self.queue.waiting)
         if back and not (self.options.schema_edits and self._may_edit()):
             # SQLite's own statements, which may follow, have to find what waited.

@@ -50,7 +50,7 @@ def apply(queue: Queue, change: changes.Change, origin: Origin) -> None:
         if not is_database_error(error):
             raise
         raise refused(origin, _sentence(str(error))) from error
-    queue.count += 1
+    queue.close()
 
 
 def _hint(message: str) -> str | None:

@@ -103,7 +103,7 @@ def add_column(queue: Queue, change: changes.AddColumn, origin: Origin) -> None:
         added_by=origin,
     )
     place = next(i for i, each in enumerate(names) if same_name(each, change.column))
-    table.columns.insert(place, added)
+    table.insert(place, added)
 
 
 def drop_column(queue: Queue, change: changes.DropColumn, origin: Origin) -> None:
@@ -131,19 +131,14 @@ def drop_column(queue: Queue, change: changes.DropColumn, origin: Origin) -> Non
         ):
             raise used_by(origin, name, [f"the foreign key of column {quote(mine)}"])
     for index in indexes:
-        sql = f"DROP INDEX {quote(index)}"
-        queue.scratch.execute(sql)
-        queue.index_origins.pop(fold(index), None)
-        queue.also_native(Native(table.name, sql, origin, owner=table), real=not table.pending)
+        queue.drop_index(index, table.name, origin)
     if not _dropped_natively(queue, table, change.column, origin):
-        tracked = table.column(change.column)
-        if tracked is not None and tracked.real is not None:
-            table.ghosts.append(tracked.real)
+        table.leave(change.column)
         queue.rewrite(table, edits.drop_column(queue.read(table), change.column), origin)
     left = [found for found in views if found not in queue.scratch.view_columns()]
     if left:
         raise used_by(origin, name, [f"view {quote(view)}" for view in left])
-    table.columns = [each for each in table.columns if not same_name(each.name, change.column)]
+    table.remove(change.column)
 
 
 def _dropped_natively(queue: Queue, table: TrackedTable, column: str, origin: Origin) -> bool:
@@ -155,8 +150,8 @@ def _dropped_natively(queue: Queue, table: TrackedTable, column: str, origin: Or
         table.realign(before, queue.text(table), origin)
     tracked = table.column(column)
     real = not table.pending and (tracked is None or tracked.real is not None)
-    if not real and tracked is not None and tracked.real is not None:
-        table.ghosts.append(tracked.real)
+    if not real:
+        table.leave(column)
     queue.also_native(Native(table.name, sql, origin, owner=table), real=real)
     return True
 
@@ -186,8 +181,7 @@ def alter_column(queue: Queue, change: changes.AlterColumn, origin: Origin) -> N
                 null_rule(table.name, found.name.value),
             )
             if not was and tracked is not None:
-                tracked.not_null_by = origin
-                tracked.not_null_as = table.name, tracked.name
+                tracked.set_not_null(origin, table.name)
     if not isinstance(change.default, changes._Keep):
         if questions.is_generated(found):
             raise refused(
@@ -200,7 +194,7 @@ def alter_column(queue: Queue, change: changes.AlterColumn, origin: Origin) -> N
         else:
             queue.rewrite(table, edits.set_default(read, column, change.default), origin)
             if tracked is not None:
-                tracked.default_by = origin
+                tracked.set_default(origin)
     alias = questions.rowid_alias(queue.read(table))
     if (
         change.type is not None
@@ -213,7 +207,7 @@ def alter_column(queue: Queue, change: changes.AlterColumn, origin: Origin) -> N
     elif change.type is not None:
         queue.rewrite(table, edits.set_type(queue.read(table), column, change.type), origin)
         if tracked is not None:
-            tracked.typed_by = origin
+            tracked.set_type(origin)
     if change.collation is not None:
         read = queue.read(table)
         queue.rewrite(table, edits.set_collation(read, column, change.collation), origin)
@@ -224,13 +218,12 @@ def alter_column(queue: Queue, change: changes.AlterColumn, origin: Origin) -> N
         )
         protect_strings(queue, table, change.new_name)
         real = tracked is None or tracked.real is not None
-        _move_ghost(queue, table, change.new_name, origin)
+        queue.move_ghost(table, change.new_name, origin)
         for step in _renaming(queue, table, sql, found.name.value, change.new_name):
             queue.native(table, step, origin, real=real)
         _rename_in_full_text(queue, table, found.name.value, change.new_name)
         if tracked is not None:
-            tracked.name = change.new_name
-            tracked.real = change.new_name if real else None
+            tracked.rename(change.new_name, real=real)
 
 
 def _rename_in_full_text(queue: Queue, table: TrackedTable, old: str, new: str) -> None:
@@ -239,8 +232,7 @@ def _rename_in_full_text(queue: Queue, table: TrackedTable, old: str, new: str) 
         wanted = full_text.rename_column(text, old, new)
         if wanted == text:
             continue
-        queue.virtual[fold(name)] = wanted
-        queue.natives = None
+        queue.follow(name, wanted)
         if any(same_name(each, old) for each in full_text.columns(text)):
             queue.scratch.execute(
                 f"ALTER TABLE {quote(name)} RENAME COLUMN {quote(old)} TO {quote(new)}"
@@ -267,18 +259,6 @@ def must_be_stored_first(queue: Queue, change: changes.Change) -> bool:
         return column.fill is not None and (not column.constant or column.typed_by is not None)
     stored = table.before.column(column.origin)
     return stored is not None and stored.affinity != affinity
-
-
-def _move_ghost(queue: Queue, table: TrackedTable, name: str, origin: Origin) -> None:
-    """Where the real table still has a dropped column of that name, give that another name."""
-    for ghost in table.ghosts:
-        if same_name(ghost, name):
-            spare = f"_safemigrate_gone_{len(queue.steps)}"
-            sql = f"ALTER TABLE {quote(table.name)} RENAME COLUMN {quote(ghost)} TO {quote(spare)}"
-            queue.steps.append(Native(table.name, sql, origin, owner=table))
-            table.ghosts.remove(ghost)
-            table.ghosts.append(spare)
-            return
 
 
 def _renaming(queue: Queue, table: TrackedTable, sql: str, old: str, new: str) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from flask_safemigrate.alter import changes, naming
 from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.queue.natives import rewrite_or_alter
-from flask_safemigrate.alter.queue.queue import Native, Queue, refused
+from flask_safemigrate.alter.queue.queue import Queue, refused
 from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl import edits, questions
 from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
@@ -68,10 +68,9 @@ def add_constraint(queue: Queue, change: changes.AddConstraint, origin: Origin) 
             if not questions.is_not_null(there):
                 text = edits.set_not_null(at, column)
                 if tracked is not None:
-                    tracked.not_null_by = origin
-                    tracked.not_null_as = table.name, tracked.name
+                    tracked.set_not_null(origin, table.name)
         queue.rewrite(table, edits.add_constraint(read_create_table(text), change.sql), origin)
-        table.rules["PRIMARY KEY"] = [origin]
+        table.set_primary_key(origin)
         return
     # Not by SQLite's ADD CONSTRAINT, which fails on rows for which the CHECK is NULL.
     queue.rewrite(table, edits.add_constraint(read, change.sql), origin)
@@ -176,15 +175,7 @@ def create_index(queue: Queue, change: changes.CreateIndex, origin: Origin) -> N
             return
         raise refused(origin, f"there is already an index {quote(change.index)}")
     queue.must_be_plain(change.table, origin)
-    queue.scratch.execute(change.sql)
-    queue.index_origins[fold(change.index)] = origin
-    tracked = queue.tables.get(fold(change.table))
-    queue.also_native(
-        Native(change.table, change.sql, origin, change.index, tracked),
-        real=tracked is None or not tracked.pending,
-    )
-    if tracked is not None:
-        tracked.note(origin)
+    queue.create_index(change.index, change.table, change.sql, origin)
 
 
 def _as_constraint(queue: Queue, change: changes.DropIndex) -> str | None:
@@ -211,11 +202,4 @@ def drop_index(queue: Queue, change: changes.DropIndex, origin: Origin) -> None:
             f"index {quote(entry.name)} belongs to a constraint of table {quote(entry.table)}",
             f'op.drop_constraint(..., "{entry.table}", type_="unique")',
         )
-    sql = f"DROP INDEX {quote(entry.name)}"
-    queue.scratch.execute(sql)
-    queue.index_origins.pop(fold(entry.name), None)
-    tracked = queue.tables.get(fold(entry.table))
-    queue.also_native(
-        Native(entry.table, sql, origin, owner=tracked),
-        real=tracked is None or not tracked.pending,
-    )
+    queue.drop_index(entry.name, entry.table, origin)

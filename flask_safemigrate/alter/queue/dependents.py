@@ -60,10 +60,7 @@ def name_inserted(queue: Queue, table: TrackedTable) -> None:
         ]
         sql = name_inserted_columns(trigger.sql, table.name, columns)
         if sql != trigger.sql:
-            queue.scratch.execute(f"DROP TRIGGER {quote(trigger.name)}")
-            queue.scratch.execute(sql)
-            queue.mended.add(fold(trigger.name))
-            queue.natives = None
+            queue.mend(trigger, sql)
 
 
 def protect_strings(queue: Queue, table: TrackedTable, column: str) -> None:
@@ -74,8 +71,7 @@ def protect_strings(queue: Queue, table: TrackedTable, column: str) -> None:
         if sql != entry.sql:
             queue.scratch.execute(f"DROP INDEX {quote(entry.name)}")
             queue.scratch.execute(sql)
-            queue.natives = None
-            table.pending = True
+            queue.by_edit(table)
     _protect_code(queue, column)
 
 
@@ -91,13 +87,9 @@ def _protect_code(queue: Queue, column: str) -> None:
         if sql is None or sql == entry.sql:
             continue
         kept = scratch.belonging(entry.name, "trigger") if entry.type == "view" else []
-        scratch.execute(f"DROP {entry.type} {quote(entry.name)}")
-        scratch.execute(sql)
+        queue.mend(entry, sql)
         for each in kept:
             scratch.execute(each.sql or "")
-        if entry.type == "trigger":
-            queue.mended.add(fold(entry.name))
-        queue.natives = None
 
 
 def _may_have_string(entry: Entry, column: str) -> bool:

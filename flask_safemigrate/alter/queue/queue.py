@@ -11,7 +11,7 @@ from flask_safemigrate.alter.queue.scratch import Entry, Raw, Scratch, entries_o
 from flask_safemigrate.alter.queue.tracked import TrackedColumn, TrackedTable
 from flask_safemigrate.ddl import full_text
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
-from flask_safemigrate.ddl.tokens import fold, quote, quote_if_needed
+from flask_safemigrate.ddl.tokens import fold, quote, quote_if_needed, same_name
 from flask_safemigrate.errors import OperationRefused
 
 _SPARE = re.compile(r"_safemigrate_\d+_(.+?)_(?!\w)")
@@ -224,6 +224,85 @@ class Queue:
 
     # ------------------------------------------------------------ how it changes
 
+    def add(self, table: TrackedTable) -> None:
+        """Take a new table in."""
+        self.tables[fold(table.name)] = table
+
+    def rename(self, table: TrackedTable, new: str) -> None:
+        """Know a table by its new name."""
+        del self.tables[fold(table.name)]
+        table.name = new
+        self.tables[fold(new)] = table
+
+    def retire(self, name: str, origin: Origin) -> None:
+        """Drop a table."""
+        entry = self.scratch.find("table", name)
+        tracked = self.tables.pop(fold(name), None)
+        sql = f"DROP TABLE {quote(name)}"
+        self.scratch.execute(sql)
+        if tracked is None or tracked.origin is not None:
+            assert entry is not None
+            real = entry.name if tracked is None or tracked.origin is None else tracked.origin
+            self.dropped.append((real, origin))
+            self.steps.append(Native(name, sql, origin))
+        self.by_edit()
+
+    def by_edit(self, table: TrackedTable | None = None) -> None:
+        """Note a change that SQLite has no statement for.
+
+        :param table: the one whose text changes so, if any.
+        """
+        self.natives = None
+        if table is not None:
+            table.pending = True
+
+    def mend(self, entry: Entry, sql: str) -> None:
+        """Give a view or trigger another text than SQLite gives it."""
+        self.scratch.execute(f"DROP {entry.type} {quote(entry.name)}")
+        self.scratch.execute(sql)
+        if entry.type == "trigger":
+            self.mended.add(fold(entry.name))
+        self.by_edit()
+
+    def follow(self, full_text_table: str, sql: str) -> None:
+        """Let a full text table have the text with which it reads the changed table."""
+        self.virtual[fold(full_text_table)] = sql
+        self.by_edit()
+
+    def create_index(self, name: str, table: str, sql: str, origin: Origin) -> None:
+        """Make an index."""
+        self.scratch.execute(sql)
+        self.index_origins[fold(name)] = origin
+        owner = self.tables.get(fold(table))
+        self._note_index(Native(table, sql, origin, name, owner))
+        if owner is not None:
+            owner.note(origin)
+
+    def drop_index(self, name: str, table: str, origin: Origin) -> None:
+        """Drop an index."""
+        sql = f"DROP INDEX {quote(name)}"
+        self.scratch.execute(sql)
+        self.index_origins.pop(fold(name), None)
+        self._note_index(Native(table, sql, origin, owner=self.tables.get(fold(table))))
+
+    def _note_index(self, step: Native) -> None:
+        self.also_native(step, real=step.owner is None or not step.owner.pending)
+
+    def move_ghost(self, table: TrackedTable, name: str, origin: Origin) -> None:
+        """Where the real table still has a dropped column of that name, give that another name."""
+        ghost = next((each for each in table.ghosts if same_name(each, name)), None)
+        if ghost is None:
+            return
+        spare = f"_safemigrate_gone_{len(self.steps)}"
+        sql = f"ALTER TABLE {quote(table.name)} RENAME COLUMN {quote(ghost)} TO {quote(spare)}"
+        self.steps.append(Native(table.name, sql, origin, owner=table))
+        table.ghosts.remove(ghost)
+        table.ghosts.append(spare)
+
+    def close(self) -> None:
+        """Count a change that was made."""
+        self.count += 1
+
     def rewrite(
         self, table: TrackedTable, sql: str, origin: Origin, *, native: str | None = None
     ) -> None:
@@ -242,8 +321,7 @@ class Queue:
         if native is not None:
             self.also_native(Native(table.name, native, origin, owner=table))
             return
-        table.pending = True
-        self.natives = None
+        self.by_edit(table)
 
     def native(self, table: TrackedTable, sql: str, origin: Origin, *, real: bool) -> None:
         """Let SQLite alter the table by a statement that does the same on the real one.

@@ -27,15 +27,13 @@ def create_table(queue: Queue, change: changes.CreateTable, origin: Origin) -> N
     queue.must_be_free(change.table, origin)
     scratch.execute(change.sql)
     made = TrackedTable(change.table, None, None, [], origins=[origin])
-    queue.tables[fold(change.table)] = made
+    queue.add(made)
     queue.also_native(Native(change.table, change.sql, origin, owner=made))
     _return_of_a_table(queue)
 
 
 def drop_table(queue: Queue, change: changes.DropTable, origin: Origin) -> None:
-    scratch = queue.scratch
-    entry = scratch.find("table", change.table)
-    if entry is None and change.if_exists:
+    if queue.scratch.find("table", change.table) is None and change.if_exists:
         return
     if is_internal(change.table):
         raise refused(
@@ -44,14 +42,7 @@ def drop_table(queue: Queue, change: changes.DropTable, origin: Origin) -> None:
             "take the line out of the revision",
         )
     queue.must_be_plain(change.table, origin)
-    tracked = queue.tables.pop(fold(change.table), None)
-    scratch.execute(f"DROP TABLE {quote(change.table)}")
-    if tracked is None or tracked.origin is not None:
-        assert entry is not None
-        name = entry.name if tracked is None or tracked.origin is None else tracked.origin
-        queue.dropped.append((name, origin))
-        queue.steps.append(Native(change.table, f"DROP TABLE {quote(change.table)}", origin))
-    queue.natives = None
+    queue.retire(change.table, origin)
     queue.put_waiting_aside()
 
 
@@ -66,8 +57,7 @@ def rename_table(queue: Queue, change: changes.RenameTable, origin: Origin) -> N
         queue.must_be_free(change.new, origin)
     for step in steps:
         for name, text in queue.full_text_over(table.name).items():
-            queue.virtual[fold(name)] = full_text.read_from(text, step)
-            queue.natives = None
+            queue.follow(name, full_text.read_from(text, step))
         sql = f"ALTER TABLE {quote(table.name)} RENAME TO {quote(step)}"
         upserts = triggers_with(queue.scratch, "excluded", table.name)
         queue.scratch.execute(sql)
@@ -75,13 +65,8 @@ def rename_table(queue: Queue, change: changes.RenameTable, origin: Origin) -> N
         # SQLite takes "excluded" of an upsert for the table and renames it too.
         for trigger in upserts:
             assert trigger.sql is not None
-            queue.scratch.execute(f"DROP TRIGGER {quote(trigger.name)}")
-            queue.scratch.execute(rename_trigger_table(trigger.sql, table.name, step))
-            queue.mended.add(fold(trigger.name))
-            queue.natives = None
-        del queue.tables[fold(table.name)]
-        table.name = step
-        queue.tables[fold(step)] = table
+            queue.mend(trigger, rename_trigger_table(trigger.sql, table.name, step))
+        queue.rename(table, step)
     _return_of_a_table(queue)
 
 
@@ -94,9 +79,8 @@ def _return_of_a_table(queue: Queue) -> None:
 
 def recreate(queue: Queue, change: changes.Recreate, origin: Origin) -> None:
     table = queue.track(change.table, origin)
-    table.forced = origin
-    table.pending = True
-    queue.natives = None
+    table.force(origin)
+    queue.by_edit(table)
 
 
 def set_options(queue: Queue, change: changes.SetOptions, origin: Origin) -> None:
@@ -139,7 +123,7 @@ def reorder(queue: Queue, change: changes.Reorder, origin: Origin) -> None:
         name_inserted(queue, table)
         must_be_named(queue, table, origin)
     queue.rewrite(table, edits.reorder_columns(queue.read(table), order), origin)
-    table.columns.sort(key=lambda each: order.index(each.name))
+    table.sort(order)
 
 
 def _ordered(names: list[str], groups: tuple[tuple[str, ...], ...], origin: Origin) -> list[str]:

@@ -43,6 +43,27 @@ class TrackedColumn:
     added_by: Origin | None = None
     default_by: Origin | None = None
 
+    def set_not_null(self, origin: Origin, table: str) -> None:
+        """Note what made the column NOT NULL, and what both were called then."""
+        self.not_null_by = origin
+        self.not_null_as = table, self.name
+
+    def set_type(self, origin: Origin) -> None:
+        """Note what changed the type."""
+        self.typed_by = origin
+
+    def set_default(self, origin: Origin) -> None:
+        """Note what changed the default."""
+        self.default_by = origin
+
+    def rename(self, new: str, *, real: bool) -> None:
+        """Give it another name.
+
+        :param real: whether the real table has it by that name too.
+        """
+        self.name = new
+        self.real = new if real else None
+
     @property
     def lineage(self) -> Lineage:
         return Lineage(self.name, self.origin, self.fill, self.constant)
@@ -80,6 +101,36 @@ class TrackedTable:
     @property
     def lineage(self) -> tuple[Lineage, ...]:
         return tuple(each.lineage for each in self.columns)
+
+    def force(self, origin: Origin) -> None:
+        """Demand a copy."""
+        self.forced = origin
+
+    def forbid(self, origin: Origin) -> None:
+        """Forbid a copy."""
+        self.forbidden = origin
+
+    def insert(self, place: int, column: TrackedColumn) -> None:
+        """Take a new column in."""
+        self.columns.insert(place, column)
+
+    def leave(self, name: str) -> None:
+        """Let the real table keep a column that is dropped here, as far as it has it."""
+        column = self.column(name)
+        if column is not None and column.real is not None:
+            self.ghosts.append(column.real)
+
+    def remove(self, name: str) -> None:
+        """Forget a column that is dropped."""
+        self.columns = [each for each in self.columns if not same_name(each.name, name)]
+
+    def sort(self, order: Sequence[str]) -> None:
+        """Put the columns in another order."""
+        self.columns.sort(key=lambda each: order.index(each.name))
+
+    def set_primary_key(self, origin: Origin) -> None:
+        """Note what made the primary key."""
+        self.rules["PRIMARY KEY"] = [origin]
 
     def note(self, origin: Origin) -> None:
         """Remember who touched the table."""
