@@ -26,11 +26,15 @@ class Settings:
     :param environment: name of the environment, kept in the database by every run.
     :param exclude_tables: tables that belong to others; ``doctor`` and ``flask db migrate`` leave
         them alone; names or patterns such as ``celery_*``.
+    :param gate: let errors among the hazards of pending revisions stop ``safe-upgrade`` and
+        ``deploy``.
     :param guard_upgrade: make ``flask db upgrade`` do what ``safe-upgrade`` does.
     :param ignore: codes or families that ``doctor`` leaves out, each with its reason:
         ``["SM113: models live elsewhere"]``.
     :param journal: keep a table ``safemigrate_journal`` of what was applied.
     :param keep_snapshots: how many snapshots of a database are kept.
+    :param large_table: from how many rows on a table is large; what pending revisions do to
+        smaller ones stops no command, and keeps nobody waiting.
     :param lock: how processes keep each other out: ``session`` is a lock that ends with its
         connection, ``lease`` a row in ``safemigrate_lock`` that is renewed, ``auto`` the row
         where session locks do not reach every process (Galera, a pooler).
@@ -55,10 +59,12 @@ class Settings:
     allow_reset: bool = False
     environment: str = ""
     exclude_tables: tuple[str, ...] = ()
+    gate: bool = True
     guard_upgrade: bool = False
     ignore: tuple[Ignored, ...] = ()
     journal: bool = True
     keep_snapshots: int = 5
+    large_table: int = 10_000
     lock: str = "auto"
     lock_timeout: float = 5.0
     lock_wait: float = 60.0

@@ -179,17 +179,26 @@ class Application:
             return (f"What goes along could not be told: {str(error).splitlines()[0]}",)
         return tuple(losses_of(plans, replays, self._databases.targets))
 
-    def hazards(self, plans: Sequence[Plan], state: State) -> Sequence[Finding]:
-        from flask_safemigrate.reading.hazards import hazards_of
+    def hazards(
+        self, plans: Sequence[Plan], state: State, *, small: bool = True
+    ) -> Sequence[Finding]:
+        from flask_safemigrate.reading.asking import counted_rows
 
+        many = self.settings.large_table
         found: list[Finding] = []
         databases = {database.bind: database for database in state.databases}
         arguments = self.app.extensions["migrate"].configure_args
         for plan in plans:
             if plan.empty:
                 continue
-            database = databases[plan.bind]
-            with self._databases.without_empty_files():
+            database, rows = databases[plan.bind], None
+            if not small:
+                rows = counted_rows(self._databases.targets[plan.bind], database, many)
+                if all(each is not None and each < many for each in rows.values()):
+                    continue
+            from flask_safemigrate.reading.hazards import hazards_of
+
+            with self._running():
                 found += hazards_of(
                     self._databases.targets[plan.bind],
                     database,
@@ -197,9 +206,11 @@ class Application:
                     (),
                     self._config(),
                     dialect=database.dialect,
-                    many=10_000,
+                    many=many,
                     each=bool(arguments.get("transaction_per_migration")),
                     metadata=self._models.metadatas.get(plan.bind),
+                    rows=rows,
+                    small=small,
                 )
         return tuple(sorted(found, key=lambda f: -f.severity))
 

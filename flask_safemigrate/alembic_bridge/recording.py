@@ -8,13 +8,14 @@ that they are. Nothing is connected to.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import inspect
 import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,6 +66,33 @@ _CATALOGUE = re.compile(r"\b(information_schema|pg_catalog|pg_class|pg_type|SHOW
 _MOST = 20_000  # calls of the driver by one revision
 
 
+#: A parameter in a text: ``$1`` of PostgreSQL, ``:name`` elsewhere.
+_VALUE = re.compile(r"(?<![:\w'])[$:](\w+)")
+
+
+def _literals(parameters: Any) -> dict[str, str]:
+    """The values of a statement as SQL, those that can be written so."""
+    if isinstance(parameters, Mapping):
+        pairs = [(str(name), value) for name, value in parameters.items()]
+    elif isinstance(parameters, (list, tuple)):
+        pairs = [(str(number), value) for number, value in enumerate(parameters, 1)]
+    else:
+        return {}
+    found = {}
+    for name, value in pairs:
+        if value is None:
+            found[name] = "NULL"
+        elif isinstance(value, (bool, int)):
+            found[name] = str(value).lower()
+        elif isinstance(value, (str, datetime.date)) and "\\" not in str(value):
+            found[name] = "'" + str(value).replace("'", "''") + "'"
+    return found
+
+
+def _filled(text: str, given: Mapping[str, str]) -> str:
+    return _VALUE.sub(lambda match: given.get(match[1], match[0]), text)
+
+
 class _Endless(BaseException):
     """A revision does not come to an end."""
 
@@ -91,12 +119,14 @@ class Recorder:
         self._at: int | None = None
         self._calls = 0
         self._heard: dict[tuple[int | None, str, bool], range] = {}
+        self._given: dict[int, dict[str, str]] = {}
 
     def begin(self, revision: str, file: str, *, down: bool) -> None:
         """Go on with another revision, or with its way down."""
         self.revision, self.file, self.down = revision, os.path.realpath(file), down
         self.found, self.outside, self.asked, self._calls = [], False, 0, 0
         self._heard.clear()
+        self._given.clear()
 
     def place(self, statement: str = "") -> Place:
         """Where the revision is now."""
@@ -163,7 +193,19 @@ class Recorder:
             if isinstance(operation, Write):
                 self.found[at] = operation._replace(times=operation.times + 1)
 
-    def hear(self, sql: str) -> list[tuple[Any, ...]] | None:
+    def settle(self) -> None:
+        """Put its values into the condition of every statement that ran once.
+
+        What ran several times is a loop over batches, whose values bound it.
+        """
+        for at, operation in enumerate(self.found):
+            given = self._given.get(at)
+            if isinstance(operation, Write) and operation.times == 1 and given:
+                where = _filled(operation.where, given)
+                bound = _VALUE.search(where) is not None
+                self.found[at] = operation._replace(where=where, bound=bound)
+
+    def hear(self, sql: str, parameters: Any = None) -> list[tuple[Any, ...]] | None:
         """Keep a statement; the rows that it answers with, None where it has none."""
         self._calls += 1
         if self._calls > _MOST:
@@ -179,6 +221,7 @@ class Recorder:
             first = len(self.found)
             self.add(*self.read(sql, place))
             self._heard[key] = range(first, len(self.found))
+            self._given.update(dict.fromkeys(self._heard[key], _literals(parameters)))
         return [] if _RETURNS.search(sql) else None
 
 
@@ -195,7 +238,7 @@ class _Cursor:
         self.description: list[tuple[Any, ...]] | None = None
 
     def execute(self, sql: str, parameters: Any = None) -> None:
-        rows = self._recorder.hear(sql)
+        rows = self._recorder.hear(sql, parameters)
         self.description = None if rows is None else [("value", *[None] * 6)] * self.width
         self._rows = rows or []
         if self._recorder.dialect == "sqlite" and rows == []:
@@ -490,6 +533,7 @@ def _run(
         place = _raised_at(error, recorder)
         said = _ADDRESS.sub(r"\1", f"{type(error).__name__}: {error}".strip().splitlines()[0])
         recorder.add(Raised(place, said, sure=not recorder.asked))
+    recorder.settle()
     return tuple(recorder.found)
 
 

@@ -344,6 +344,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM623", "rows-are-orphans", ERROR, hazards.rows_are_orphans),
     Check("SM624", "rows-break-check", ERROR, hazards.rows_break_check),
     Check("SM625", "values-refused", ERROR, hazards.values_refused),
+    Check("SM626", "rows-are-referred", ERROR, hazards.rows_are_referred),
     Check("SM630", "column-dropped", ERROR, hazards.column_dropped),
     Check("SM631", "table-dropped", ERROR, hazards.table_dropped),
     Check("SM632", "rows-deleted", ERROR, hazards.rows_deleted),

@@ -352,6 +352,22 @@ def values_refused(state: State) -> Iterator[Found]:
     yield from _seen(state, "SM625")
 
 
+def rows_are_referred(state: State) -> Iterator[Found]:
+    """Rows are to be deleted to which other rows refer.
+
+    Cause
+        The rows were asked, and a foreign key without ``ON DELETE`` leads to some of what
+        goes.
+    Example
+        ``update or delete on table "customers" violates foreign key constraint``.
+    Fix
+        Delete the rows that refer to them first, or let them refer to others.
+    Prevention
+        ``flask db lint`` against a copy of production.
+    """
+    yield from _seen(state, "SM626")
+
+
 def column_dropped(state: State) -> Iterator[Found]:
     """A column with values is dropped.
 

@@ -122,7 +122,10 @@ def _left(known: Known, op: ops.Operation, before: tuple[ops.Operation, ...]) ->
         gone = any(isinstance(each, ops.DropTable) and each.table == op.table for each in before)
         return None if gone else f"table '{op.table}'"
     if isinstance(op, ops.CreateEnum) and op.name in known.enums:
-        gone = any(isinstance(each, ops.DropType) and each.name == op.name for each in before)
+        gone = any(
+            isinstance(each, (ops.DropType, ops.RenameOther)) and each.name == op.name
+            for each in before
+        )
         return None if gone else f"type '{op.name}'"
     if table is None:
         return None

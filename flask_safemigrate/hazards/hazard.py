@@ -31,6 +31,7 @@ class Hazard(NamedTuple):
     :param probe: where it is given, it is a hazard only if the answer is not 0.
     :param unknown: how bad it is where the probe cannot be asked; None for no hazard then.
     :param object: what a waiver names, such as ``account.old``.
+    :param rows: how many rows the table has, None where nobody knows.
     """
 
     code: str
@@ -41,6 +42,7 @@ class Hazard(NamedTuple):
     object: str = ""
     probe: Probe | None = None
     unknown: Severity | None = Severity.INFO
+    rows: int | None = None
 
 
 class Context(NamedTuple):
@@ -122,7 +124,9 @@ class Judge:
         unknown: Severity | None = Severity.INFO,
     ) -> None:
         """Note a hazard, once a line and object."""
-        hazard = Hazard(code, severity, op.place, message, cure, object, probe, unknown)
+        table = self.known.tables.get(getattr(op, "table", "") or object.partition(".")[0])
+        rows = table.rows if table is not None else None
+        hazard = Hazard(code, severity, op.place, message, cure, object, probe, unknown, rows)
         if not any(
             h.code == code
             and h.place[:3] == hazard.place[:3]

@@ -56,6 +56,9 @@ class Known:
     :param views: text by name.
     :param enums: values of ENUM types by name.
     :param labels: values that an ENUM type got in the open transaction, as (type, value).
+    :param triggers: table and text by name.
+    :param types: types that are no ENUM and that this run makes; ``*`` where an extension may
+        have brought others.
     :param complete: whether every object is known; without a database and with a history that
         could not be read whole it is not.
     """
@@ -65,6 +68,8 @@ class Known:
     views: dict[str, str] = field(default_factory=dict)
     enums: dict[str, tuple[str, ...]] = field(default_factory=dict)
     labels: set[tuple[str, str]] = field(default_factory=set)
+    triggers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    types: set[str] = field(default_factory=set)
     complete: bool = True
 
     def table(self, name: str) -> KnownTable:
@@ -90,6 +95,20 @@ class Known:
             name
             for name, text in self.views.items()
             if all(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) for word in words)
+        ]
+
+    def triggers_on(self, column: str) -> list[str]:
+        """The triggers whose text names a column."""
+        word = re.compile(rf"(?<!\w){re.escape(column)}(?!\w)", re.IGNORECASE)
+        return [name for name, (_, text) in self.triggers.items() if word.search(text)]
+
+    def of_type(self, kind: str) -> list[tuple[str, str]]:
+        """The columns of a type or of arrays of it, with their tables."""
+        return [
+            (table.name, column.name)
+            for table in self.tables.values()
+            for column in table.columns.values()
+            if column.type.removesuffix("[]") == kind
         ]
 
     def index_owner(self, name: str) -> KnownTable | None:
@@ -128,6 +147,7 @@ def known_from(schema: Schema, rows: Mapping[str, int | None]) -> Known:
         },
         {view.name: view.text for view in schema.views},
         {each.name: each.labels for each in schema.enumerations},
+        triggers={each.name: (each.table, each.text) for each in schema.triggers},
     )
 
 
@@ -150,6 +170,7 @@ def _create_table(known: Known, op: ops.CreateTable) -> None:
 
 def _drop_table(known: Known, op: ops.DropTable) -> None:
     known.tables.pop(op.table, None)
+    known.triggers = {n: each for n, each in known.triggers.items() if each[0] != op.table}
 
 
 def _rename_table(known: Known, op: ops.RenameTable) -> None:
@@ -307,6 +328,12 @@ def _create_enum(known: Known, op: ops.CreateEnum) -> None:
 
 def _drop_type(known: Known, op: ops.DropType) -> None:
     known.enums.pop(op.name, None)
+    for table, column in known.of_type(op.name) if op.cascade else ():
+        known.tables[table].columns.pop(column)
+
+
+def _create_other(known: Known, op: ops.CreateOther) -> None:
+    known.types.add("*" if op.kind == "extension" else op.name)
 
 
 def _add_label(known: Known, op: ops.AddLabel) -> None:
@@ -357,6 +384,8 @@ def _lose_sight(known: Known, op: ops.Unseen | ops.Raised) -> None:
 def _drop_other(known: Known, op: ops.DropOther) -> None:
     if op.kind == "view":
         known.views.pop(op.name, None)
+    elif op.kind == "trigger":
+        known.triggers.pop(op.name, None)
 
 
 _CHANGES: dict[str, Callable[[Known, Any], None]] = {
@@ -378,6 +407,7 @@ _CHANGES: dict[str, Callable[[Known, Any], None]] = {
     "DropConstraint": _drop_constraint,
     "Validate": _validate,
     "CreateEnum": _create_enum,
+    "CreateOther": _create_other,
     "DropType": _drop_type,
     "AddLabel": _add_label,
     "RenameOther": _rename_other,

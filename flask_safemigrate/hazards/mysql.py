@@ -15,9 +15,9 @@ from typing import Any
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes, shared
-from flask_safemigrate.hazards.hazard import Judge
+from flask_safemigrate.hazards.hazard import Judge, listed
 from flask_safemigrate.hazards.known import KnownTable
-from flask_safemigrate.schema import Column
+from flask_safemigrate.schema import Column, Index
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
@@ -28,6 +28,7 @@ _SYNONYMS = {
 }  # fmt: skip
 _LENGTHS = {"tinytext": 255, "text": 65_535, "mediumtext": 16_777_215, "longtext": 4_294_967_295}
 _BYTES = 4  # of a character in utf8mb4
+_LONGEST_KEY = 3072  # bytes, of InnoDB with its DYNAMIC row format
 
 
 def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
@@ -42,6 +43,17 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             rule(judge, op)
         if isinstance(op, ops.DropColumn):
             shared.drop_column(judge, op, run)
+            shared.drop_referred_column(judge, op)
+            _drop_used_column(judge, op)
+        elif isinstance(op, ops.DropOther):
+            shared.drop_view(judge, op, run)
+        elif isinstance(op, ops.Write):
+            shared.rows_referred(judge, op, run)
+        elif isinstance(op, ops.CreateTable):
+            for key in op.foreign_keys:
+                shared.foreign_key_fits(judge, op, op.table, key)
+            for index in op.indexes:
+                _index_fits(judge, op, {c.name: c.type for c in op.columns}, index)
         elif isinstance(op, ops.RenameTable):
             shared.rename_table(judge, op, run)
         done = changed.setdefault(op.place.revision, [])
@@ -94,6 +106,12 @@ def _is_same(old: str, new: str) -> bool:
     return before == after
 
 
+#: What :func:`_blocked` is said of.
+_OnTable = (
+    ops.ModifyColumn | ops.AddColumn | ops.AddKey | ops.AddCheck | ops.Rebuild | ops.DropConstraint
+)
+
+
 def _way(old: Column, new: ops.Named, judge: Judge) -> str:
     """``""`` for an instant change, ``rebuilds`` in place, or ``copies``."""
     before, after = _labels(old.type), _labels(new.type)
@@ -119,19 +137,19 @@ def _way(old: Column, new: ops.Named, judge: Judge) -> str:
     return ""
 
 
-def _blocked(judge: Judge, op: ops.Operation, table: KnownTable, way: str, what: str, cure: str,
+def _blocked(judge: Judge, op: _OnTable, table: KnownTable, way: str, what: str, cure: str,
              name: str, code: str = "SM614") -> None:  # fmt: skip
     if not way or table.new:
         return
     severity = judge.by_size(table)
     if way == "copies":
         message = (
-            f"{what} copies table '{op.table}' ({judge.rows(table)}): every row is rewritten, and "  # type: ignore[union-attr]
+            f"{what} copies table '{op.table}' ({judge.rows(table)}): every row is rewritten, and "
             "writes are blocked meanwhile."
         )
     else:
         message = (
-            f"{what} rebuilds table '{op.table}' ({judge.rows(table)}): every row is rewritten, "  # type: ignore[union-attr]
+            f"{what} rebuilds table '{op.table}' ({judge.rows(table)}): every row is rewritten, "
             "with reads and writes going on."
         )
     judge.add(code, severity, op, message, cure, name)
@@ -194,13 +212,15 @@ def _values(judge: Judge, op: ops.ModifyColumn, table: KnownTable, old: Column) 
     """Values that a new type refuses, rounds or cuts."""
     if not judge.can_ask(table, [op.old]) or _is_same(old.type, op.column.type):
         return
-    name, quoted = f"{op.table}.{op.old}", judge.quote(op.old)
+    quoted = judge.quote(op.old)
     (word, had), (now, has) = _split(old.type), _split(op.column.type)
     refused = changed = ""
     labels = _labels(op.column.type)
     if labels is not None:
         listed = ", ".join("'" + each.replace("'", "''") + "'" for each in labels)
         refused = f"{quoted} NOT IN ({listed})"
+    elif now == "json" and word != "json":
+        refused = f"NOT json_valid({quoted})"
     elif now in ("varchar", "char") and has:
         refused = f"char_length({quoted}) > {has[0]}"
     elif now in ("tinytext", "text") and word in _LENGTHS and _LENGTHS[word] > _LENGTHS[now]:
@@ -225,25 +245,8 @@ def _values(judge: Judge, op: ops.ModifyColumn, table: KnownTable, old: Column) 
     elif now == word and word in ("datetime", "timestamp", "time") and had > has:
         digits = has[0] if has else 0
         changed = f"microsecond({quoted}) % pow(10, {6 - digits}) <> 0"
-    if refused:
-        judge.add(
-            "SM625", ERROR, op,
-            f"Column '{op.old}' of table '{op.table}' is to be {op.column.type}, which "
-            "refuses the values of {count} rows (too long, out of range or of another form): in "
-            "strict mode the statement fails, else they are cut.",
-            "change these values before it",
-            name,
-            probe=probes.matching(judge, table, refused),
-        )  # fmt: skip
-    if changed:
-        judge.add(
-            "SM635", ERROR, op,
-            f"Column '{op.old}' of table '{op.table}' is to be {op.column.type}: the values of "
-            "{count} rows are rounded or cut, what is beyond that is lost.",
-            "keep the old column beside the new one until nobody misses it",
-            name,
-            probe=probes.matching(judge, table, changed),
-        )  # fmt: skip
+    shared.refused_values(judge, op, table, op.old, op.column.type, refused, strict=True)
+    shared.rounded_values(judge, op, table, op.old, op.column.type, changed)
 
 
 def _add_column(judge: Judge, op: ops.AddColumn) -> None:
@@ -277,6 +280,8 @@ def _add_column(judge: Judge, op: ops.AddColumn) -> None:
 def _create_index(judge: Judge, op: ops.CreateIndex) -> None:
     table = judge.known.table(op.table)
     name = op.made.name
+    if not op.kind:
+        _index_fits(judge, op, {c.name: c.type for c in table.columns.values()}, op.made)
     if op.made.unique:
         shared.unique(judge, op, op.table, name, op.made.columns)
     if op.kind in ("FULLTEXT", "SPATIAL") and not table.new:
@@ -291,8 +296,72 @@ def _create_index(judge: Judge, op: ops.CreateIndex) -> None:
         )
 
 
+def _index_fits(
+    judge: Judge, op: ops.CreateTable | ops.CreateIndex | ops.AddKey, types: dict[str, str],
+    index: Index,
+) -> None:  # fmt: skip
+    """MySQL refuses an index over a TEXT without a length, and one of more than 3072 bytes.
+
+    MariaDB shortens it, or makes it by a hash.
+    """
+    if judge.context.dialect != "mysql" or not index.plain:
+        return
+    size = 0
+    for column in index.columns:
+        word, had = _split(types.get(column, ""))
+        if word in _LENGTHS or word in ("blob", "json", "tinyblob", "mediumblob", "longblob"):
+            judge.add(
+                "SM603", ERROR, op,
+                f"Index '{index.name}' of table '{op.table}' cannot be made over column "
+                f"'{column}', which is {word}, without a length: the statement fails.",
+                f'op.create_index("{index.name}", "{op.table}", ["{column}"], '
+                f'mysql_length={{"{column}": 255}})',
+                f"{op.table}.{column}",
+            )  # fmt: skip
+        elif word in ("varchar", "char") and had:
+            size += had[0] * _BYTES
+    if size > _LONGEST_KEY:
+        judge.add(
+            "SM603", ERROR, op,
+            f"Index '{index.name}' of table '{op.table}' over {listed(index.columns)} takes "
+            f"{size} bytes in utf8mb4, and {_LONGEST_KEY} is the most: the statement fails "
+            "(Specified key was too long).",
+            f'mysql_length={{"{index.columns[0]}": 255}}, or a shorter column',
+            f"{op.table}.{','.join(index.columns)}",
+        )  # fmt: skip
+
+
+def _drop_used_column(judge: Judge, op: ops.DropColumn) -> None:
+    """A column cannot go while a foreign key or a unique index over several columns has it."""
+    table = judge.known.tables.get(op.table)
+    if table is None:
+        return
+    for key in table.foreign_keys:
+        if op.column in key.columns:
+            judge.add(
+                "SM603", ERROR, op,
+                f"Column '{op.column}' of table '{op.table}' cannot be dropped: foreign key "
+                f"'{key.name}' needs it, so that the statement fails.",
+                f'op.drop_constraint("{key.name}", "{op.table}", type_="foreignkey") before it',
+                f"{op.table}.{op.column}:{key.name}",
+            )  # fmt: skip
+    if judge.context.dialect == "mariadb":
+        for name, index in table.indexes.items():
+            if index.unique and op.column in index.columns and len(index.columns) > 1:
+                judge.add(
+                    "SM603", ERROR, op,
+                    f"Column '{op.column}' of table '{op.table}' cannot be dropped: unique index "
+                    f"'{name}' is over it and others (Key column doesn't exist), so that the "
+                    "statement fails.",
+                    f'op.drop_index("{name}", "{op.table}") before it',
+                    f"{op.table}.{op.column}:{name}",
+                )  # fmt: skip
+
+
 def _add_key(judge: Judge, op: ops.AddKey) -> None:
     table = judge.known.table(op.table)
+    own = Index(op.name, op.columns, True)
+    _index_fits(judge, op, {c.name: c.type for c in table.columns.values()}, own)
     if op.kind == "primary key":
         for column in op.columns:
             shared.not_null(judge, op, op.table, column)
@@ -306,6 +375,7 @@ def _add_key(judge: Judge, op: ops.AddKey) -> None:
 
 def _add_foreign_key(judge: Judge, op: ops.AddForeignKey) -> None:
     table, key = judge.known.table(op.table), op.key
+    shared.foreign_key_fits(judge, op, op.table, key)
     if table.new:
         return
     if not table.added.intersection(key.columns):
@@ -420,6 +490,7 @@ def _rebuild(judge: Judge, op: ops.Rebuild) -> None:
     table = judge.known.table(op.table)
     if table.new:
         return
+    _charset(judge, op, table)
     if op.blocks:
         _blocked(
             judge, op, table, "copies", op.what, "do it when nobody writes, or by a copy of the "
@@ -430,6 +501,23 @@ def _rebuild(judge: Judge, op: ops.Rebuild) -> None:
             judge, op, table, "rebuilds", op.what, "do it when little is written",
             f"{op.table}:{op.what}", "SM619",
         )  # fmt: skip
+
+
+def _charset(judge: Judge, op: ops.Rebuild, table: KnownTable) -> None:
+    """Characters that another character set does not have."""
+    found = re.search(r"CONVERT\s+TO\s+(?:CHARACTER\s+SET|CHARSET)\s*=?\s*'?(\w+)",
+                      op.place.statement, re.IGNORECASE)  # fmt: skip
+    if found is None or found[1].lower() in ("utf8mb4", "binary"):
+        return
+    for column in table.columns.values():
+        word = _split(column.type)[0]
+        if word in ("varchar", "char", *_LENGTHS) and judge.can_ask(table, [column.name]):
+            quoted = judge.quote(column.name)
+            shared.refused_values(
+                judge, op, table, column.name, f"of character set {found[1]}",
+                f"CONVERT(CONVERT({quoted} USING {found[1]}) USING utf8mb4) <> "
+                f"CONVERT({quoted} USING utf8mb4)", strict=True,
+            )  # fmt: skip
 
 
 def _lock(judge: Judge, op: ops.LockTable) -> None:

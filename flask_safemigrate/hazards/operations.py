@@ -259,6 +259,7 @@ class DropType(NamedTuple):
 
     place: Place
     name: str
+    cascade: bool = False
     if_exists: bool = False
 
 
@@ -375,6 +376,17 @@ class DropOther(NamedTuple):
     cascade: bool = False
 
 
+class CreateOther(NamedTuple):
+    """A type other than an ENUM, or an extension that may bring some.
+
+    :param kind: such as ``domain`` or ``extension``.
+    """
+
+    place: Place
+    kind: str
+    name: str
+
+
 class CreateView(NamedTuple):
     """A view is made; ``text`` is what it selects."""
 
@@ -455,6 +467,7 @@ Operation = (
     | Quick
     | RenameOther
     | DropOther
+    | CreateOther
     | CreateView
     | Alone
     | StockCopy

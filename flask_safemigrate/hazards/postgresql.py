@@ -14,9 +14,15 @@ from typing import Any
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes, shared
-from flask_safemigrate.hazards.hazard import Judge, listed
+from flask_safemigrate.hazards.hazard import Judge, Probe
 from flask_safemigrate.hazards.known import KnownTable
-from flask_safemigrate.schema import Column
+from flask_safemigrate.hazards.postgresql_types import (
+    KNOWN,
+    default_stays_behind,
+    has_cast,
+    judge_values,
+    keeps_rows,
+)
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
@@ -28,35 +34,6 @@ _VOLATILE = re.compile(
     re.IGNORECASE,
 )
 _NOT_NULL = re.compile(r'^\(*\s*"?(\w+)"?\s+IS\s+NOT\s+NULL\s*\)*$', re.IGNORECASE)
-_TEXTS = ("text", "character varying", "character", "citext", "name")
-_NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
-#: What ``ASSIGNMENT`` or implicit casts of ``pg_cast`` turn into what; all become text.
-_CASTS = {
-    **dict.fromkeys(_NUMBERS, (*_NUMBERS,)),
-    "integer": (*_NUMBERS, "money", "oid"),
-    "bigint": (*_NUMBERS, "money", "oid"),
-    "numeric": (*_NUMBERS, "money"),
-    "date": ("timestamp without time zone", "timestamp with time zone"),
-    "timestamp without time zone": ("date", "time without time zone", "timestamp with time zone"),
-    "timestamp with time zone": (
-        "date", "time without time zone", "timestamp without time zone", "time with time zone",
-    ),
-    "time without time zone": ("interval", "time with time zone"),
-    "time with time zone": ("time without time zone",),
-    "interval": ("time without time zone",),
-    "json": ("jsonb",),
-    "jsonb": ("json",),
-    "cidr": ("inet",),
-    "inet": ("cidr",),
-    "bit": ("bit varying",),
-    "bit varying": ("bit",),
-    "xml": (),
-}  # fmt: skip
-_KNOWN = {
-    *_CASTS, *_TEXTS, "boolean", "uuid", "bytea", "interval", "money", "oid", "tsvector", "point",
-    "macaddr",
-}  # fmt: skip
-_INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 
 
 def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
@@ -76,6 +53,12 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
         locks, work = rule(judge, op) if rule is not None else ((), "")
         if isinstance(op, ops.DropColumn):
             shared.drop_column(judge, op, run)
+            if not op.cascade:
+                shared.drop_referred_column(judge, op)
+        elif isinstance(op, ops.DropOther):
+            shared.drop_view(judge, op, run)
+        elif isinstance(op, ops.Write):
+            shared.rows_referred(judge, op, run)
         elif isinstance(op, ops.RenameTable):
             shared.rename_table(judge, op, run)
         if work:
@@ -234,6 +217,7 @@ def _add_foreign_key(judge: Judge, op: ops.AddForeignKey) -> tuple[Locks, str]:
     table, key = judge.known.table(op.table), op.key
     name = key.name or f"{op.table}_{'_'.join(key.columns)}_fkey"
     locks: Locks = ((op.table, "writes"), (key.table, "writes"))
+    shared.foreign_key_fits(judge, op, op.table, key)
     if op.not_valid or table.new:
         return locks, ""
     if not table.added.intersection(key.columns):
@@ -312,53 +296,6 @@ def _set_null(judge: Judge, op: ops.SetNull) -> tuple[Locks, str]:
     return locks, work if judge.is_large(table) else ""
 
 
-def _split(kind: str) -> tuple[str, tuple[int, ...]]:
-    match = re.match(r"([^(]+?)\s*\(([\d, ]+)\)(.*)", kind)
-    if match is None:
-        return kind.strip(), ()
-    numbers = tuple(int(part) for part in match[2].split(","))
-    return (match[1] + match[3]).strip(), numbers
-
-
-def _keeps_rows(old: str, new: str, using: bool, zone: str) -> bool:
-    """Whether a type changes without a row being written.
-
-    https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
-    """
-    (before, had), (after, has) = _split(old), _split(new)
-    if using:
-        return False
-    if old == new:
-        return True
-    if before in ("character varying", "text") and after == "text":
-        return True
-    if after == "character varying" and before in ("character varying", "text"):
-        return not has or (bool(had) and before != "text" and had[0] <= has[0])
-    if before == after and before in ("bit varying",):
-        return not has or (bool(had) and had[0] <= has[0])
-    if before == after == "numeric":
-        return not has or (len(had) == len(has) == 2 and had[1] == has[1] and had[0] <= has[0])
-    if before == after and before.startswith(("timestamp", "time")):
-        return not has or (bool(had) and had[0] <= has[0])
-    if {before, after} == {"timestamp without time zone", "timestamp with time zone"}:
-        return zone.upper() in ("UTC", "ETC/UTC", "GMT", "ZULU")
-    return (before, after) == ("cidr", "inet")
-
-
-def _has_cast(old: str, new: str, enums: Sequence[str]) -> bool | None:
-    """Whether PostgreSQL casts by itself; None where it cannot be told."""
-    before, after = _split(old)[0], _split(new)[0]
-    if before == after or after in _TEXTS:
-        return True
-    if before in enums or after in enums:
-        return False
-    if before in _TEXTS and after in _KNOWN:
-        return after in _TEXTS
-    if before in _KNOWN and after in _KNOWN:
-        return after in _CASTS.get(before, ())
-    return None
-
-
 def _set_type(judge: Judge, op: ops.SetType) -> tuple[Locks, str]:
     table = judge.known.table(op.table)
     column = table.columns.get(op.column)
@@ -378,7 +315,7 @@ def _set_type(judge: Judge, op: ops.SetType) -> tuple[Locks, str]:
     if (
         column is not None
         and not op.using
-        and _has_cast(old, op.type, [*judge.known.enums]) is False
+        and has_cast(old, op.type, [*judge.known.enums]) is False
     ):
         judge.add(
             "SM603", ERROR, op,
@@ -389,7 +326,7 @@ def _set_type(judge: Judge, op: ops.SetType) -> tuple[Locks, str]:
             name,
         )  # fmt: skip
         return locks, ""
-    if column is not None and column.default and _default_stays_behind(column, op.type, judge):
+    if column is not None and column.default and default_stays_behind(column, op.type, judge):
         judge.add(
             "SM603", ERROR, op,
             f"The default {column.default} of column '{op.column}' of table '{op.table}' cannot "
@@ -399,9 +336,9 @@ def _set_type(judge: Judge, op: ops.SetType) -> tuple[Locks, str]:
             name,
         )  # fmt: skip
     if column is not None:
-        _values(judge, op, table, column)
-    if column is not None and _keeps_rows(old, op.type, bool(op.using), judge.context.time_zone):
-        return locks, ""
+        judge_values(judge, op, table, column)
+    if column is not None and keeps_rows(old, op.type, bool(op.using), judge.context.time_zone):
+        return locks, _looks_again(judge, op, table, old)
     judge.add(
         "SM614",
         judge.by_size(table),
@@ -417,80 +354,14 @@ def _set_type(judge: Judge, op: ops.SetType) -> tuple[Locks, str]:
     return locks, work if judge.is_large(table) else ""
 
 
-def _default_stays_behind(column: Column, kind: str, judge: Judge) -> bool:
-    before, after = _split(column.type)[0], _split(kind)[0]
-    return (
-        before != after
-        and after not in _TEXTS
-        and (before in _TEXTS or before in judge.known.enums or after in judge.known.enums)
-    )
-
-
-def _values(judge: Judge, op: ops.SetType, table: KnownTable, column: Column) -> None:
-    """Values that a new type refuses or changes."""
-    if not judge.can_ask(table, [op.column]):
-        return
-    name, quoted = f"{op.table}.{op.column}", judge.quote(op.column)
-    (before, _), (after, has) = _split(column.type), _split(op.type)
-    refused = changed = ""
-    if after in ("character varying", "character") and has and not op.using:
-        refused = f"char_length({quoted}::text) > {has[0]}"
-    elif before in _NUMBERS and after in _INTEGERS and not op.using:
-        most = _INTEGERS[after]
-        if before not in _INTEGERS or _INTEGERS[before] > most:
-            refused = f"{quoted} >= {most} OR {quoted} < -{most}"
-        if before not in _INTEGERS:
-            changed = f"{quoted} <> trunc({quoted}::numeric)"
-    elif after == "numeric" and before in _NUMBERS and has and not op.using:
-        digits = has[0] - (has[1] if len(has) > 1 else 0)
-        refused = f"abs({quoted}) >= 10::numeric ^ {digits}"
-        changed = f"{quoted} <> round({quoted}::numeric, {has[1] if len(has) > 1 else 0})"
-    elif after == "date" and before.startswith("timestamp"):
-        changed = f"{quoted} <> date_trunc('day', {quoted})"
-    elif before in _TEXTS and after in (*_INTEGERS, "numeric"):
-        pattern = (
-            r"^\s*[-+]?\d+\s*$" if after in _INTEGERS else r"^\s*[-+]?\d*\.?\d+([eE][-+]?\d+)?\s*$"
-        )
-        refused = f"{quoted} !~ '{pattern}'"
-    elif before in _TEXTS and after == "uuid":
-        refused = f"{quoted} !~* '^[{{]?[0-9a-f]{{4}}([-]?[0-9a-f]{{4}}){{7}}[}}]?$'"
-    elif before in _TEXTS and after == "boolean" and op.using:
-        refused = (
-            f"lower(trim({quoted})) NOT IN ('t','tr','tru','true','y','ye','yes','on','1','f',"
-            "'fa','fal','fals','false','n','no','of','off','0')"
-        )
-    elif after in judge.known.enums and (before in _TEXTS or before in judge.known.enums):
-        labels = ", ".join(
-            "'" + each.replace("'", "''") + "'" for each in judge.known.enums[after]
-        )
-        refused = f"{quoted}::text NOT IN ({labels})"
-    if refused:
-        judge.add(
-            "SM625", ERROR, op,
-            f"Column '{op.column}' of table '{op.table}' is to be {op.type}, which refuses the "
-            "values of {count} rows (too long, out of range or of another form): the statement "
-            "fails.",
-            "change these values before it",
-            name,
-            probe=probes.matching(judge, table, refused),
-        )  # fmt: skip
-    if changed:
-        judge.add(
-            "SM635", ERROR, op,
-            f"Column '{op.column}' of table '{op.table}' is to be {op.type}: the values of "
-            "{count} rows are rounded or cut, what is beyond that is lost.",
-            "keep the old column beside the new one until nobody misses it",
-            name,
-            probe=probes.matching(judge, table, changed),
-        )  # fmt: skip
-
-
 def _add_column(judge: Judge, op: ops.AddColumn) -> tuple[Locks, str]:
     table, column = judge.known.table(op.table), op.column
     locks: Locks = ((op.table, "reads"),)
+    _type_is_there(judge, op)
     if table.new:
         return (), ""
     shared.add_column_without_default(judge, op, fills=False)
+    _default_fits(judge, op, column.name, column.type, column.default)
     name = f"{op.table}.{column.name}"
     default = column.default or ""
     volatile = bool(_VOLATILE.search(default)) or column.counts
@@ -535,6 +406,133 @@ def _add_column(judge: Judge, op: ops.AddColumn) -> tuple[Locks, str]:
         )
     works = (rewrites or op.check) and judge.is_large(table)
     return locks, f"every row of '{op.table}' is worked on" if works else ""
+
+
+def _looks_again(judge: Judge, op: ops.SetType, table: KnownTable, old: str) -> str:
+    """What a type that keeps the rows has to prove or build anew."""
+    word = re.compile(rf"(?<!\w){re.escape(op.column)}(?!\w)")
+    zones = old != op.type and old.startswith("timestamp")
+    again = [
+        f"looks at {judge.rows(table)} again for CHECK '{each.name}'"
+        for each in table.checks
+        if old != op.type and word.search(each.expression) and each.name not in table.not_valid
+    ]
+    again += [
+        f"builds index '{name}' anew from {judge.rows(table)}"
+        for name, index in table.indexes.items()
+        if zones and op.column in index.columns
+    ]
+    for each in again:
+        judge.add(
+            "SM614",
+            judge.by_size(table),
+            op,
+            f"Changing the type of column '{op.column}' of table '{op.table}' from {old} to "
+            f"{op.type} {each} and blocks reads and writes meanwhile.",
+            "drop it before, and make it again after it: a CHECK as NOT VALID, an index "
+            "CONCURRENTLY, in an autocommit_block",
+            f"{op.table}.{op.column}",
+        )
+    return f"'{op.table}' is looked at again" if again and judge.is_large(table) else ""
+
+
+def _type_is_there(judge: Judge, op: ops.AddColumn) -> None:
+    """ADD COLUMN of an ENUM makes no type, as CREATE TABLE does."""
+    kind = op.column.type.removesuffix("[]")
+    made = judge.known.enums.keys() | judge.known.types
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", kind) or kind in KNOWN or kind in made or "*" in made:
+        return
+    judge.add(
+        "SM604",
+        ERROR,
+        op,
+        f"Column '{op.column.name}' of table '{op.table}' has the type '{kind}', which does not "
+        "exist: the statement fails.",
+        f'sa.Enum(..., name="{kind}").create(op.get_bind()) before it',
+        f"{op.table}.{op.column.name}",
+        probe=Probe(f"SELECT CASE WHEN to_regtype('{kind}') IS NULL THEN 1 ELSE 0 END"),
+        unknown=None,
+    )
+
+
+def _default_fits(
+    judge: Judge, op: ops.Operation, column: str, kind: str, default: str | None
+) -> None:
+    """A default that is no value of its column."""
+    table: str = getattr(op, "table", "")
+    literal = re.fullmatch(r"'((?:[^']|'')*)'", default or "")
+    if literal is None or not re.match(r"(smallint|integer|bigint|numeric|real|double)\b", kind):
+        return
+    if not re.fullmatch(r"\s*([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|[-+]?inf(inity)?)\s*",
+                        literal[1], re.IGNORECASE):  # fmt: skip
+        judge.add(
+            "SM603", ERROR, op,
+            f"The default {default} is no value of column '{column}' of table '{table}', which is "
+            f"{kind} (invalid input syntax): the statement fails.",
+            f'server_default=sa.text("0")  # or another {kind}',
+            f"{table}.{column}",
+        )  # fmt: skip
+
+
+def _drop_type(judge: Judge, op: ops.DropType) -> tuple[Locks, str]:
+    used = judge.known.of_type(op.name)
+    for table, column in used:
+        if not op.cascade:
+            judge.add(
+                "SM603", ERROR, op,
+                f"Type '{op.name}' cannot be dropped: column '{column}' of table '{table}' "
+                "depends on it, so that the statement fails.",
+                f'op.alter_column("{table}", "{column}", type_=...) before it',
+                f"{op.name}:{table}.{column}",
+            )  # fmt: skip
+        elif judge.is_old(table):
+            judge.add(
+                "SM630", ERROR, op,
+                f"Dropping type '{op.name}' with CASCADE drops column '{column}' of table "
+                f"'{table}' and loses {{count}} values; code that still runs and names it fails.",
+                f'op.alter_column("{table}", "{column}", type_=sa.Text(), '
+                f'postgresql_using="{column}::text") before it',
+                f"{table}.{column}",
+                probe=probes.values(judge, table, column),
+                unknown=WARNING,
+            )  # fmt: skip
+    return tuple((table, "reads") for table, _ in used), ""
+
+
+def _drop_other(judge: Judge, op: ops.DropOther) -> tuple[Locks, str]:
+    if op.kind == "sequence":
+        for table in judge.known.tables.values():
+            for column in table.columns.values():
+                if not _takes_from(op.name, table.name, column.name, column.default or ""):
+                    continue
+                judge.add(
+                    "SM642" if op.cascade else "SM603",
+                    ERROR, op,
+                    f"Sequence '{op.name}' gives column '{column.name}' of table '{table.name}' "
+                    "its default, which goes along: code that still runs and does not fill it "
+                    "fails at INSERT."
+                    if op.cascade
+                    else f"Sequence '{op.name}' cannot be dropped: the default of column "
+                    f"'{column.name}' of table '{table.name}' depends on it, so that the "
+                    "statement fails.",
+                    "drop it in a later deploy, when the column has another default",
+                    f"{table.name}.{column.name}",
+                )  # fmt: skip
+    elif op.kind == "schema" and op.cascade:
+        for name in [n for n in judge.known.tables if n.startswith(f"{op.name}.")] or [op.name]:
+            judge.add(
+                "SM631", WARNING, op,
+                f"Dropping schema '{op.name}' with CASCADE drops every table in it and loses "
+                f"their rows ('{name}').",
+                "drop by name what may go, and keep a snapshot", name,
+            )  # fmt: skip
+    return (), ""
+
+
+def _takes_from(sequence: str, table: str, column: str, default: str) -> bool:
+    if "nextval" in default:
+        return re.search(rf"\b{re.escape(sequence)}\b", default) is not None
+    return sequence == f"{table}_{column}_seq"
 
 
 def _validate(judge: Judge, op: ops.Validate) -> tuple[Locks, str]:
@@ -666,6 +664,12 @@ def _quick(judge: Judge, op: ops.Quick) -> tuple[Locks, str]:
             "CREATE POLICY first, in the same transaction",
             op.table,
         )  # fmt: skip
+    if op.what == "REVOKE" and judge.is_old(op.table):
+        judge.add(
+            "SM643", WARNING, op,
+            f"REVOKE on table '{op.table}': code that still runs as that role is refused.",
+            "in a later deploy, when no code of that role uses the table", op.table,
+        )  # fmt: skip
     return ((op.table, op.blocks),) if op.table and op.blocks else (), ""
 
 
@@ -696,11 +700,26 @@ def _drop_constraint(judge: Judge, op: ops.DropConstraint) -> tuple[Locks, str]:
             "flask db doctor, and name it as the database does",
             f"{op.table}.{op.name}",
         )  # fmt: skip
+    own = table.indexes.get(op.name or "")
+    columns = own.columns if own is not None else ()
+    if op.name == f"{op.table}_pkey" or table.primary_key_named(op.name or ""):
+        columns = table.primary_key
+    for name, other in judge.known.referring(op.table) if columns and not op.cascade else ():
+        if sorted(other.referred or table.primary_key) == sorted(columns):
+            judge.add(
+                "SM603", ERROR, op,
+                f"Constraint '{op.name}' of table '{op.table}' cannot be dropped: foreign key "
+                f"'{other.name}' of table '{name}' depends on it, so that the statement fails.",
+                f'op.drop_constraint("{other.name}", "{name}", type_="foreignkey") before it',
+                f"{op.table}.{op.name}:{other.name}",
+            )  # fmt: skip
     also: Locks = ((key.table, "reads"),) if key is not None else ()
     return ((op.table, "reads"), *also), ""
 
 
 def _create_table(judge: Judge, op: ops.CreateTable) -> tuple[Locks, str]:
+    for key in op.foreign_keys:
+        shared.foreign_key_fits(judge, op, op.table, key)
     locks: Locks = tuple((key.table, "writes") for key in op.foreign_keys if key.table != op.table)
     if op.partition_of:
         locks = (*locks, (op.partition_of, "reads"))
@@ -714,6 +733,9 @@ def _rename_column(judge: Judge, op: ops.RenameColumn) -> tuple[Locks, str]:
 
 def _set_default(judge: Judge, op: ops.SetDefault) -> tuple[Locks, str]:
     shared.drop_default(judge, op)
+    column = judge.known.table(op.table).columns.get(op.column)
+    if column is not None:
+        _default_fits(judge, op, op.column, column.type, op.default)
     return ((op.table, "reads"),), ""
 
 
@@ -758,6 +780,8 @@ def _locks_only(judge: Judge, op: ops.DropColumn | ops.RenameTable) -> tuple[Loc
 _RULES: dict[str, Callable[[Judge, Any], tuple[Locks, str]]] = {
     "CreateTable": _create_table,
     "DropTable": _drop_table,
+    "DropType": _drop_type,
+    "DropOther": _drop_other,
     "RenameTable": _locks_only,
     "AddColumn": _add_column,
     "DropColumn": _locks_only,
@@ -780,4 +804,3 @@ _RULES: dict[str, Callable[[Judge, Any], tuple[Locks, str]]] = {
     "Quick": _quick,
     "Alone": _alone,
 }
-__all__ = ["judge", "listed"]

@@ -19,6 +19,7 @@ from flask_safemigrate.hazards.operations import (
     Alone,
     CreateEnum,
     CreateIndex,
+    CreateOther,
     CreateTable,
     CreateView,
     DropColumn,
@@ -175,6 +176,11 @@ def _key(each: Any, own: tuple[str, ...] = ()) -> ForeignKey:
     )
 
 
+def _named(key: ForeignKey, table: str) -> ForeignKey:
+    """A foreign key with the name that PostgreSQL gives one without."""
+    return key if key.name else key._replace(name=f"{table}_{'_'.join(key.columns)}_fkey")
+
+
 def _names(parts: Any) -> tuple[str, ...]:
     return tuple(part.sval for part in parts or ())
 
@@ -200,7 +206,7 @@ def _create_table(node: Any, place: Place) -> Iterator[Operation]:
                     name = each.conname or f"{table}_{column.name}_key"
                     indexes.append(Index(name, (column.name,), True))
                 elif what == "FOREIGN":
-                    keys.append(_key(each, (column.name,)))
+                    keys.append(_named(_key(each, (column.name,)), table))
                 elif what == "CHECK":
                     checks.append(Check(each.conname or "", _text(each.raw_expr)))
         elif kind == "Constraint":
@@ -212,7 +218,7 @@ def _create_table(node: Any, place: Place) -> Iterator[Operation]:
                 name = element.conname or f"{table}_{'_'.join(listed)}_key"
                 indexes.append(Index(name, listed, True))
             elif what == "FOREIGN":
-                keys.append(_key(element))
+                keys.append(_named(_key(element), table))
             elif what == "CHECK":
                 checks.append(Check(element.conname or "", _text(element.raw_expr)))
     yield CreateTable(
@@ -338,13 +344,15 @@ def _drop(node: Any, place: Place) -> Iterator[Operation]:
         elif kind == "index":
             yield DropIndex(place, "", _dotted(each), bool(node.concurrent), missing_ok)
         elif kind == "type":
-            yield DropType(place, _dotted(each.names), missing_ok)
+            yield DropType(place, _dotted(each.names), cascade, missing_ok)
         elif kind in ("view", "matview", "sequence"):
             yield DropOther(place, "view" if kind != "sequence" else kind, _dotted(each), cascade)
         elif kind in ("trigger", "policy", "rule"):
             yield Quick(place, _dotted(each[:-1]), f"DROP {kind.upper()}")
-        else:
-            yield DropOther(place, kind, "", cascade)
+        elif kind == "schema":
+            yield DropOther(place, kind, each.sval, cascade)
+        elif cascade:
+            yield Unseen(place, f"what goes along with a {kind} by CASCADE is not known")
 
 
 def _rename(node: Any, place: Place) -> Iterator[Operation]:
@@ -361,6 +369,39 @@ def _rename(node: Any, place: Place) -> Iterator[Operation]:
         yield RenameOther(place, "type", "", _dotted(node.object), node.newname)
     elif kind in ("VIEW", "MATVIEW"):
         yield RenameTable(place, _name(node.relation), node.newname)
+
+
+def _set_schema(node: Any, place: Place) -> Iterator[Operation]:
+    kind = _enum(node.objectType).removeprefix("OBJECT_")
+    if kind in ("TABLE", "VIEW", "MATVIEW", "FOREIGN_TABLE"):
+        name = node.relation.relname
+        yield RenameTable(place, _name(node.relation), f"{node.newschema}.{name}")
+
+
+def _create_other(kind: str) -> Callable[[Any, Place], Iterator[Operation]]:
+    def reader(node: Any, place: Place) -> Iterator[Operation]:
+        names = next(
+            (
+                each
+                for word in ("domainname", "typeName", "typevar", "defnames")
+                if (each := getattr(node, word, None)) is not None
+            ),
+            None,
+        )
+        name = "" if names is None else names.relname if hasattr(names, "relname") else (
+            _dotted(names)
+        )  # fmt: skip
+        yield CreateOther(place, kind, name)
+
+    return reader
+
+
+def _grant(node: Any, place: Place) -> Iterator[Operation]:
+    if node.is_grant or _enum(node.objtype) != "OBJECT_TABLE":
+        return
+    for each in node.objects or ():
+        if hasattr(each, "relname"):
+            yield Quick(place, _name(each), "REVOKE", "")
 
 
 def _alter_enum(node: Any, place: Place) -> Iterator[Operation]:
@@ -578,18 +619,25 @@ _READERS: dict[str, Callable[[Any, Place], Iterator[Operation]]] = {
     "CreatePolicyStmt": _on_table("CREATE POLICY"),
     "RuleStmt": _on_table("CREATE RULE"),
     "DoStmt": _do,
+    "AlterObjectSchemaStmt": _set_schema,
+    "CreateDomainStmt": _create_other("domain"),
+    "CompositeTypeStmt": _create_other("type"),
+    "CreateRangeStmt": _create_other("type"),
+    "DefineStmt": _create_other("type"),
+    "CreateExtensionStmt": _create_other("extension"),
+    "GrantStmt": _grant,
     **{kind: _alone(what) for kind, what in _NOT_INSIDE.items()},
 }
 #: What takes no lock that matters and touches no row.
 _HARMLESS = frozenset(
     {
-        "VariableSetStmt", "VariableShowStmt", "TransactionStmt", "CommentStmt", "GrantStmt",
-        "GrantRoleStmt", "CreateExtensionStmt", "CreateSchemaStmt", "CreateSeqStmt",
+        "VariableSetStmt", "VariableShowStmt", "TransactionStmt", "CommentStmt",
+        "GrantRoleStmt", "CreateSchemaStmt", "CreateSeqStmt",
         "AlterSeqStmt", "CreateFunctionStmt", "AlterFunctionStmt", "AlterOwnerStmt",
-        "CreateRoleStmt", "AlterRoleStmt", "AlterRoleSetStmt", "CreateDomainStmt", "DefineStmt",
-        "CompositeTypeStmt", "AlterDefaultPrivilegesStmt", "ExplainStmt", "NotifyStmt",
-        "ListenStmt", "CreateStatsStmt", "AlterObjectSchemaStmt", "AlterExtensionStmt",
-        "CreateCastStmt", "CreateRangeStmt", "AlterDatabaseSetStmt", "DiscardStmt",
+        "CreateRoleStmt", "AlterRoleStmt", "AlterRoleSetStmt", "AlterDefaultPrivilegesStmt",
+        "ExplainStmt", "NotifyStmt",
+        "ListenStmt", "CreateStatsStmt", "AlterExtensionStmt",
+        "CreateCastStmt", "AlterDatabaseSetStmt", "DiscardStmt",
         "ConstraintsSetStmt", "CheckPointStmt", "CreatePublicationStmt", "AlterPublicationStmt",
         "AlterPolicyStmt", "DeclareCursorStmt", "FetchStmt", "ClosePortalStmt", "PrepareStmt",
     }

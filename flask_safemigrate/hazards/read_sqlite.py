@@ -7,6 +7,7 @@ import re
 from flask_safemigrate.ddl.statements import split_statements, statement_targets
 from flask_safemigrate.hazards.operations import (
     AddColumn,
+    Alone,
     CreateIndex,
     CreateTable,
     CreateView,
@@ -38,6 +39,9 @@ _INDEX = re.compile(
 )
 _WHERE = re.compile(r"\bWHERE\b(.*)", re.I | re.S)
 _SET = re.compile(r"\bSET\b(.*?)(\bWHERE\b|\bFROM\b|$)", re.I | re.S)
+_CONSTANT = re.compile(
+    r"([^,=\s]+)\s*=\s*('(?:[^']|'')*'|[-+]?[\d.]+|NULL|[:?]\w*)\s*(?:,|$)", re.I
+)
 _FROM = re.compile(rf"\b(?:FROM|JOIN)\s+{_NAME}", re.I)
 
 
@@ -90,9 +94,9 @@ def _read(sql: str, place: Place) -> list[Operation]:
         return [DropOther(place, word.lower(), name)]
     if match := re.match(rf"\s*CREATE\s+VIEW\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}", sql, re.I):
         return [CreateView(place, _picked(match.groups()[:4]), sql)]
-    if re.match(
-        r"\s*(CREATE\s+TRIGGER|REINDEX|VACUUM|ATTACH|DETACH|RELEASE|ROLLBACK|END)\b", sql, re.I
-    ):
+    if re.match(r"\s*VACUUM\b", sql, re.I):
+        return [Alone(place, "VACUUM")]
+    if re.match(r"\s*(CREATE\s+TRIGGER|REINDEX|ATTACH|DETACH|RELEASE|ROLLBACK|END)\b", sql, re.I):
         return []
     return [Unseen(place, "it is no statement that SQLite's grammar knows")]
 
@@ -135,8 +139,12 @@ def _write(kind: str, table: str, sql: str, place: Place) -> Write:
         if written
         else ()
     )
+    constants = tuple(
+        name.strip().strip('"')
+        for name, value in (_CONSTANT.findall(written[1]) if written else ())
+    )
     body = sql[where.start() :] if kind != "insert" and where else sql if kind == "insert" else ""
     reads = tuple(dict.fromkeys(_picked(each) for each in _FROM.findall(body)))
     condition = where[1].strip().rstrip(";") if where and kind != "insert" else ""
     bound = bool(re.search(r"[:?@$]\w*", condition)) and "'" not in condition
-    return Write(place, kind.upper(), table, condition, bound, columns, reads)
+    return Write(place, kind.upper(), table, condition, bound, columns, reads, constants=constants)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes
 from flask_safemigrate.hazards.hazard import Judge, listed
+from flask_safemigrate.hazards.known import KnownTable
 from flask_safemigrate.schema import ForeignKey
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -56,7 +58,7 @@ def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) 
                 f'op.execute("DROP VIEW {view}") before it, and make the view again after it',
                 f"{name}:{view}",
             )
-        elif judge.context.dialect != "postgresql":
+        elif judge.context.dialect in ("mysql", "mariadb"):
             judge.add(
                 "SM640",
                 WARNING,
@@ -66,6 +68,192 @@ def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) 
                 f'op.execute("DROP VIEW {view}") before it, and make the view again after it',
                 f"{name}:{view}",
             )
+
+
+def drop_view(judge: Judge, op: ops.DropOther, run: Iterable[ops.Operation]) -> None:
+    """The running version reads a view that goes and does not come back."""
+    if op.kind != "view" or op.name not in judge.known.views:
+        return
+    made = [each for each in run if isinstance(each, ops.CreateView) and each.name == op.name]
+    renamed = any(isinstance(each, ops.RenameTable) and each.new == op.name for each in run)
+    if not made and not renamed:
+        judge.add(
+            "SM640",
+            WARNING,
+            op,
+            f"Dropping view '{op.name}' breaks code that still runs and reads it.",
+            "drop it in a later deploy, when no code reads it",
+            op.name,
+        )
+
+
+def drop_under_trigger(judge: Judge, op: ops.DropColumn) -> None:
+    """A view or trigger of SQLite that names a column keeps it from being dropped."""
+    table = judge.known.tables.get(op.table)
+    if table is None or table.new:
+        return
+    found = [("view", name) for name in judge.known.views_on(op.table, op.column)]
+    found += [
+        ("trigger", name)
+        for name in judge.known.triggers_on(op.column)
+        if judge.known.triggers[name][0] == op.table
+    ]
+    for kind, name in found:
+        judge.add(
+            "SM603",
+            ERROR,
+            op,
+            f"Column '{op.column}' of table '{op.table}' cannot be dropped: {kind} '{name}' names "
+            "it, so that the operation fails.",
+            f'op.execute("DROP {kind.upper()} {name}") before it, and make it again after it',
+            f"{op.table}.{op.column}:{name}",
+        )
+
+
+def drop_referred_column(judge: Judge, op: ops.DropColumn) -> None:
+    """A foreign key of another table leads to the column."""
+    for name, key in judge.known.referring(op.table):
+        referred = key.referred or judge.known.table(op.table).primary_key
+        if op.column in referred and (name != op.table or op.column not in key.columns):
+            judge.add(
+                "SM603",
+                ERROR,
+                op,
+                f"Column '{op.column}' of table '{op.table}' cannot be dropped: foreign key "
+                f"'{key.name}' of table '{name}' refers to it, so that the statement fails.",
+                f'op.drop_constraint("{key.name}", "{name}", type_="foreignkey") before it',
+                f"{op.table}.{op.column}:{key.name}",
+            )
+
+
+def foreign_key_fits(judge: Judge, op: ops.Operation, table: str, key: ForeignKey) -> None:
+    """A foreign key needs a unique target of the same type."""
+    parent = judge.known.tables.get(key.table)
+    child = judge.known.table(table).columns
+    if isinstance(op, ops.CreateTable):
+        child = {column.name: column.as_column() for column in op.columns}
+        if key.table == table:
+            return
+    if parent is None or not parent.complete or not parent.columns:
+        return
+    referred = key.referred or parent.primary_key
+    name = key.name or f"of {', '.join(key.columns)}"
+    object = f"{table}.{','.join(key.columns)}"
+    mysql = judge.context.dialect in ("mysql", "mariadb")
+    keys = [parent.primary_key]
+    keys += [i.columns for i in parent.indexes.values() if mysql or (i.unique and not i.where)]
+    fits = (
+        any(each[: len(referred)] == referred for each in keys)
+        if mysql
+        else any(sorted(each) == sorted(referred) for each in keys)
+    )
+    if not fits:
+        judge.add(
+            "SM603",
+            ERROR,
+            op,
+            f"Foreign key '{name}' of table '{table}' cannot refer to {listed(referred)} of table "
+            f"'{key.table}', which has no {'index' if mysql else 'unique constraint'} over it: "
+            "the statement fails.",
+            f'op.create_unique_constraint("uq_{key.table}_{"_".join(referred)}", "{key.table}", '
+            f"{list(referred)!r}) before it",
+            object,
+        )
+        return
+    for ours, theirs in zip(key.columns, referred, strict=False):
+        if ours not in child or theirs not in parent.columns:
+            continue
+        one, other = child[ours].type, parent.columns[theirs].type
+        if not _comparable(one, other, mysql):
+            judge.add(
+                "SM603",
+                ERROR,
+                op,
+                f"Foreign key '{name}' of table '{table}': column '{ours}' is {one}, and "
+                f"'{theirs}' of table '{key.table}' is {other}, which do not fit: the statement "
+                "fails.",
+                f"give '{ours}' the type {other}",
+                object,
+            )
+
+
+_CLASSES = {
+    **dict.fromkeys(
+        ("smallint", "integer", "int", "bigint", "numeric", "decimal", "real", "tinyint",
+         "mediumint", "double precision"), "number",
+    ),
+    **dict.fromkeys(("character varying", "varchar", "text", "character", "char"), "text"),
+    "uuid": "uuid", "date": "time", "timestamp without time zone": "time",
+    "timestamp with time zone": "time", "boolean": "boolean", "bytea": "bytes",
+}  # fmt: skip
+
+
+def _comparable(one: str, other: str, exact: bool) -> bool:
+    """Whether a foreign key may lead from one type to the other; what is not known may.
+
+    :param exact: whether whole numbers must be of the same size and sign.
+    """
+    words = [re.sub(r"\s*\([^)]*\)", "", each.lower()).strip() for each in (one, other)]
+    words = ["int" + each[7:] if each.startswith("integer") else each for each in words]
+    classes = [_CLASSES.get(each.removesuffix(" unsigned")) for each in words]
+    if None in classes:
+        return True
+    return (
+        words[0] == words[1] if exact and classes == ["number"] * 2 else classes[0] == classes[1]
+    )
+
+
+def rows_referred(judge: Judge, op: ops.Write, run: Iterable[ops.Operation]) -> None:
+    """DELETE and TRUNCATE of what other tables refer to, where nothing lets their rows go."""
+    table = judge.known.tables.get(op.table)
+    if op.verb not in ("DELETE", "TRUNCATE") or op.cascade or table is None:
+        return
+    emptied = {
+        each.table
+        for each in run
+        if isinstance(each, ops.Write) and each.verb == "TRUNCATE" and each.place == op.place
+    }
+    for name, key in judge.known.referring(op.table):
+        child = judge.known.tables[name]
+        if name == op.table or name in emptied or op.where.startswith("partition "):
+            continue
+        if op.verb == "TRUNCATE":
+            if judge.context.dialect != "sqlite":
+                judge.add(
+                    "SM603",
+                    ERROR,
+                    op,
+                    f"Table '{op.table}' cannot be truncated: foreign key '{key.name}' of table "
+                    f"'{name}' refers to it, so that the statement fails.",
+                    f'op.execute("DELETE FROM {op.table}")',
+                    f"{op.table}:{name}",
+                )
+            continue
+        referred = key.referred or table.primary_key
+        if (
+            "ON DELETE" in key.actions
+            and "RESTRICT" not in key.actions
+            and "NO ACTION" not in key.actions
+        ):
+            continue
+        if op.bound or child.written or child.new or table.written or len(referred) != 1:
+            continue
+        which = f" WHERE {op.where}" if op.where else ""
+        condition = (
+            f"{judge.quote(key.columns[0])} IN (SELECT {judge.quote(referred[0])} FROM "
+            f"{judge.quote(op.table)}{which})"
+        )
+        judge.add(
+            "SM626",
+            ERROR,
+            op,
+            f"DELETE from table '{op.table}': {{count}} rows of '{name}' refer to what goes, by "
+            f"foreign key '{key.name}', with which the statement fails.",
+            f"delete these rows of '{name}' first, or let them refer to others",
+            f"{op.table}:{name}",
+            probe=probes.matching(judge, child, condition),
+            unknown=None,
+        )
 
 
 def _twin(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) -> str:
@@ -328,6 +516,57 @@ def check(judge: Judge, op: ops.Operation, table: str, name: str, expression: st
     )
 
 
+def refused_values(
+    judge: Judge,
+    op: ops.Operation,
+    table: KnownTable,
+    column: str,
+    kind: str,
+    condition: str,
+    *,
+    strict: bool = False,
+) -> None:
+    """Values that a new type refuses.
+
+    :param condition: of the rows with such a value, "" where there can be none.
+    :param strict: whether the server refuses them in strict mode only.
+    """
+    if condition:
+        fails = "in strict mode the statement fails, else they are cut" if strict else (
+            "the statement fails"
+        )  # fmt: skip
+        judge.add(
+            "SM625",
+            ERROR,
+            op,
+            f"Column '{column}' of table '{table.name}' is to be {kind}, which refuses the values "
+            f"of {{count}} rows (too long, out of range or of another form): {fails}.",
+            "change these values before it",
+            f"{table.name}.{column}",
+            probe=probes.matching(judge, table, condition),
+        )
+
+
+def rounded_values(
+    judge: Judge, op: ops.Operation, table: KnownTable, column: str, kind: str, condition: str
+) -> None:
+    """Values that a new type rounds or cuts.
+
+    :param condition: of the rows with such a value, "" where there can be none.
+    """
+    if condition:
+        judge.add(
+            "SM635",
+            ERROR,
+            op,
+            f"Column '{column}' of table '{table.name}' is to be {kind}: the values of {{count}} "
+            "rows are rounded or cut, what is beyond that is lost.",
+            "keep the old column beside the new one until nobody misses it",
+            f"{table.name}.{column}",
+            probe=probes.matching(judge, table, condition),
+        )
+
+
 def emptied(judge: Judge, op: ops.Write, *, cascades: bool) -> None:
     """DELETE and TRUNCATE: rows go, also those of tables that refer to them.
 
@@ -432,10 +671,15 @@ def _missing(judge: Judge, op: ops.Operation) -> tuple[str, str]:
         return ("", "") if name in judge.known.views else (f"Table '{name}' does not exist", name)
     if isinstance(op, ops.RenameTable) and op.new in tables:
         return f"Table '{op.new}' exists already", op.new
+    if isinstance(op, ops.CreateEnum) and op.name in judge.known.enums:
+        return f"Type '{op.name}' exists already", op.name
     if table is None or not table.complete:
         return "", ""
     if isinstance(op, ops.AddColumn) and op.column.name in table.columns and not op.if_not_exists:
-        return f"Table '{name}' has a column '{op.column.name}' already", name
+        return (
+            f"Table '{name}' has a column '{op.column.name}' already",
+            f"{name}.{op.column.name}",
+        )
     if (
         isinstance(op, (ops.DropColumn, ops.SetNull, ops.SetType, ops.SetDefault))
         and op.column not in table.columns

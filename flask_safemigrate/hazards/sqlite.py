@@ -22,6 +22,16 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
         _missing(judge, op)
         if isinstance(op, ops.DropColumn):
             shared.drop_column(judge, op, run)
+            shared.drop_under_trigger(judge, op)
+        elif isinstance(op, ops.DropOther):
+            shared.drop_view(judge, op, run)
+        elif isinstance(op, ops.Alone):
+            if not op.place.outside:
+                judge.add(
+                    "SM603", ERROR, op,
+                    f"{op.what} cannot run inside a transaction: the statement fails.",
+                    "run it beside the migrations", op.what,
+                )  # fmt: skip
         elif isinstance(op, ops.DropTable):
             shared.drop_table(judge, op)
         elif isinstance(op, ops.RenameColumn):
@@ -30,6 +40,7 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             shared.rename_table(judge, op, run)
         elif isinstance(op, ops.AddColumn):
             shared.add_column_without_default(judge, op, fills=False)
+            _stock_default(judge, op)
         elif isinstance(op, ops.SetNull) and not op.nullable:
             shared.not_null(judge, op, op.table, op.column)
         elif isinstance(op, ops.SetDefault):
@@ -52,6 +63,7 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
         elif isinstance(op, ops.Write):
             shared.emptied(judge, op, cascades=True)
             shared.overwritten(judge, op)
+            shared.rows_referred(judge, op, run)
         judge.known.apply(op)
 
 
@@ -85,6 +97,23 @@ def _stock(judge: Judge, op: ops.StockCopy | ops.StockFails) -> None:
             "are enforced: they are lost. `flask db safe-upgrade` keeps them.",
             "flask db safe-upgrade",
             op.table,
+        )
+
+
+def _stock_default(judge: Judge, op: ops.AddColumn) -> None:
+    """SQLite's own ADD COLUMN takes no default that is worked out, as soon as there are rows."""
+    default = (op.column.default or "").strip()
+    worked_out = default.startswith("(") or default.upper().startswith("CURRENT_")
+    if worked_out and judge.is_old(op.table) and judge.known.table(op.table).rows != 0:
+        judge.add(
+            "SM645",
+            INFO,
+            op,
+            f"Plain `flask db upgrade` fails at column '{op.column.name}' of table '{op.table}' "
+            f"(Cannot add a column with non-constant default): its default is {default}. `flask "
+            "db safe-upgrade` does it.",
+            f'with op.batch_alter_table("{op.table}", recreate="always") as batch_op:',
+            f"{op.table}.{op.column.name}",
         )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import sqlalchemy as sa
 from alembic.config import Config
 
 from flask_safemigrate.alembic_bridge.recording import Reader, Recorder, record
@@ -19,10 +17,8 @@ from flask_safemigrate.hazards.hazard import Context, Hazard, Probe
 from flask_safemigrate.hazards.judging import judge
 from flask_safemigrate.hazards.known import Known, known_from
 from flask_safemigrate.hazards.operations import Operation, Place, Unseen
+from flask_safemigrate.reading.asking import asking, counted_rows, time_zone
 from flask_safemigrate.state import DatabaseState, Revision
-
-_SECONDS = 5  # that a question to the rows may take
-_WHOLE = 20_000_000  # rows up to which a table is read for a question
 
 
 def hazards_of(
@@ -36,6 +32,8 @@ def hazards_of(
     many: int,
     each: bool,
     metadata: Any = None,
+    rows: Mapping[str, int | None] | None = None,
+    small: bool = True,
 ) -> list[Finding]:
     """Return the findings about revisions that have not run yet.
 
@@ -43,11 +41,13 @@ def hazards_of(
     :param before: what a database without one has behind it.
     :param many: from how many rows on a table is large.
     :param each: whether every revision has a transaction of its own.
+    :param rows: the numbers of rows, where they were counted already.
+    :param small: whether what is said of tables with few rows may be worse than an information.
     """
     reader, missing = _reader(dialect)
     if target is not None and found is not None and found.exists:
         schema = backend_for(target.engine).read_schema(target, ())
-        known = known_from(schema, _rows(target, found))
+        known = known_from(schema, counted_rows(target, found) if rows is None else rows)
         version = _version(found.server)
     else:
         known, version = Known(dialect), ()
@@ -66,9 +66,11 @@ def hazards_of(
     )
     context = Context(dialect, version or (0,), many, each, target is not None, "")
     if target is not None and dialect == "postgresql":
-        context = context._replace(time_zone=_time_zone(target))
+        context = context._replace(time_zone=time_zone(target))
     hazards = judge(recorded, known, context)
-    with _asking(target, dialect) as ask:
+    if not small:
+        hazards = [_capped(hazard, many) for hazard in hazards]
+    with asking(target, dialect) as ask:
         findings = [f for each_ in hazards if (f := _finding(each_, ask, bind)) is not None]
     if missing and any(f.code == "SM601" for f in findings):
         findings = [f._replace(hint=missing) if f.code == "SM601" else f for f in findings]
@@ -102,88 +104,10 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match.groups() if part) if match else ()
 
 
-def _rows(target: Target, found: DatabaseState) -> Mapping[str, int | None]:
-    """The numbers of rows; small tables are counted, for what the server knows may be old."""
-    rows = {table.name: table.rows for table in found.tables}
-    dialect = "sqlite" if target.engine.dialect.name == "sqlite" else found.dialect
-    with _asking(target, dialect) as ask:
-        for name, estimate in rows.items():
-            if ask is None or (estimate is not None and estimate > 100_000):
-                continue
-            quoted = target.engine.dialect.identifier_preparer.quote(name)
-            answer = ask(f"SELECT count(*) FROM (SELECT 1 AS one FROM {quoted} LIMIT 100000) AS t")
-            if answer:
-                rows[name] = int(answer[0][0])
-    return rows
-
-
-def _time_zone(target: Target) -> str:
-    with _asking(target, "postgresql") as ask:
-        answer = ask("SHOW TimeZone") if ask is not None else None
-    return str(answer[0][0]) if answer else ""
-
-
-@contextlib.contextmanager
-def _asking(target: Target | None, dialect: str) -> Iterator[Any]:
-    """A function that asks the database, which answers None where it cannot or takes too long.
-
-    In a transaction that can write nothing, each question with a limit of time.
-    """
-    if target is None:
-        yield None
-        return
-    with _connection(target, dialect) as connection:
-
-        def ask(sql: str) -> list[Any] | None:
-            try:
-                return list(connection.exec_driver_sql(sql))
-            except sa.exc.SQLAlchemyError:
-                connection.rollback()
-                _limit(connection, dialect)
-                return None
-
-        _limit(connection, dialect)
-        yield ask
-
-
-@contextlib.contextmanager
-def _connection(target: Target, dialect: str) -> Iterator[sa.Connection]:
-    from flask_safemigrate.backends.own_connection import own_connection
-
-    if dialect == "sqlite":
-        with target.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA query_only = ON")
-            try:
-                yield connection
-            finally:
-                connection.exec_driver_sql("PRAGMA query_only = OFF")
-                connection.rollback()
-        return
-    if dialect == "postgresql":
-        from flask_safemigrate.backends.postgresql import address as postgresql
-
-        defaults = postgresql.connect_defaults(target.engine)
-    else:
-        from flask_safemigrate.backends.mysql import address as mysql
-
-        defaults = mysql.connect_defaults(target.engine)
-    with own_connection(target.engine, defaults) as connection:
-        yield connection
-
-
-def _limit(connection: sa.Connection, dialect: str) -> None:
-    if dialect == "postgresql":
-        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{_SECONDS}s'")
-        connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
-    elif dialect == "mariadb":
-        connection.exec_driver_sql(f"SET SESSION max_statement_time = {_SECONDS}")
-        connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
-        connection.commit()
-    elif dialect == "mysql":
-        connection.exec_driver_sql(f"SET SESSION max_execution_time = {_SECONDS * 1000}")
-        connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
-        connection.commit()
+def _capped(hazard: Hazard, many: int) -> Hazard:
+    if hazard.rows is None or hazard.rows >= many:
+        return hazard
+    return hazard._replace(severity=Severity.INFO)
 
 
 def _finding(hazard: Hazard, ask: Any, bind: str) -> Finding | None:

@@ -10,7 +10,7 @@ from flask_safemigrate.outcome import Outcome, Progress, Status
 from flask_safemigrate.workflows.guarded import agreed, locked, may_be_passing, told, under_lock
 from flask_safemigrate.workflows.hooks import hooks_to_run, plan_hooks, require_journal, run_hooks
 from flask_safemigrate.workflows.ports import Ports, Request, Say
-from flask_safemigrate.workflows.safe_upgrade import look, safe_upgrade
+from flask_safemigrate.workflows.safe_upgrade import judged, look, safe_upgrade
 
 #: What a database that is on its way up answers; everything else does not change by waiting.
 _WORTH_WAITING = ("server down", "starting", "too many connections", "locked", "host unknown")
@@ -88,7 +88,7 @@ def deploy(ports: Ports, request: Request) -> Outcome:
             if request.dry_run:
                 return outcome._replace(planned_hooks=plan_hooks(hooks, outcome.databases))
             return _noted(ports, outcome, started)
-        looked = look(ports, request)
+        looked = judged(ports, request, look(ports, request))
         ready = looked.status in (Status.DONE, Status.NOTHING_TO_DO)
         if not ready and not may_be_passing(looked):
             return looked

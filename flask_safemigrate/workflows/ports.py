@@ -88,8 +88,14 @@ class Ports(Protocol):
     def losses(self, plans: Sequence[Plan], state: State) -> tuple[str, ...]:
         """What the plans of a downgrade would take along, a sentence each, with its rows."""
 
-    def hazards(self, plans: Sequence[Plan], state: State) -> Sequence[Finding]:
-        """What the plans would lock, lose, break or fail on; runs and changes nothing."""
+    def hazards(
+        self, plans: Sequence[Plan], state: State, *, small: bool = True
+    ) -> Sequence[Finding]:
+        """What the plans would lock, lose, break or fail on; runs and changes nothing.
+
+        :param small: look at databases without a large table too, and let what is said of small
+            tables be worse than an information.
+        """
 
     def lock(self, binds: Sequence[str], wait: float, say: Say) -> AbstractContextManager[None]:
         """Keep every other process of ours away from these databases."""

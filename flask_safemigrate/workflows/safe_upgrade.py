@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import Blocked, SafeMigrateError
+from flask_safemigrate.findings import Severity
 from flask_safemigrate.outcome import Outcome, Progress, Status, status_of
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning.phases import left_over
@@ -39,6 +40,8 @@ def safe_upgrade(ports: Ports, request: Request) -> Outcome:
 
 def _line(ports: Ports, request: Request) -> Outcome:
     first = look(ports, request)
+    if not request.locked:
+        first = judged(ports, request, first)
     if request.direction == "downgrade" and first.status is Status.DONE and first.state:
         gone = ports.losses(first.plans, first.state)
         first = first._replace(notes=(*first.notes, *gone))
@@ -51,6 +54,8 @@ def _line(ports: Ports, request: Request) -> Outcome:
 
     def work() -> Outcome:
         second = look(ports, request)
+        if first.status is not Status.DONE:
+            second = judged(ports, request, second)
         if second.status is not Status.DONE:
             return second
         if first.status is not Status.DONE and not agreed(request, second):
@@ -130,6 +135,42 @@ def look(ports: Ports, request: Request) -> Outcome:
         plans=plans,
         notes=_left(state, plans, request),
     )
+
+
+#: Families of hazards that take rows or values away: ``safe-upgrade`` asks, ``deploy`` stops.
+_LOSSES = ("SM630", "SM631", "SM632", "SM633", "SM634", "SM635")
+
+
+def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
+    """Add what the plans would lock, lose, break or fail on; refused where an error stands.
+
+    What goes is asked for, as before a downgrade, where somebody can be asked.
+    """
+    ready = looked.status is Status.DONE and looked.state is not None
+    if not ready or request.direction != "upgrade" or not ports.settings.gate:
+        return looked
+    assert looked.state is not None
+    try:
+        hazards = ports.hazards(looked.plans, looked.state, small=False)
+    except SafeMigrateError:
+        raise
+    except Exception as error:
+        said = str(error).splitlines() or [type(error).__name__]
+        note = f"What the pending revisions do could not be judged: {said[0]}"
+        return looked._replace(notes=(*looked.notes, note))
+    if not hazards:
+        return looked
+    asks = request.command != "deploy"
+    state = looked.state._replace(hazards=tuple(hazards))
+    found = tuple(
+        f._replace(blocks=f.severity is Severity.ERROR and not (asks and f.code in _LOSSES))
+        for f in run_checks(state, ["SM6"], command=request.command, settings=ports.settings)
+        if f.severity > Severity.INFO
+    )
+    stopped = blocked(state, found, request)
+    if stopped is not None:
+        return stopped._replace(plans=looked.plans)
+    return looked._replace(findings=(*looked.findings, *found), state=state)
 
 
 def _left(state: State, plans: Sequence[Plan], request: Request) -> tuple[str, ...]:

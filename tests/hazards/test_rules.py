@@ -10,25 +10,29 @@ from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import read_mysql, read_postgresql, read_sqlite
 from flask_safemigrate.hazards.hazard import Context, Hazard
 from flask_safemigrate.hazards.judging import judge
-from flask_safemigrate.hazards.known import Known
+from flask_safemigrate.hazards.known import Known, KnownTable
 from flask_safemigrate.hazards.operations import Operation, Place, Recorded
+from flask_safemigrate.schema import Column
 
 READERS: Mapping[str, Callable[[str, Place], list[Operation]]] = {
     "postgresql": read_postgresql.read,
     "mariadb": read_mysql.read,
+    "mysql": read_mysql.read,
     "sqlite": read_sqlite.read,
 }
-VERSIONS = {"postgresql": (15, 4), "mariadb": (10, 11), "sqlite": (3, 40)}
+VERSIONS = {"postgresql": (15, 4), "mariadb": (10, 11), "mysql": (9, 7), "sqlite": (3, 40)}
 #: Many rows in big and few in small.
 TABLES = {
     "postgresql": """
         CREATE TYPE mood AS ENUM ('sad', 'ok');
         CREATE TABLE small (id int PRIMARY KEY, name varchar(40) NOT NULL DEFAULT 'x', m mood);
         CREATE TABLE big (id int PRIMARY KEY, name varchar(40), amount numeric(10, 2),
-            small_id int, at timestamp without time zone,
+            small_id int, at timestamp without time zone, title varchar(40), seen timestamp,
             CONSTRAINT fk FOREIGN KEY (small_id) REFERENCES small (id) ON DELETE CASCADE,
             CONSTRAINT proven CHECK (name IS NOT NULL));
         CREATE INDEX ix_big_at ON big (at);
+        CREATE TABLE note (id int PRIMARY KEY, small_id int REFERENCES small (id));
+        CREATE TABLE many (id serial PRIMARY KEY, name text);
         CREATE VIEW report AS SELECT amount FROM big;
     """,
     "mariadb": """
@@ -37,8 +41,29 @@ TABLES = {
             small_id int, kind ENUM('a', 'b'), short varchar(20), at datetime,
             CONSTRAINT fk FOREIGN KEY (small_id) REFERENCES small (id) ON DELETE CASCADE);
         CREATE INDEX ix_big_at ON big (at);
+        CREATE VIEW report AS SELECT amount FROM big;
     """,
 }
+TABLES["mysql"] = TABLES["mariadb"]
+SQLITE = """
+    CREATE TABLE small (id INTEGER PRIMARY KEY, name TEXT NOT NULL DEFAULT 'x');
+    CREATE TABLE big (id INTEGER PRIMARY KEY, name TEXT, amount NUMERIC(10, 2));
+    CREATE VIEW report AS SELECT amount FROM big;
+"""
+
+
+def sqlite_database() -> Known:
+    """What :data:`SQLITE` makes."""
+    number, text = Column("id", "INTEGER"), Column("name", "TEXT")
+    small = {"id": number, "name": text._replace(nullable=False, default="'x'")}
+    big = {"id": number, "name": text, "amount": Column("amount", "NUMERIC(10, 2)")}
+    return Known(
+        "sqlite",
+        {"small": KnownTable("small", small, ("id",)), "big": KnownTable("big", big, ("id",))},
+        {"report": "CREATE VIEW report AS SELECT amount FROM big"},
+    )
+
+
 OUTSIDE = "-- outside\n"
 
 #: dialect, name -> code, what the message names, the bad statements, the good ones.
@@ -150,13 +175,25 @@ CASES: dict[tuple[str, str], Case] = {
         "SM614",
         ["big", "small_id"],
         ["ALTER TABLE big ALTER COLUMN small_id TYPE bigint"],
-        ["ALTER TABLE big ALTER COLUMN name TYPE varchar(80)"],
+        ["ALTER TABLE big ALTER COLUMN title TYPE varchar(80)"],
     ),
     ("postgresql", "timestamp with time zone"): (
         "SM614",
         ["big", "at"],
         ["ALTER TABLE big ALTER COLUMN at TYPE timestamptz USING at AT TIME ZONE 'UTC'"],
+        ["ALTER TABLE big ALTER COLUMN seen TYPE timestamptz"],
+    ),
+    ("postgresql", "type under a CHECK"): (
+        "SM614",
+        ["big", "name", "proven"],
+        ["ALTER TABLE big ALTER COLUMN name TYPE varchar(80)"],
+        ["ALTER TABLE big DROP CONSTRAINT proven", "ALTER TABLE big ALTER COLUMN name TYPE text"],
+    ),
+    ("postgresql", "type under an index"): (
+        "SM614",
+        ["big", "at", "ix_big_at"],
         ["ALTER TABLE big ALTER COLUMN at TYPE timestamptz"],
+        ["DROP INDEX ix_big_at", "ALTER TABLE big ALTER COLUMN at TYPE timestamptz"],
     ),
     ("postgresql", "default of a new column"): (
         "SM615",
@@ -332,8 +369,197 @@ CASES: dict[tuple[str, str], Case] = {
     ("mariadb", "character set"): (
         "SM619",
         ["big"],
-        ["ALTER TABLE big CONVERT TO CHARACTER SET utf8mb4"],
+        ["ALTER TABLE big CONVERT TO CHARACTER SET utf16"],
         ["ALTER TABLE small CONVERT TO CHARACTER SET utf8mb4"],
+    ),
+    ("postgresql", "type under a column"): (
+        "SM603",
+        ["mood", "small", "m"],
+        ["DROP TYPE mood"],
+        ["ALTER TABLE small DROP COLUMN m", "DROP TYPE mood"],
+    ),
+    ("postgresql", "type with its columns"): (
+        "SM630",
+        ["mood", "small", "m"],
+        ["DROP TYPE mood CASCADE"],
+        ["CREATE TYPE fresh AS ENUM ('a')", "DROP TYPE fresh CASCADE"],
+    ),
+    ("postgresql", "type that is there"): (
+        "SM604",
+        ["mood"],
+        ["CREATE TYPE mood AS ENUM ('sad')"],
+        ["CREATE TYPE mood2 AS ENUM ('sad')"],
+    ),
+    ("postgresql", "type that is not there"): (
+        "SM604",
+        ["small", "k", "kind"],
+        ["ALTER TABLE small ADD COLUMN k kind"],
+        ["CREATE TYPE kind AS ENUM ('a')", "ALTER TABLE small ADD COLUMN k kind"],
+    ),
+    ("postgresql", "foreign key to what is not unique"): (
+        "SM603",
+        ["small", "name", "big"],
+        ["ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (name) REFERENCES small (name) NOT VALID"],
+        [
+            "ALTER TABLE small ADD CONSTRAINT u UNIQUE (name)",
+            "ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (name) REFERENCES small (name)"
+            " NOT VALID",
+        ],
+    ),
+    ("postgresql", "foreign key to another type"): (
+        "SM603",
+        ["big", "name", "small"],
+        ["ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (name) REFERENCES small (id) NOT VALID"],
+        [
+            "ALTER TABLE big ADD COLUMN s bigint",
+            "ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (s) REFERENCES small (id)",
+        ],
+    ),
+    ("postgresql", "column that a key leads to"): (
+        "SM603",
+        ["small", "id", "fk"],
+        ["ALTER TABLE small DROP COLUMN id"],
+        [
+            "ALTER TABLE big DROP CONSTRAINT fk",
+            "DROP TABLE note",
+            "ALTER TABLE small DROP COLUMN id",
+        ],
+    ),
+    ("postgresql", "constraint that a key leads to"): (
+        "SM603",
+        ["small", "small_pkey", "fk"],
+        ["ALTER TABLE small DROP CONSTRAINT small_pkey"],
+        [
+            "ALTER TABLE big DROP CONSTRAINT fk",
+            "DROP TABLE note",
+            "ALTER TABLE small DROP CONSTRAINT small_pkey",
+        ],
+    ),
+    ("postgresql", "truncate of what others refer to"): (
+        "SM603",
+        ["small", "big"],
+        ["TRUNCATE small"],
+        ["TRUNCATE small, big, note"],
+    ),
+    ("postgresql", "default that is no value"): (
+        "SM603",
+        ["big", "amount"],
+        ["ALTER TABLE big ALTER COLUMN amount SET DEFAULT 'cheap'"],
+        ["ALTER TABLE big ALTER COLUMN amount SET DEFAULT '7'"],
+    ),
+    ("postgresql", "view dropped"): (
+        "SM640",
+        ["report"],
+        ["DROP VIEW report"],
+        ["DROP VIEW report", "CREATE VIEW report AS SELECT amount, id FROM big"],
+    ),
+    ("postgresql", "other schema"): (
+        "SM641",
+        ["small"],
+        ["CREATE SCHEMA attic", "ALTER TABLE small SET SCHEMA attic"],
+        ["CREATE SCHEMA attic"],
+    ),
+    ("postgresql", "sequence of a default"): (
+        "SM642",
+        ["many_id_seq", "many"],
+        ["DROP SEQUENCE many_id_seq CASCADE"],
+        ["CREATE SEQUENCE fresh", "DROP SEQUENCE fresh CASCADE"],
+    ),
+    ("postgresql", "rows that others refer to"): (
+        "SM626",
+        ["small", "note"],
+        ["DELETE FROM small WHERE id = 2"],
+        ["DELETE FROM note", "DELETE FROM small WHERE id = 2"],
+    ),
+    ("postgresql", "revoke"): (
+        "SM643",
+        ["small"],
+        ["REVOKE SELECT ON small FROM PUBLIC"],
+        ["GRANT SELECT ON small TO PUBLIC"],
+    ),
+    ("mariadb", "foreign key to another type"): (
+        "SM603",
+        ["big", "s", "small"],
+        [
+            "ALTER TABLE big ADD COLUMN s BIGINT NULL",
+            "ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (s) REFERENCES small (id)",
+        ],
+        [
+            "ALTER TABLE big ADD COLUMN s INTEGER NULL",
+            "ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (s) REFERENCES small (id)",
+        ],
+    ),
+    ("mariadb", "column of a foreign key"): (
+        "SM603",
+        ["big", "small_id", "fk"],
+        ["ALTER TABLE big DROP COLUMN small_id"],
+        ["ALTER TABLE big DROP FOREIGN KEY fk", "ALTER TABLE big DROP COLUMN small_id"],
+    ),
+    ("mariadb", "column of a unique index"): (
+        "SM603",
+        ["big", "short", "uq"],
+        ["CREATE UNIQUE INDEX uq ON big (id, short)", "ALTER TABLE big DROP COLUMN short"],
+        ["CREATE INDEX ix ON big (id, short)", "ALTER TABLE big DROP COLUMN short"],
+    ),
+    ("mariadb", "truncate of what others refer to"): (
+        "SM603",
+        ["small", "big"],
+        ["TRUNCATE TABLE small"],
+        ["TRUNCATE TABLE big"],
+    ),
+    ("mariadb", "view dropped"): (
+        "SM640",
+        ["report"],
+        ["DROP VIEW report"],
+        ["CREATE OR REPLACE VIEW report AS SELECT amount, id FROM big"],
+    ),
+    ("mariadb", "another character set"): (
+        "SM625",
+        ["big", "name", "latin1"],
+        ["ALTER TABLE big CONVERT TO CHARACTER SET latin1"],
+        ["ALTER TABLE big CONVERT TO CHARACTER SET utf8mb4"],
+    ),
+    ("mariadb", "text that is no JSON"): (
+        "SM625",
+        ["small", "name"],
+        ["ALTER TABLE small MODIFY name JSON NOT NULL"],
+        ["ALTER TABLE small ADD COLUMN doc JSON NULL"],
+    ),
+    ("mysql", "index over a text"): (
+        "SM603",
+        ["big", "t"],
+        ["ALTER TABLE big ADD COLUMN t TEXT NULL", "CREATE INDEX ix ON big (t)"],
+        ["ALTER TABLE big ADD COLUMN t VARCHAR(100) NULL", "CREATE INDEX ix ON big (t)"],
+    ),
+    ("mysql", "index that is too long"): (
+        "SM603",
+        ["big", "u", "3072"],
+        ["ALTER TABLE big ADD COLUMN u VARCHAR(1000) NULL", "CREATE INDEX ix ON big (u)"],
+        ["ALTER TABLE big ADD COLUMN u VARCHAR(700) NULL", "CREATE INDEX ix ON big (u)"],
+    ),
+    ("sqlite", "vacuum in a transaction"): (
+        "SM603",
+        ["VACUUM"],
+        ["VACUUM"],
+        ["ANALYZE"],
+    ),
+    ("sqlite", "column under a view"): (
+        "SM603",
+        ["big", "amount", "report"],
+        ["ALTER TABLE big DROP COLUMN amount"],
+        ["DROP VIEW report", "ALTER TABLE big DROP COLUMN amount"],
+    ),
+    ("sqlite", "view dropped"): (
+        "SM640",
+        ["report"],
+        ["DROP VIEW report"],
+        ["DROP VIEW report", "CREATE VIEW report AS SELECT amount, id FROM big"],
+    ),
+    ("sqlite", "overwritten"): (
+        "SM634",
+        ["small", "name"],
+        ["UPDATE small SET name = 'new'"],
+        ["UPDATE small SET name = upper(name)"],
     ),
     ("mariadb", "not read"): (
         "SM601",
@@ -354,8 +580,11 @@ def recorded(dialect: str, statements: Sequence[str]) -> Recorded:
 
 def database(dialect: str) -> Known:
     known = Known(dialect)
-    for operation in READERS[dialect](TABLES[dialect], Place("", "", None)):
-        known.apply(operation)
+    if dialect == "sqlite":
+        known = sqlite_database()
+    else:
+        for operation in READERS[dialect](TABLES[dialect], Place("", "", None)):
+            known.apply(operation)
     for table in known.tables.values():
         table.new, table.rows = False, 3
         table.added.clear()
