@@ -22,6 +22,8 @@ def counted_rows(
     :param most: up to which they are counted, for what the server knows may be old.
     """
     rows = {table.name: table.rows for table in found.tables}
+    if not rows:
+        return rows
     dialect = "sqlite" if target.engine.dialect.name == "sqlite" else found.dialect
     with asking(target, dialect) as ask:
         for name, estimate in rows.items():

@@ -30,7 +30,8 @@ ROWS = {
     "mariadb": """
         INSERT INTO small (id, name) VALUES (1, 'one'), (2, 'twenty');
         INSERT INTO big (id, name, amount, small_id, kind, short, at)
-            SELECT seq, concat('n', seq), seq + 0.25, 1, 'b', '\u540d', '2024-01-01' FROM seq_1_to_200;
+            SELECT seq, concat('n', seq), seq + 0.25, 1, 'b', '\u540d', '2024-01-01'
+            FROM seq_1_to_200;
         UPDATE big SET name = '\u540d\u524d' WHERE id = 3;
     """,
     "sqlite": """

@@ -199,7 +199,7 @@ CASES: dict[tuple[str, str], Case] = {
         "SM615",
         ["big", "token"],
         ["ALTER TABLE big ADD COLUMN token uuid DEFAULT gen_random_uuid()"],
-        ["ALTER TABLE big ADD COLUMN seen timestamp DEFAULT now()"],
+        ["ALTER TABLE big ADD COLUMN made timestamp DEFAULT now()"],
     ),
     ("postgresql", "unique"): (
         "SM616",
