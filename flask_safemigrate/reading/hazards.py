@@ -12,7 +12,7 @@ from alembic.config import Config
 from flask_safemigrate.alembic_bridge.recording import Reader, Recorder, record
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.findings import Finding
+from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.hazards.hazard import Context, Hazard, Probe
 from flask_safemigrate.hazards.judging import judge
 from flask_safemigrate.hazards.known import Known, known_from
