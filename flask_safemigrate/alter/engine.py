@@ -9,24 +9,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask_safemigrate.alter import changes, proofs
-from flask_safemigrate.alter.apply import rules, statistics
+from flask_safemigrate.alter.apply import natively, statistics
 from flask_safemigrate.alter.apply.by_copy import ClassicChangeover
-from flask_safemigrate.alter.apply.by_text import Changeover, report
-from flask_safemigrate.alter.apply.database import Database, Log
-from flask_safemigrate.alter.blame import at_fault, failed
+from flask_safemigrate.alter.apply.by_text import Changeover
+from flask_safemigrate.alter.apply.database import Database
+from flask_safemigrate.alter.blame import at_fault
 from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.enforcement import Enforcement
 from flask_safemigrate.alter.options import EngineOptions
 from flask_safemigrate.alter.queue.applying import apply
 from flask_safemigrate.alter.queue.columns import must_be_stored_first
 from flask_safemigrate.alter.queue.queue import (
-    Native,
     Queue,
     is_database_error,
     refused,
 )
 from flask_safemigrate.alter.queue.scratch import Entry, Scratch
-from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 from flask_safemigrate.errors import OperationRefused
@@ -228,7 +226,7 @@ class Executor:
             self._must_not_be_hidden(queue)
             found = statistics.read(self.database)
             if queue.natives is not None and self._natives_will_do():
-                results = self._run_natives(queue.natives)
+                results = natively.run_all(self.database, queue, queue.natives)
             elif self.options.schema_edits and self._may_edit():
                 results = Changeover(self.database, self.scratch, queue).run()
             elif queue.virtual:
@@ -338,48 +336,6 @@ class Executor:
             or len(drops) != len(set(drops))
             or (renames and makes)
         )
-
-    def _run_natives(self, steps: list[Native]) -> list[TableWork]:
-        results = []
-        for step in steps:
-            made = step.owner is not None and step.owner.origin is None
-            if made and not step.sql.startswith("CREATE TABLE"):
-                continue
-            if made and step.owner is not None:
-                results.append(self._make_table(step.owner))
-                continue
-            log = Log()
-            with self.database.logged(log):
-                try:
-                    self.database.run(step.sql)
-                except Exception as error:
-                    if not is_database_error(error):
-                        raise
-                    rules.explain_native(self.database, self.scratch, step, error)
-                    raise failed(step.origin, error) from error
-            revision = step.origin.revision
-            results.append(
-                TableWork(
-                    table=step.table,
-                    way="native",
-                    reason="SQLite has a statement for it",
-                    seconds=log.seconds,
-                    rows=log.rows,
-                    statements=tuple(log.statements),
-                    revisions=(revision,) if revision is not None else (),
-                )
-            )
-        return results
-
-    def _make_table(self, table: TrackedTable) -> TableWork:
-        """Make a table that is new, with its last text, and its indexes."""
-        log = Log()
-        with self.database.logged(log):
-            self.database.run(self.queue.text(table))
-            for entry in self.scratch.belonging(table.name, "index"):
-                assert entry.sql is not None
-                self.database.run(entry.sql)
-        return report(table.name, "create", "the migration makes it", log, table.origins)
 
     def _add(self, new: TableWork) -> None:
         old = self._work.get(new.table)

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from flask_safemigrate.alter.apply import cascades, rules
-from flask_safemigrate.alter.apply.by_text import report
+from flask_safemigrate.alter.apply import cascades, natively, rules
 from flask_safemigrate.alter.apply.copying import Copying, real_shape
 from flask_safemigrate.alter.apply.database import Database, Log
-from flask_safemigrate.alter.apply.jobs import compare_orphans, orphans, retyped
-from flask_safemigrate.alter.blame import failed
+from flask_safemigrate.alter.apply.jobs import compare_orphans, orphans, report, retyped
 from flask_safemigrate.alter.queue.queue import (
     Native,
     Queue,
@@ -129,27 +127,14 @@ class ClassicChangeover:
             self.database.logged(log),
             cascades.without_cascades(self.database, step.table, step.origin, drops),
         ):
-            try:
-                self.database.run(step.sql)
-            except Exception as error:
-                if not is_database_error(error):
-                    raise
-                rules.explain_native(self.database, self.scratch, step, error)
-                raise failed(step.origin, error) from error
+            natively.run(self.database, self.scratch, step)
         way = "drop" if drops else "native"
         self.results.append(
             report(step.table, way, "SQLite has a statement for it", log, [step.origin])
         )
 
     def _create(self) -> None:
-        for table in self.queue.tables.values():
-            if table.origin is None:
-                log = Log()
-                with self.database.logged(log):
-                    self.database.run(self.queue.text(table))
-                self.results.append(
-                    report(table.name, "create", "the migration makes it", log, table.origins)
-                )
+        self.results += natively.make_tables(self.database, self.queue)
         present = {fold(row.name) for row in self.database.master() if row.type == "index"}
         for entry in self.scratch.entries():
             if entry.type == "index" and entry.sql is not None and fold(entry.name) not in present:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from flask_safemigrate.alter.apply import rules
+from flask_safemigrate.alter.apply import natively, rules
 from flask_safemigrate.alter.apply.database import Database, Log
 from flask_safemigrate.alter.apply.jobs import (
     Job,
@@ -12,10 +10,10 @@ from flask_safemigrate.alter.apply.jobs import (
     compare_orphans,
     make_job,
     orphans,
+    report,
     retyped,
 )
 from flask_safemigrate.alter.apply.schema_text import SchemaText, automatic_name
-from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.queue.queue import Queue
 from flask_safemigrate.alter.queue.scratch import Entry, Scratch
 from flask_safemigrate.checks.found import counted
@@ -118,19 +116,11 @@ class Changeover:
         for name, origin in self.queue.dropped:
             log = Log()
             with self.database.logged(log):
-                if enforced and self._is_parent(name):
+                if enforced and self.database.foreign_keys_to(name):
                     self._drop_parent(name)
                 else:
                     self.database.run(f"DROP TABLE {quote(name)}")
             self.results.append(report(name, "drop", "the migration drops it", log, [origin]))
-
-    def _is_parent(self, name: str) -> bool:
-        return bool(
-            self.database.value(
-                "SELECT count(*) FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS f"
-                f" WHERE m.type = 'table' AND f.\"table\" = {quote_string(name)} COLLATE NOCASE"
-            )
-        )
 
     def _drop_parent(self, name: str) -> None:
         """Drop a table that foreign keys refer to, without touching the rows that refer to it.
@@ -144,9 +134,7 @@ class Changeover:
                 self.database.run(f"DROP TRIGGER {quote(row.name)}")
             elif row.type == "index" and fold(row.table) == fold(name) and row.sql is not None:
                 self.database.run(f"DROP INDEX {quote(row.name)}")
-        row = next(
-            each for each in master if each.type == "table" and fold(each.name) == fold(name)
-        )
+        row = self.database.row_of(name)
         assert row.sql is not None
         table = read_create_table(row.sql)
         text = row.sql
@@ -276,16 +264,7 @@ class Changeover:
     def _create(self, indexes: list[Entry], triggers: list[str]) -> None:
         for job in self.jobs:
             self._autoincrement(job)
-        for table in self.queue.tables.values():
-            if table.origin is None:
-                log = Log()
-                entry = self.now["table", fold(table.name)]
-                assert entry.sql is not None
-                with self.database.logged(log):
-                    self.database.run(entry.sql)
-                self.results.append(
-                    report(table.name, "create", "the migration makes it", log, table.origins)
-                )
+        self.results += natively.make_tables(self.database, self.queue)
         for entry in indexes:
             assert entry.sql is not None
             owner = next((job for job in self.jobs if job.new.name == entry.table), None)
@@ -328,18 +307,3 @@ class Changeover:
 
 def _counts(shape: TableShape) -> bool:
     return has_autoincrement(read_create_table(shape.sql))
-
-
-def report(name: str, way: str, reason: str, log: Log, origins: Iterable[Origin]) -> TableWork:
-    """What was done to one table."""
-    return TableWork(
-        table=name,
-        way=way,
-        reason=reason,
-        seconds=log.seconds,
-        rows=log.rows,
-        statements=tuple(log.statements),
-        revisions=tuple(
-            dict.fromkeys(each.revision for each in origins if each.revision is not None)
-        ),
-    )

@@ -14,7 +14,7 @@ from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.queue.queue import (
     refused,
 )
-from flask_safemigrate.ddl.tokens import fold, quote, quote_string
+from flask_safemigrate.ddl.tokens import fold, quote
 
 #: ``SQLITE_DBCONFIG_ENABLE_FKEY``, which may change inside a transaction, other than the pragma
 #: (https://sqlite.org/c3ref/c_dbconfig_defensive.html).
@@ -74,10 +74,7 @@ def relatives(database: Database, table: str) -> list[str]:
 def referring(database: Database, table: str) -> list[str]:
     """Other tables with rows that refer to a table."""
     found = []
-    for child, column in database.read(
-        'SELECT m.name, f."from" FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS f'
-        f" WHERE m.type = 'table' AND f.\"table\" = {quote_string(table)} COLLATE NOCASE"
-    ):
+    for child, column, _ in database.foreign_keys_to(table):
         if fold(child) != fold(table) and database.value(
             f"SELECT 1 FROM {quote(child)} WHERE {quote(column)} IS NOT NULL LIMIT 1"
         ):

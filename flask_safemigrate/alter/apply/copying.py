@@ -273,10 +273,6 @@ class Copying:
 
 def real_shape(database: Database, table: str) -> TableShape:
     """A table as it is after the native statements."""
-    row = next(
-        each
-        for each in database.master()
-        if each.type == "table" and fold(each.name) == fold(table)
-    )
+    row = database.row_of(table)
     assert row.sql is not None
     return read_shape(row.sql, ())

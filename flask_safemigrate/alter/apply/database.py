@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
-from flask_safemigrate.ddl.tokens import quote, quote_string
+from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 
 
 class Row(NamedTuple):
@@ -93,6 +93,26 @@ class Database:
             for row in self.read(
                 "SELECT rowid, type, name, tbl_name, rootpage, sql FROM sqlite_master"
                 " ORDER BY rowid"
+            )
+        ]
+
+    def row_of(self, table: str) -> Row:
+        """The row of a table that there is."""
+        return next(
+            row for row in self.master() if row.type == "table" and fold(row.name) == fold(table)
+        )
+
+    def foreign_keys_to(self, table: str) -> list[tuple[str, str, str | None]]:
+        """Who refers to a table: each child with its column, and the one that this is to equal.
+
+        The last is None where the foreign key means the primary key without naming it.
+        """
+        return [
+            tuple(row)
+            for row in self.read(
+                'SELECT m.name, f."from", f."to"'
+                " FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS f"
+                f" WHERE m.type = 'table' AND f.\"table\" = {quote_string(table)} COLLATE NOCASE"
             )
         ]
 

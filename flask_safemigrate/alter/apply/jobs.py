@@ -28,6 +28,7 @@ from flask_safemigrate.ddl.rebuild import (
 )
 from flask_safemigrate.ddl.shape import TableShape
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
+from flask_safemigrate.outcome import TableWork
 
 
 @dataclass
@@ -132,15 +133,11 @@ def _parent_keys(database: Database, table: TrackedTable, new: TableShape) -> fr
     if not matters:
         return frozenset()
     found = set()
-    for child, column in database.read(
-        'SELECT m.name, f."to" FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS f'
-        f" WHERE m.type = 'table' AND f.\"table\" = {quote_string(table.before.name)}"
-        " COLLATE NOCASE"
-    ):
+    for child, _, key in database.foreign_keys_to(table.before.name):
         if fold(child) == fold(table.before.name):
             continue
-        if column is not None:
-            found.add(fold(column))
+        if key is not None:
+            found.add(fold(key))
         else:
             found |= {
                 fold(row[1])
@@ -179,11 +176,7 @@ def _short_counts(database: Database, old: TableShape, names: list[str]) -> list
     text = old.sql
     for name in names:
         text = edits.set_default(read_create_table(text), name, mark)
-    row = next(
-        each
-        for each in database.master()
-        if each.type == "table" and fold(each.name) == fold(old.name)
-    )
+    row = database.row_of(old.name)
     assert row.sql is not None
     counted = [f"sum({quote(name)} IS {mark})" for name in names]
     kept = len(database.script)
@@ -195,6 +188,21 @@ def _short_counts(database: Database, old: TableShape, names: list[str]) -> list
     # A question, not a change: it is no part of the script.
     database.forget(kept)
     return [int(count or 0) for count in counts]
+
+
+def report(name: str, way: str, reason: str, log: Log, origins: Iterable[Origin]) -> TableWork:
+    """What was done to one table."""
+    return TableWork(
+        table=name,
+        way=way,
+        reason=reason,
+        seconds=log.seconds,
+        rows=log.rows,
+        statements=tuple(log.statements),
+        revisions=tuple(
+            dict.fromkeys(each.revision for each in origins if each.revision is not None)
+        ),
+    )
 
 
 def check_values(database: Database, job: Job) -> None:
