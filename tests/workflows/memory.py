@@ -31,6 +31,7 @@ class Memory:
         self.heard: list[str] = []
         self.raising: dict[str, list[BaseException]] = {}
         self.noted: list[HookRun] = []
+        self.hazardous: Sequence[Finding] = ()
         self.repairing: Callable[[Finding], Repaired] = lambda finding: Repaired("done")
         self.keeps_journal = True
         self.keeps_environment = True
@@ -51,8 +52,10 @@ class Memory:
     def losses(self, plans: Sequence[Plan], state: State) -> tuple[str, ...]:
         return ()
 
-    def hazards(self, plans: Sequence[Plan], state: State) -> Sequence[Finding]:
-        return ()
+    def hazards(
+        self, plans: Sequence[Plan], state: State, *, small: bool = True
+    ) -> Sequence[Finding]:
+        return self.hazardous
 
     @contextlib.contextmanager
     def lock(self, binds: Sequence[str], wait: float, say: Say) -> Iterator[None]:

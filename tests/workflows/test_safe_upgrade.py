@@ -12,6 +12,7 @@ from flask_safemigrate.errors import (
     MigrationFailed,
     Refused,
 )
+from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.state import State
 from flask_safemigrate.workflows import safe_upgrade as module
@@ -77,6 +78,35 @@ def test_what_is_called_in_which_order(
     outcome = _upgrade(ports, **request_)
     assert (outcome.status, ports.heard) == (status, heard), outcome.error
     assert ports.state.databases[0].version_rows == at_end
+    assert outcome.notes == (("Nothing was changed.",) if "rehearse" in heard else ())
+
+
+def _hazard(code: str) -> Finding:
+    return Finding(code, Severity.ERROR, "rows go.", "b2", "keep them", bind="")
+
+
+def test_a_plan_that_would_fail_is_not_started() -> None:
+    ports = Memory(BEHIND)
+    ports.hazardous = [_hazard("SM620")]
+    outcome = _upgrade(ports)
+    assert outcome.status is Status.REFUSED
+    assert [finding.code for finding in outcome.findings] == ["SM620"]
+    assert ports.heard == ["read"]
+
+
+@pytest.mark.parametrize(("says", "status"), [(True, Status.DONE), (False, Status.FAILED)])
+def test_what_a_plan_would_lose_is_asked_for(says: bool, status: Status) -> None:
+    ports = Memory(BEHIND)
+    ports.hazardous = [_hazard("SM630")]
+    asked: list[Outcome] = []
+
+    def confirm(outcome: Outcome) -> bool:
+        asked.append(outcome)
+        return says
+
+    assert _upgrade(ports, confirm=confirm).status is status
+    assert ports.heard == (ALL if says else ["read"])
+    assert "SM630" in [finding.code for finding in asked[0].findings]
 
 
 @pytest.mark.parametrize(
