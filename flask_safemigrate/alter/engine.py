@@ -17,17 +17,32 @@ from flask_safemigrate.alter.blame import at_fault
 from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.enforcement import Enforcement
 from flask_safemigrate.alter.options import EngineOptions
-from flask_safemigrate.alter.queue.applying import apply
-from flask_safemigrate.alter.queue.columns import must_be_stored_first
-from flask_safemigrate.alter.queue.queue import (
-    Queue,
-    is_database_error,
-    refused,
+from flask_safemigrate.alter.queue.columns import (
+    add_column,
+    alter_column,
+    drop_column,
+    must_be_stored_first,
 )
+from flask_safemigrate.alter.queue.constraints import (
+    add_constraint,
+    create_index,
+    drop_constraint,
+    drop_index,
+    name_constraints,
+)
+from flask_safemigrate.alter.queue.queue import Queue, is_database_error, refused
 from flask_safemigrate.alter.queue.scratch import Entry, Scratch
+from flask_safemigrate.alter.queue.tables import (
+    create_table,
+    drop_table,
+    recreate,
+    rename_table,
+    reorder,
+    set_options,
+)
 from flask_safemigrate.ddl.create_table import read_create_table
-from flask_safemigrate.ddl.tokens import fold, quote, quote_string
-from flask_safemigrate.errors import OperationRefused
+from flask_safemigrate.ddl.tokens import DDLError, fold, quote, quote_string
+from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 from flask_safemigrate.names import MEMORY
 from flask_safemigrate.outcome import TableWork
 
@@ -120,7 +135,7 @@ class Executor:
         if must_be_stored_first(self.queue, change):
             self.flush()
             self.sync()
-        apply(self.queue, change, origin)
+        _make(self.queue, change, origin)
         if isinstance(change, changes.CreateTable):
             self._makers[fold(change.table)] = origin
         if isinstance(change, changes.AddConstraint) and change.kind == "foreignkey":
@@ -425,3 +440,53 @@ class Executor:
             ] or None
         except Exception:
             return None
+
+
+def _make(queue: Queue, change: changes.Change, origin: Origin) -> None:
+    """Make one change in the scratch database.
+
+    :raises OperationRefused: it cannot be made; the message names revision and operation.
+    """
+    queue.begin()
+    handler: Any = _HANDLERS[type(change)]
+    try:
+        handler(queue, change, origin)
+    except DDLError as error:
+        raise refused(origin, error.message, error.hint or _hint(error.message)) from error
+    except SafeMigrateError as error:
+        if error.message.startswith(("Revision ", origin.operation)):
+            raise
+        raise refused(origin, error.message, error.hint) from error
+    except Exception as error:
+        if not is_database_error(error):
+            raise
+        raise refused(origin, _sentence(str(error))) from error
+    queue.close()
+
+
+def _hint(message: str) -> str | None:
+    if 'token: "::' in message:
+        return '"::" is PostgreSQL\'s; write CAST(value AS TYPE), which every database knows'
+    return None
+
+
+def _sentence(message: str) -> str:
+    return f"SQLite says: {message}"
+
+
+_HANDLERS: dict[type, Any] = {
+    changes.CreateTable: create_table,
+    changes.DropTable: drop_table,
+    changes.RenameTable: rename_table,
+    changes.Recreate: recreate,
+    changes.SetOptions: set_options,
+    changes.Reorder: reorder,
+    changes.AddColumn: add_column,
+    changes.DropColumn: drop_column,
+    changes.AlterColumn: alter_column,
+    changes.AddConstraint: add_constraint,
+    changes.DropConstraint: drop_constraint,
+    changes.NameConstraints: name_constraints,
+    changes.CreateIndex: create_index,
+    changes.DropIndex: drop_index,
+}

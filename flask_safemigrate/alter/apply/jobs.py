@@ -10,7 +10,6 @@ from flask_safemigrate.alter.apply import rules
 from flask_safemigrate.alter.apply.database import Database, Log
 from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.proofs import LINKS, ForeignKeys
-from flask_safemigrate.alter.queue import constants
 from flask_safemigrate.alter.queue.queue import refused
 from flask_safemigrate.alter.queue.scratch import Scratch
 from flask_safemigrate.alter.queue.tracked import TrackedTable
@@ -165,7 +164,7 @@ def _short(
         column = old.column(name)
         assert column is not None
         if count:
-            literal = constants.literal(scratch, column.affinity, literal_default(column))
+            literal = scratch.literal(column.affinity, literal_default(column))
             found[name] = literal if literal is not None else "NULL"
     return found
 

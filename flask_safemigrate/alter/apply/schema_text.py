@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from flask_safemigrate.alter.apply.database import Database, Expression, Log, Row, Value
 from flask_safemigrate.alter.apply.jobs import Job
-from flask_safemigrate.alter.queue import constants
 from flask_safemigrate.alter.queue.scratch import Entry, Key, Scratch
 from flask_safemigrate.ddl.rebuild import key_columns, plain_table
 from flask_safemigrate.ddl.references import rename_trigger_table
@@ -224,7 +223,7 @@ class SchemaText:
                 before = job.old.column(column.origin)
                 assert before is not None
                 if before.default is not None and before.generated is None:
-                    literal = constants.literal(self.scratch, before.affinity, before.default)
+                    literal = self.scratch.literal(before.affinity, before.default)
                     if literal is not None:
                         defaults[fold(column.name)] = literal
         return plain_table(job.new.name, job.new, defaults=defaults)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask_safemigrate.alter import changes
 from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.queue import views
-from flask_safemigrate.alter.queue.constants import literal as literal_of
 from flask_safemigrate.alter.queue.dependents import (
     indexes_over,
     must_be_named,
@@ -14,7 +13,6 @@ from flask_safemigrate.alter.queue.dependents import (
     protect_strings,
     used_by,
 )
-from flask_safemigrate.alter.queue.natives import gives, rewrite_or_alter
 from flask_safemigrate.alter.queue.queue import (
     Native,
     Queue,
@@ -54,7 +52,7 @@ def add_column(queue: Queue, change: changes.AddColumn, origin: Origin) -> None:
     default = column.of_kind("DEFAULT")
     value = default[-1].value.of(probe.sql) if default and default[-1].value is not None else None
     computed = questions.is_generated(column)
-    literal = "NULL" if value is None else literal_of(queue.scratch, column.type, value)
+    literal = "NULL" if value is None else queue.scratch.literal(column.type, value)
     fill = None if computed or literal == "NULL" else (literal or value)
     constant = literal is not None
     given = None if computed else change.fill
@@ -144,7 +142,7 @@ def drop_column(queue: Queue, change: changes.DropColumn, origin: Origin) -> Non
 def _dropped_natively(queue: Queue, table: TrackedTable, column: str, origin: Origin) -> bool:
     sql = f"ALTER TABLE {quote(table.name)} DROP COLUMN {quote(column)}"
     before = queue.text(table)
-    if not gives(queue, table, sql, edits.drop_column(queue.read(table), column)):
+    if not queue.gives(table, sql, edits.drop_column(queue.read(table), column)):
         return False
     if table.origin is not None:
         table.realign(before, queue.text(table), origin)
@@ -169,11 +167,10 @@ def alter_column(queue: Queue, change: changes.AlterColumn, origin: Origin) -> N
         alter = f"ALTER COLUMN {quote(column)}"
         if change.nullable:
             wanted = edits.drop_not_null(read, column)
-            rewrite_or_alter(queue, table, wanted, f"{alter} DROP NOT NULL", origin)
+            queue.rewrite_or_alter(table, wanted, f"{alter} DROP NOT NULL", origin)
         else:
             wanted = edits.set_not_null(read, column)
-            rewrite_or_alter(
-                queue,
+            queue.rewrite_or_alter(
                 table,
                 wanted,
                 f"{alter} SET NOT NULL",

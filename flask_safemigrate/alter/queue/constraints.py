@@ -6,7 +6,6 @@ import re
 
 from flask_safemigrate.alter import changes, naming
 from flask_safemigrate.alter.changes import Origin
-from flask_safemigrate.alter.queue.natives import rewrite_or_alter
 from flask_safemigrate.alter.queue.queue import Queue, refused
 from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl import edits, questions
@@ -164,7 +163,7 @@ def drop_constraint(queue: Queue, change: changes.DropConstraint, origin: Origin
     elif found.kind == "CHECK" and found.name is not None:
         wanted = edits.drop_constraint(read, found)
         alter = f"DROP CONSTRAINT {quote(found.name.value)}"
-        rewrite_or_alter(queue, table, wanted, alter, origin)
+        queue.rewrite_or_alter(table, wanted, alter, origin)
     else:
         queue.rewrite(table, edits.drop_constraint(read, found), origin)
 

@@ -11,6 +11,7 @@ from flask_safemigrate.alter.queue.scratch import Entry, Raw, Scratch, entries_o
 from flask_safemigrate.alter.queue.tracked import TrackedColumn, TrackedTable
 from flask_safemigrate.ddl import full_text
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
+from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.tokens import fold, quote, quote_if_needed, same_name
 from flask_safemigrate.errors import OperationRefused
 
@@ -322,6 +323,50 @@ class Queue:
             self.also_native(Native(table.name, native, origin, owner=table))
             return
         self.by_edit(table)
+
+    def gives(self, table: TrackedTable, sql: str, wanted: str) -> bool:
+        """Let SQLite make a change; undo it and say no where it cannot, or makes another one."""
+        self.scratch.db.execute("SAVEPOINT trying")
+        try:
+            self.scratch.execute(sql)
+            if same_text(self.text(table), wanted):
+                return True
+            self.scratch.db.execute("ROLLBACK TO trying")
+            return False
+        except Exception as error:
+            self.scratch.db.execute("ROLLBACK TO trying")
+            if not is_database_error(error):
+                raise
+            return False
+        finally:
+            self.scratch.db.execute("RELEASE trying")
+
+    def rewrite_or_alter(
+        self,
+        table: TrackedTable,
+        wanted: str,
+        alter: str,
+        origin: Origin,
+        rule: Rule | None = None,
+    ) -> None:
+        """Give the table another text; by a statement that SQLite has since 3.53, where it has it.
+
+        :param alter: the statement after the table's name
+            (https://sqlite.org/lang_altertable.html#alter_table_drop_constraint).
+        """
+        before = self.text(table)
+        sql = f"ALTER TABLE {quote(table.name)} {alter}"
+        if (
+            self.scratch.version < (3, 53)
+            or table.origin is None
+            or table.pending
+            or wanted == before
+            or not self.gives(table, sql, wanted)
+        ):
+            self.rewrite(table, wanted, origin)
+            return
+        table.realign(before, self.text(table), origin)
+        self.also_native(Native(table.name, sql, origin, owner=table, rule=rule))
 
     def native(self, table: TrackedTable, sql: str, origin: Origin, *, real: bool) -> None:
         """Let SQLite alter the table by a statement that does the same on the real one.

@@ -296,6 +296,29 @@ class Scratch:
         finally:
             self.db.execute("RELEASE replacing")
 
+    def literal(self, declared: str, default: str) -> str | None:
+        """The literal that SQLite reads for old rows after ADD COLUMN; None where it refuses that.
+
+        SQLite itself is asked, since it folds signs, parentheses and TRUE
+        (https://sqlite.org/lang_altertable.html#alter_table_add_column).
+
+        :param declared: the column's type, whose affinity acts on the literal.
+        :param default: what stands after DEFAULT.
+        """
+        with self.rehearsal():
+            self.db.execute("CREATE TABLE safemigrate_constant (a)")
+            self.db.execute("INSERT INTO safemigrate_constant VALUES (1)")
+            try:
+                self.execute(
+                    f"ALTER TABLE safemigrate_constant ADD COLUMN b {declared} DEFAULT {default}"
+                )
+            except Exception as error:
+                if "non-constant" in str(error):
+                    return None
+                raise
+            row = self.db.execute("SELECT quote(b) FROM safemigrate_constant").fetchone()
+            return str(row[0])
+
     def view_columns(self) -> dict[str, int]:
         """How many columns each working view has, by folded name."""
         found = {}
