@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_safemigrate.alembic_bridge import sqlite
-from flask_safemigrate.alter.engine import Executor
+from flask_safemigrate.alter.apply import natively
 from flask_safemigrate.errors import OperationRefused
 from tests.alembic_bridge.sqlite_plain import contents, upgrade_plain
 from tests.alembic_bridge.sqlite_run import dump, seed, upgrade
@@ -392,7 +392,7 @@ def test_an_error_of_the_disk_that_comes_up_late_cannot_be_caught(
     seed(path, SEED)
     before = path.read_bytes()
     full = sqlite3.OperationalError("database or disk is full")
-    monkeypatch.setattr(Executor, "_run_natives", raising(full))
+    monkeypatch.setattr(natively, "run_all", raising(full))
     with pytest.raises(sqlite3.OperationalError, match="is full"):
         upgrade(
             path,
