@@ -118,6 +118,7 @@ class Recorder:
         """Hear every statement of the connection for the length of the block."""
         listeners: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
             (self._connection, "before_cursor_execute", self._before),
+            (self._connection.engine, "do_executemany", self._once),
             (self._connection, "after_cursor_execute", self._after),
             (self._connection, "commit", self._at_commit),
             (self._connection.engine, "handle_error", self._failed),
@@ -370,6 +371,16 @@ class Recorder:
         self._answering = known
         none: Any = type(parameters[0])() if executemany else type(parameters)()
         return self._catalogue.NOTHING, [none] if executemany else none
+
+    def _once(self, cursor: Any, statement: str, _parameters: Any, context: Any) -> bool | None:
+        """Run nothing once, where a statement that is answered had a list of parameters.
+
+        MariaDB Connector/Python sends such a list in bulk and refuses a row without parameters.
+        """
+        if self._answering is None or context.root_connection is not self._connection:
+            return None
+        cursor.execute(statement)
+        return True
 
     def beside(self, statement: str, parameters: Any, said: str, *, writes: bool) -> None:
         """Before the revision says something on another connection.

@@ -18,7 +18,7 @@ import random
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -315,6 +315,19 @@ def test_a_first_revision_that_stopped_goes_on(project: ProjectFactory, mysql_ur
     assert p.rows("SELECT count(*) FROM account") == [(50,)]
 
 
+@BY_PYMYSQL
+def test_many_rows_that_are_in_are_not_sent_as_rows_without_values(
+    project: ProjectFactory, mysql_url: str
+) -> None:
+    p = project(url=mysql_url)
+    p.revision("r1", f"{BASE}\n{FAILING['ddl']}")
+    assert run(p, "db", "deploy").code == 5
+    write(p, BASE, FIVE[1], revision="r1")
+    done = run(p, "db", "deploy", before=refuse_rows_without_values)
+    assert done.code == 0, done.said
+    assert p.rows("SELECT count(*), min(cents), max(cents) FROM account") == [(50, 101, 101)]
+
+
 def test_a_temporary_table_is_not_gone_on_with(started: Project) -> None:
     p = started
     write(
@@ -368,6 +381,19 @@ def test_a_statement_that_the_server_is_still_at_is_waited_for(started: Project)
     assert "2 statements that were in before" in done.said
     assert p.rows("SELECT count(*), sum(cents) FROM account") == [(50, 50 * 111)]
     assert p.rows("SELECT count(*) FROM slow") == [(50,)]
+
+
+def refuse_rows_without_values() -> None:
+    """Let the driver take many rows as MariaDB Connector/Python does: in bulk, or not at all."""
+    from pymysql.cursors import Cursor
+
+    send = Cursor.executemany
+
+    def executemany(self: Cursor, statement: str, args: Sequence[object]) -> int | None:
+        assert all(args), "Invalid number of parameters in row 1"
+        return send(self, statement, args)
+
+    Cursor.executemany = executemany  # type: ignore[method-assign, assignment]
 
 
 def die_before(verb: str) -> None:
