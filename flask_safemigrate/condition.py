@@ -23,11 +23,15 @@ class Orphans:
 
 
 class Mismatch(NamedTuple):
-    """A foreign key whose parent columns are no unique key, so that SQLite refuses every write."""
+    """A foreign key whose parent columns are no unique key, so that SQLite refuses every write.
+
+    :param referred: the parent's columns, () where the key names none.
+    """
 
     table: str
     parent: str
     columns: tuple[str, ...] = ()
+    referred: tuple[str, ...] = ()
 
 
 class Unusable(NamedTuple):

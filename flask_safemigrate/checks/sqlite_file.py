@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, counted, in_memory, listed, reached, tables
 from flask_safemigrate.checks.unusable import remedy, told
+from flask_safemigrate.condition import Mismatch
 from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.names import MEMORY
 from flask_safemigrate.state import State
@@ -180,19 +181,33 @@ def foreign_key_mismatch(state: State) -> Iterator[Found]:
         Turn enforcement on (SM528), so that tests see it.
     """
     for database in reached(state):
+        by_parent: dict[str, list[Mismatch]] = {}
         for wrong in database.condition.mismatches:
-            by = f" by '{', '.join(wrong.columns)}'" if wrong.columns else ""
+            by_parent.setdefault(wrong.parent.lower(), []).append(wrong)
+        for all_wrong in by_parent.values():
+            parent = all_wrong[0].parent
+            keys = [f"{wrong.table}.{', '.join(wrong.columns)}".rstrip(".") for wrong in all_wrong]
+            wanted = dict.fromkeys(wrong.referred for wrong in all_wrong)
+            named = [", ".join(columns) for columns in wanted if columns]
             yield Found(
-                f"In database \"{database.label}\" table '{wrong.table}' refers{by} to columns of "
-                f"'{wrong.parent}' that are neither its primary key nor unique; with enforcement "
-                "on, SQLite refuses every write to them.",
+                f'In database "{database.label}" {listed(keys)} '
+                f"{'refers' if len(keys) == 1 else 'refer'} to "
+                f"{' and to '.join(named) or 'columns'} of '{parent}', neither its primary key "
+                "nor unique; with enforcement on, SQLite refuses every write to them.",
                 database.location,
-                f'op.create_index("ix_{wrong.parent}_key", "{wrong.parent}", [...], unique=True) '
-                "over the columns that are referred to, in a new revision: flask db revision",
+                "\n".join(_made_unique(parent, columns) for columns in wanted)
+                + "\nin a new revision: flask db revision",
                 bind=database.bind,
                 severity=Severity.WARNING if database.condition.enforces is False else None,
-                subject=wrong.table,
+                subject=parent,
             )
+
+
+def _made_unique(parent: str, columns: tuple[str, ...]) -> str:
+    if not columns:
+        return f"give '{parent}' a primary key, or name in the foreign key what it refers to"
+    name = f"ix_{parent}_{'_'.join(columns)}"
+    return f"op.create_index({name!r}, {parent!r}, {list(columns)!r}, unique=True)"
 
 
 def journal_left(state: State) -> Iterator[Found]:

@@ -54,8 +54,8 @@ FINDS = [
     ),
     (
         "SM529",
-        state(with_condition(mismatches=(Mismatch("orders", "users", ("email",)),))),
-        ["table 'orders' refers by 'email' to columns of 'users' that are neither", "unique=True"],
+        state(with_condition(mismatches=(Mismatch("orders", "users", ("email",), ("mail",)),))),
+        ["'orders.email' refers to mail of 'users', neither its primary key", "unique=True"],
     ),
     (
         "SM530",
@@ -170,6 +170,29 @@ def test_what_is_only_told_blocks_nothing() -> None:
         ("SM521", Severity.INFO),
     ]
     assert [f.code for f in run_checks(of, command="deploy") if f.blocks] == []
+
+
+def test_keys_to_the_same_table_are_told_once_with_its_columns() -> None:
+    wrong = (
+        Mismatch("orders", "users", ("email",), ("mail",)),
+        Mismatch("notes", "Users", ("a", "b"), ("mail", "name")),
+        Mismatch("visits", "users", ("who",), ("mail",)),
+    )
+    found = assert_finds("SM529", state(with_condition(mismatches=wrong)))
+    assert "'orders.email', 'notes.a, b' and 'visits.who' refer to mail and to mail, name of" in (
+        found.message
+    )
+    assert found.hint.splitlines()[:2] == [
+        "op.create_index('ix_users_mail', 'users', ['mail'], unique=True)",
+        "op.create_index('ix_users_mail_name', 'users', ['mail', 'name'], unique=True)",
+    ]
+    assert found.subject == "users"
+
+
+def test_a_key_that_names_no_columns_needs_a_primary_key() -> None:
+    found = assert_finds("SM529", state(with_condition(mismatches=(Mismatch("a", "b", ("c",)),))))
+    assert "give 'b' a primary key" in found.hint
+    assert "create_index" not in found.hint
 
 
 @pytest.mark.parametrize(("enforces", "severity"), [(False, "warning"), (True, "error")])

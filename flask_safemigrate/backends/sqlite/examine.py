@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite import files, scratch
@@ -131,6 +132,12 @@ def _of_the_data(answer: str) -> bool:
     return answer.startswith(("NULL value in ", "CHECK constraint failed in "))
 
 
+class _Key(NamedTuple):
+    parent: str
+    columns: tuple[str, ...]
+    referred: tuple[str, ...]
+
+
 def _foreign_keys(
     connection: Any, error: type[Exception]
 ) -> tuple[tuple[Orphans, ...], tuple[Mismatch, ...]]:
@@ -158,23 +165,42 @@ def _foreign_keys(
             if "foreign key mismatch" not in str(problem):
                 raise
             parent = str(problem).rpartition('referencing "')[2].rstrip('"')
-            columns = next((c for p, c in keys.values() if p.lower() == parent.lower()), ())
-            mismatches.append(Mismatch(table, parent, columns))
+            mismatches.append(_mismatch(connection, table, parent, keys.values()))
             continue
         for number, (count, rowids) in counts.items():
-            parent, columns = keys[number]
+            parent, columns, _ = keys[number]
             found.append(Orphans(table, columns, parent, count, tuple(rowids)))
     return tuple(found), tuple(mismatches)
 
 
-def _keys(connection: Any, table: str) -> dict[int, tuple[str, tuple[str, ...]]]:
-    keys: dict[int, tuple[str, tuple[str, ...]]] = {}
-    for number, _, parent, column, *_ in connection.execute(
+def _keys(connection: Any, table: str) -> dict[int, _Key]:
+    keys: dict[int, _Key] = {}
+    for number, _, parent, column, referred, *_ in connection.execute(
         f"PRAGMA foreign_key_list({files.quoted(table)})"
     ):
-        known = keys.get(number, (parent, ()))
-        keys[number] = (parent, (*known[1], column))
+        known = keys.get(number, _Key(parent, (), ()))
+        # A key that names no columns refers to the primary key.
+        more = () if referred is None else (referred,)
+        keys[number] = _Key(parent, (*known.columns, column), (*known.referred, *more))
     return keys
+
+
+def _mismatch(connection: Any, table: str, parent: str, keys: Iterable[_Key]) -> Mismatch:
+    """Say which key SQLite means, which names no more than the two tables."""
+    members: dict[str, set[str | None]] = {}
+    for index, column in connection.execute(
+        "SELECT l.name, lower(i.name) FROM pragma_index_list(?) l, pragma_index_info(l.name) i "
+        'WHERE l."unique" AND NOT l.partial UNION ALL '
+        "SELECT '', lower(name) FROM pragma_table_info(?) WHERE pk",
+        (parent, parent),
+    ):
+        members.setdefault(index, set()).add(column)
+    unique = list(members.values())
+    to = [key for key in keys if key.parent.lower() == parent.lower()]
+    # Where all seem well, one differs in the collation.
+    wrong = (k for k in to if {c.lower() for c in k.referred} not in unique)
+    key = next(wrong, to[0] if to else _Key(parent, (), ()))
+    return Mismatch(table, parent, key.columns, key.referred)
 
 
 def _network(path: Path) -> str:
