@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -17,6 +17,23 @@ from flask_safemigrate.errors import SafeMigrateError
 
 _PARAMETERS = "safemigrate_parameters"
 _OWN = "safemigrate_own"
+
+
+class Defaults(dict[str, Any]):
+    """Parameters of a driver's ``connect()`` for what the application left open.
+
+    :param connected: what is done with a connection that was made with them, before anything
+        uses it; it gets those that the application gave as well.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        connected: Callable[[Any, Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        super().__init__(parameters)
+        self.connected = connected
+
 
 # Defaults, forced ones, and those that the driver was called with in the end.
 _Parameters = tuple[Mapping[str, Any], Mapping[str, Any], dict[str, Any]]
@@ -36,7 +53,10 @@ def _connect(
     merged = {**defaults, **parameters, **forced}
     used.update(merged)
     record.info[_PARAMETERS] = merged
-    return dialect.connect(*arguments, **merged)
+    connection = dialect.connect(*arguments, **merged)
+    if isinstance(defaults, Defaults) and defaults.connected is not None:
+        defaults.connected(connection, {**parameters, **forced})
+    return connection
 
 
 @contextmanager

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import gc
+import os
 import secrets
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.backends.mysql import BACKEND
+from flask_safemigrate.backends.mysql import BACKEND, address
+from flask_safemigrate.backends.mysql.programs import connected
+from flask_safemigrate.backends.mysql.scratch import scratch
+from flask_safemigrate.backends.mysql.wipe import drop_everything
+from flask_safemigrate.backends.own_connection import own_connection
+from flask_safemigrate.errors import SafeMigrateError
 from flask_safemigrate.state import Unreachable
 from tests.support.fake_servers import mysql_refusal, silent
 
@@ -210,6 +218,56 @@ def test_what_a_server_may_say(number: int, message: str, kind: str) -> None:
     assert found.kind == kind
     assert f"127.0.0.1:{port}" in found.message
     assert "here" in found.message
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(BACKEND.read, id="read"),
+        pytest.param(drop_everything, id="wipe"),
+        pytest.param(lambda target: scratch(target).__enter__(), id="scratch"),
+        pytest.param(lambda target: connected(target).__enter__(), id="programs"),
+    ],
+)
+def test_whoever_asks_a_silent_server_is_done_within_the_time_to_connect(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[Target], object]
+) -> None:
+    monkeypatch.setattr(address, "CONNECT_SECONDS", 1)
+    start = time.monotonic()
+    with silent() as port:
+        engine = create_engine(f"mysql+pymysql://me@127.0.0.1:{port}/here")
+        with suppress(SQLAlchemyError, SafeMigrateError):
+            ask(Target("", engine))
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.skipif(
+    not os.environ.get("SAFEMIGRATE_TEST_MYSQL_URL", "mysql+pymysql:").startswith(
+        "mysql+pymysql:"
+    ),
+    reason="PyMySQL's alone counts both times together",
+)
+def test_the_time_to_connect_does_not_bound_what_is_asked_later(
+    monkeypatch: pytest.MonkeyPatch, mysql_url: str
+) -> None:
+    monkeypatch.setattr(address, "CONNECT_SECONDS", 1)
+    engine = create_engine(mysql_url)
+    with own_connection(engine, address.connect_defaults(engine)) as connection:
+        assert connection.scalar(text("SELECT SLEEP(1.5)")) == 0
+    defaults = address.connect_defaults(engine, answer_seconds=3)
+    with own_connection(engine, defaults) as connection:
+        assert connection.scalar(text("SELECT SLEEP(1.5)")) == 0
+    with (
+        own_connection(engine, address.connect_defaults(engine, answer_seconds=1)) as connection,
+        pytest.raises(SQLAlchemyError, match="timed out"),
+    ):
+        connection.scalar(text("SELECT SLEEP(3)"))
+    own = create_engine(mysql_url, connect_args={"read_timeout": 1})
+    with (
+        own_connection(own, address.connect_defaults(own, answer_seconds=9)) as connection,
+        pytest.raises(SQLAlchemyError, match="timed out"),
+    ):
+        connection.scalar(text("SELECT SLEEP(3)"))
 
 
 def test_silent_server_is_waited_for_a_bounded_time() -> None:

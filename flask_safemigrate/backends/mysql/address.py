@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from flask_safemigrate.backends.address import Address
+from flask_safemigrate.backends.own_connection import Defaults
 
 CONNECT_SECONDS = 10
 
@@ -41,16 +42,26 @@ def address_of(url: URL) -> Address:
     )
 
 
-def connect_defaults(engine: Engine, *, answer_seconds: int | None = None) -> Mapping[str, Any]:
+def connect_defaults(engine: Engine, *, answer_seconds: int | None = None) -> Defaults:
     """Return parameters that bound the time to connect.
 
-    :param answer_seconds: how long any answer may take. PyMySQL's ``connect_timeout`` ends
-        with the TCP connection, so a server that accepts and says nothing is waited for forever.
+    :param answer_seconds: how long any answer may take afterwards, with PyMySQL.
     """
     driver = engine.dialect.driver
     defaults: dict[str, Any] = {}
     if driver in _TIMEOUTS:
         defaults[_TIMEOUTS[driver]] = CONNECT_SECONDS
-    if answer_seconds is not None and driver == "pymysql":
-        defaults["read_timeout"] = answer_seconds
-    return defaults
+    if driver != "pymysql":
+        return Defaults(defaults)
+    # Its connect_timeout ends with the TCP connection; what the server says first is waited for
+    # as long as for any answer.
+    defaults["read_timeout"] = CONNECT_SECONDS
+
+    def connected(connection: Any, given: Mapping[str, Any]) -> None:
+        if "read_timeout" not in given:
+            connection._read_timeout = answer_seconds
+            # Older releases look at the socket's only.
+            if connection._sock is not None:
+                connection._sock.settimeout(answer_seconds)
+
+    return Defaults(defaults, connected)

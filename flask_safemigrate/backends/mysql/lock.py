@@ -137,7 +137,7 @@ def _passing(error: BaseException) -> bool:
 
 
 def _defaults(target: Target) -> Mapping[str, Any]:
-    defaults = dict(connect_defaults(target.engine, answer_seconds=_ANSWER_SECONDS))
+    defaults = connect_defaults(target.engine, answer_seconds=_ANSWER_SECONDS)
     if target.engine.dialect.driver == "pymysql":
         defaults["program_name"] = session_name()
     return defaults
