@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from flask_safemigrate.ddl import questions
@@ -67,7 +69,8 @@ class ColumnShape(NamedTuple):
     stored: bool
 
 
-class TableShape(NamedTuple):
+@dataclass(frozen=True)
+class TableShape:
     """One table.
 
     :ivar primary_key: the key of a WITHOUT ROWID table, in its order; empty for others.
@@ -84,8 +87,11 @@ class TableShape(NamedTuple):
 
     def column(self, name: str) -> ColumnShape | None:
         """The column of that name, compared as SQLite does."""
-        wanted = fold(name)
-        return next((each for each in self.columns if fold(each.name) == wanted), None)
+        return self._by_name.get(fold(name))
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, ColumnShape]:
+        return {fold(each.name): each for each in self.columns}
 
     @property
     def automatic(self) -> tuple[IndexShape, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask_safemigrate.alter.apply import natively, rules
 from flask_safemigrate.alter.apply.database import Database, Log
 from flask_safemigrate.alter.apply.jobs import (
@@ -221,7 +223,8 @@ class Changeover:
     def _copy(self, job: Job) -> None:
         assert job.copy is not None
         renamed = edits.rename_table(read_create_table(job.new.sql), job.copy)
-        shape = read_shape(renamed, ())._replace(
+        shape = replace(
+            read_shape(renamed, ()),
             primary_key=job.new.primary_key,
             rowid_alias=job.new.rowid_alias,
         )
