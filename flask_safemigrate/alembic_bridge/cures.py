@@ -82,6 +82,8 @@ _NUMBERS = {
     1170: "give the column a length, sa.String(255), or the index mysql_length=",
     1071: "shorten the columns of the index: it is too long",
 }
+#: SQLite puts the schema before a table that it looks for by itself, for a foreign key or trigger.
+_LOOKED_FOR = re.compile(r"no such table: main\.(.+)")
 _SQLITE = (
     (re.compile("no such table"), _MISSING_TABLE),
     (re.compile("no such column|has no column named"), _MISSING_COLUMN),
@@ -125,8 +127,23 @@ def cure_of(error: BaseException) -> str:
     if isinstance(error, OperationRefused):
         return next((cure for pattern, cure in _REFUSED if pattern.search(error.message)), "")
     if isinstance(error, DBAPIError):
-        return _of_driver(error.orig)
+        return _of_reference(error) or _of_driver(error.orig)
     return ""
+
+
+def _of_reference(error: DBAPIError) -> str:
+    """What to write where a reference leads to a table that is gone, "" elsewhere."""
+    found = _LOOKED_FOR.search(str(error.orig))
+    if found is None or found[1].lower() in (error.statement or "").lower():
+        return ""
+    return (
+        f"""a foreign key or trigger of another table names '{found[1]}', which is gone. """
+        f"""Where a table was renamed to it, as in op.rename_table("...", "{found[1]}"), SQLite """
+        "took the references along; in place of renaming, creating, copying and dropping, write\n"
+        '      with op.batch_alter_table("...") as batch_op:  # by the name that it had before\n'
+        "          batch_op.alter_column(...)\n"
+        "which keeps them"
+    )
 
 
 def is_missing(error: BaseException) -> bool:

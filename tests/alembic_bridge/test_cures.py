@@ -145,3 +145,31 @@ def test_a_pragma_of_env_py_does_not_blind_the_doctor(project: ProjectFactory) -
     assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
     done = p.invoke("db", "doctor", "--select", "SM4", "--format", "json")
     assert json.loads(done.stdout)["findings"] == []
+
+
+REBUILD_BY_HAND = """\
+op.rename_table('t', 't_tmp')
+op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('n', sa.Integer))
+op.execute('INSERT INTO t (id) SELECT id FROM t_tmp')
+op.drop_table('t_tmp')
+op.execute('INSERT INTO child (t_id) VALUES (1)')"""
+
+
+def test_references_that_a_rename_took_along_are_named(project: ProjectFactory) -> None:
+    child = (
+        "op.create_table('child', sa.Column('id', sa.Integer, primary_key=True),"
+        " sa.Column('t_id', sa.Integer, sa.ForeignKey('t.id')))"
+    )
+    p = project(foreign_keys=True, revisions=[("a1", f"{FIRST}\n{child}")])
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    p.execute("INSERT INTO t VALUES (1)")
+    p.revision("a2", REBUILD_BY_HAND)
+    failed = p.invoke("db", "safe-upgrade", "--yes", "--allow", "SM601")
+    said = " ".join(failed.output.split())
+    assert failed.exit_code == 1, said
+    assert "no such table: main.t_tmp" in said
+    assert "a foreign key or trigger of another table names 't_tmp', which is gone" in said
+    assert 'op.rename_table("...", "t_tmp")' in said
+    assert "with op.batch_alter_table" in said
+    assert "in an earlier revision" not in said
+    assert p.rows("SELECT id FROM t") == [(1,)]
