@@ -55,6 +55,7 @@ def _aftermath(run: Run, position: Position) -> str:
             f"Revision '{position.leaked}' ended the transaction by itself, so what was done "
             f"before that stayed; by its version table {said}. {look} what is there."
         )
+    undone = undone and not position.beside
     return f"Everything was undone; {said}." if undone else f"{said}."
 
 
@@ -98,7 +99,8 @@ def _beside(what: str, position: Position) -> HalfApplied:
     return HalfApplied(
         f"{what}\nBut this was committed on another connection than the migration's:\n{listed}",
         hint="undo these statements by hand; then use op.get_bind() in place of db.session, an "
-        "engine or its connection, so that they go and come with the rest of the revision",
+        "engine or its connection, so that they go and come with the rest of the revision. What "
+        "is for another database belongs in a revision of that database",
     )
 
 
@@ -146,18 +148,19 @@ def described(error: BaseException, position: Position, run: Run) -> SafeMigrate
         told = error
     else:
         told = _of_failure(error, position, run)
+    position.beside += filter(None, (written() for written in position.opened))
     clean = isinstance(told, Blocked) and not position.statements
     early = position.revision is None and isinstance(told, (Refused, LockTimeout))
     if not clean and not early:
         in_part = _in_part(run, position, told)
         if in_part is not None:
-            return in_part
+            return _beside(in_part.message, position) if position.beside else in_part
     if _leaked_unseen(position, run):
         position.leaked = position.revision or "?"
         position.stays[:] = position.statements
     if position.stays and not in_pieces:
         return _partly_outside(told.message, position, run)
-    if position.beside and not in_pieces:
+    if position.beside:
         return _beside(f"{told.message}\n{_aftermath(run, position)}", position)
     if isinstance(told, (DatabaseUnavailable, LockTimeout, Refused, UsageError)):
         return told

@@ -1,7 +1,8 @@
-"""Connections of a server that a revision opens beside the migration's own.
+"""Connections that a revision opens beside the migration's own.
 
 ``db.session``, ``op.get_bind().engine`` and engines of the revision itself know nothing of the
-run: what they change is not undone with it, and what it has locked they wait for.
+run: what they change is not undone with it, and what it has locked they wait for. On SQLite that
+is so for other files than those of the run, whose connections are shared.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, event
 
+from flask_safemigrate.alembic_bridge.beside_files import hearing_files
 from flask_safemigrate.alembic_bridge.environment import Stage
 from flask_safemigrate.alembic_bridge.failure import short
 from flask_safemigrate.alembic_bridge.listening import is_reading
@@ -38,6 +40,8 @@ def hearing_others(
     stage: Stage, position: Position, guard: Guard, recorder: Recorder | None, directory: Path
 ) -> Iterator[None]:
     """Hear what a revision says on other connections, for the length of the block.
+
+    What the record of a server has is not noted a second time.
 
     :param directory: the migrations folder, absolute.
     """
@@ -65,8 +69,9 @@ def hearing_others(
         writes = not is_reading(statement)
         if recorder is not None:
             recorder.beside(statement, parameters, said, writes=writes)
-        guard.heard_beside(connection, said)
-        if writes:
+        if stage.connection.dialect.name != "sqlite":
+            guard.heard_beside(connection, said)
+        if writes and recorder is None:
             open_.setdefault(id(connection), []).append(said)
 
     def after(connection: Connection, *_: Any) -> None:
@@ -88,7 +93,8 @@ def hearing_others(
     for name, listener in listeners:
         event.listen(Engine, name, listener)
     try:
-        yield
+        with hearing_files(position, lambda: _line(directory) or "code that it calls"):
+            yield
     finally:
         for name, listener in listeners:
             event.remove(Engine, name, listener)

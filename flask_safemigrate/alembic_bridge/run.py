@@ -128,7 +128,7 @@ def _import_revisions(run: Run, script: ScriptDirectory) -> None:
 def _hearing_others(
     run: Run, stage: Stage, position: Position, guard: Guard, recorder: Recorder | None
 ) -> contextlib.AbstractContextManager[None]:
-    if stage.connection.dialect.name == "sqlite":
+    if run.rehearse is not None and stage.connection.dialect.name == "sqlite":
         return contextlib.nullcontext()
     from flask_safemigrate.alembic_bridge.beside import hearing_others
 
@@ -160,6 +160,7 @@ def _end_transaction(
     proven = guard.finish(frozenset(written))
     position.statements.clear()
     position.beside.clear()
+    position.opened.clear()
     end_transaction(stage)
     guard.again()
     return proven
@@ -292,6 +293,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                     # What it did outside of the transaction stays, so the row that says so must.
                     position.statements.clear()
                     position.beside.clear()
+                    position.opened.clear()
                     with stage.context.autocommit_block():
                         pass
                 if apart and len(revisions) < len(plan.steps):

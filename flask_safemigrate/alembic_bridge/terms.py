@@ -135,7 +135,9 @@ class Position:
     :ivar cutting: whether a transaction is being ended on purpose.
     :ivar statements: what the running revision has run so far that changes something.
     :ivar stays: those of them that are committed, though the revision is not recorded.
-    :ivar beside: what was committed on other connections of a server, each with its line.
+    :ivar beside: what was committed on other connections, each with its line.
+    :ivar opened: each says what a revision wrote to a file that it opened by itself, "" for
+        nothing.
     :ivar asked_beside: what was said last on such a connection, with its line; "" where the run's
         own has spoken since.
     """
@@ -154,6 +156,7 @@ class Position:
     statements: list[str] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
+    opened: list[Callable[[], str]] = field(default_factory=list)
     asked_beside: str = ""
     note: Callable[[], None] = lambda: None
 

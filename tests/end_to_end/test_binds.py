@@ -131,3 +131,77 @@ def test_a_bind_that_has_run_is_written_to_as_a_part_of_the_run(project: Project
     done = p.invoke("db", "safe-upgrade", "--yes")
     assert done.exit_code == 0, done.output
     assert p.rows("SELECT n FROM t ORDER BY n") == [(1,), (7,)]
+
+
+BESIDE = "from flask import current_app\ndb = current_app.extensions['migrate'].db\n"
+WAYS = {
+    "an engine": (
+        "with db.engines['audit'].begin() as other:\n"
+        "    other.execute(sa.text('INSERT INTO t (n) VALUES (:n)'), {'n': 7})"
+    ),
+    "a session": (
+        "from sqlalchemy.orm import Session\n"
+        "with Session(db.engines['audit']) as session:\n"
+        "    session.execute(sa.text('INSERT INTO t (n) VALUES (7)'))\n"
+        "    session.commit()"
+    ),
+    "the driver": (
+        "raw = db.engines['audit'].raw_connection()\n"
+        "raw.cursor().execute('INSERT INTO t (n) VALUES (?)', (7,))\n"
+        "raw.commit()\n"
+        "raw.close()"
+    ),
+    "a connection of its own": (
+        "import contextlib\nimport sqlite3\n"
+        "with contextlib.closing(sqlite3.connect(db.engines['audit'].url.database)) as raw:\n"
+        "    raw.executemany('INSERT INTO t (n) VALUES (?)', [(7,)])\n"
+        "    raw.commit()"
+    ),
+}
+
+
+def _at_r1(project: ProjectFactory) -> Project:
+    p = project(binds={"audit": None})
+    p.revision("r1", {"": FIRST, "audit": FIRST})
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    return p
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_what_stays_of_a_write_to_a_bind_that_does_not_run_is_told(
+    project: ProjectFactory, way: str
+) -> None:
+    p = _at_r1(project)
+    p.execute("UPDATE alembic_version SET version_num = 'r2'", url=p.binds["audit"])
+    file = p.revision("r2", {"": SECOND + "\n" + BESIDE + way + STOP, "audit": "pass"})
+    failed = p.invoke("db", "safe-upgrade", "--yes")
+    said = " ".join(failed.output.split())
+    assert p.rows("SELECT n FROM t", p.binds["audit"]) == [(7,)]
+    assert p.rows("SELECT n FROM t") == []
+    assert failed.exit_code == 5, said
+    assert "Everything was undone" not in said
+    assert "this was committed on another connection than the migration's" in said
+    assert "_r2.py:" in said
+    assert ("INSERT INTO t (n) VALUES (?)" in said) or f'writes to "{p.path / "audit.db"}"' in said
+    file.write_text(file.read_text().replace("raise RuntimeError('stop here')", "pass"))
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+
+
+def test_what_a_bind_that_does_not_run_has_rolled_back_is_not_told(
+    project: ProjectFactory,
+) -> None:
+    p = _at_r1(project)
+    p.execute("UPDATE alembic_version SET version_num = 'r2'", url=p.binds["audit"])
+    write = (
+        "with db.engines['audit'].connect() as other:\n"
+        "    other.execute(sa.text('INSERT INTO t (n) VALUES (7)'))\n"
+        "    other.rollback()\n"
+        "    other.execute(sa.text('SELECT * FROM t'))\n"
+        "    other.commit()"
+    )
+    p.revision("r2", {"": BESIDE + write + STOP, "audit": "pass"})
+    failed = p.invoke("db", "safe-upgrade", "--yes")
+    assert failed.exit_code == 1, failed.output
+    assert "Everything was undone" in failed.output
+    assert p.rows("SELECT n FROM t", p.binds["audit"]) == []

@@ -62,6 +62,11 @@ def speaks_for_another(fairy: Any) -> bool:
     return isinstance(fairy.dbapi_connection, SecondConnection)
 
 
+def is_of_run(driver: Any) -> bool:
+    """Whether a connection of the driver's is that of a run, or of its ``env.py``."""
+    return any(sharing.has(driver) for sharing in _going_on)
+
+
 def is_stood_for(dialect: Any, places: Any) -> bool:
     """Whether a run stands in for what is to be connected to, so that nothing real is reached.
 
@@ -141,9 +146,9 @@ class Sharing:
         shared = SharedConnection(connection, level)
         real = given.connection.driver_connection
         drivers = (shared.driver, real)
-        files = frozenset(file for file in map(_file_of, drivers) if file)
+        files = frozenset(file for file in map(file_of, drivers) if file)
         tried = shared.driver is not real
-        scratch = tried and _file_of(shared.driver) == ""
+        scratch = tried and file_of(shared.driver) == ""
         self._shared.append(_Place(shared, files, drivers, tried, scratch))
         return shared
 
@@ -235,10 +240,14 @@ class Sharing:
                 return place.shared
         if id(dbapi) in self._stand_ins:
             return self._stand_ins[id(dbapi)][0]
-        file = _file_of(dbapi)
+        file = file_of(dbapi)
         if file == "" and self._revision is not None:
             return self._scratch()
         return self._of_file(file) if file else None
+
+    def has(self, driver: Any) -> bool:
+        """Whether it is the run's own connection to one of the databases."""
+        return any(driver is each for place in self._shared for each in place.drivers)
 
     def _place(self) -> tuple[str, int] | None:
         """The innermost line of a migration file that is running in this thread."""
@@ -277,7 +286,7 @@ class Sharing:
         second = SecondConnection(shared, dbapi)
         fairy.dbapi_connection = second
         # A pool of one connection has the run's own, or that of env.py, in its record.
-        if not any(dbapi is each for place in self._shared for each in place.drivers):
+        if not self.has(dbapi):
             record.dbapi_connection = second
         self._handed_out[id(record)] = shared, weakref.ref(fairy), record
 
@@ -297,7 +306,7 @@ class Sharing:
             return None
         if not any(place.tried for place in self._shared) or not self._is_ours():
             return None
-        file = _named_file(places[0])
+        file = named_file(places[0])
         shared = self._of_file(file) if file else self._scratch()
         return shared if shared is not None and self._is_tried(shared) else None
 
@@ -390,7 +399,7 @@ class Sharing:
             if isinstance(thread, threading.Thread) and self._is_ours():
                 self._threads.add(thread)
             return
-        file = _named_file(arguments[0])
+        file = named_file(arguments[0])
         if not file or self._of_file(file) is None or not self._is_ours():
             return
         if any(
@@ -408,7 +417,7 @@ def _give_back(holder: Any) -> None:
         holder.dbapi_connection = holder.dbapi_connection.spare
 
 
-def _file_of(dbapi: Any) -> str | None:
+def file_of(dbapi: Any) -> str | None:
     """The file of a driver's connection, "" for one in memory, None where it is no SQLite."""
     try:
         if not isinstance(dbapi, sqlite3.Connection) and not _SQLITE.search(
@@ -423,7 +432,7 @@ def _file_of(dbapi: Any) -> str | None:
     return next((os.fsdecode(row[2] or "") for row in rows if row[0] == 0), "")
 
 
-def _named_file(database: Any) -> str:
+def named_file(database: Any) -> str:
     """The file that ``sqlite3.connect`` is asked for, "" for none."""
     try:
         name = os.fsdecode(database)
