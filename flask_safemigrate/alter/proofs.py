@@ -35,7 +35,6 @@ LINKS = (
 
 
 _READERS = ("view", "trigger")
-_CURE = "change or drop it in the same migration"
 _ORDER = "make what it reads in the same migration, or make it where that is there"
 
 
@@ -204,6 +203,16 @@ def _now(name: str, baseline: Baseline) -> str:
     return " any more" if fold(name) in baseline.names else ""
 
 
+def _way_out(kind: str, name: str) -> str:
+    """What to write in the revision where a view or trigger that was there does not work."""
+    drop = f"DROP {kind.upper()} {quote(name)}"
+    return (
+        "change or drop it in the same migration, before the operation:\n"
+        f"      op.execute({drop!r})\n"
+        "and make it again after it where it is still wanted"
+    )
+
+
 def nothing_broke(
     database: Database,
     scratch: Scratch,
@@ -230,16 +239,16 @@ def nothing_broke(
         if name not in baseline.broken:
             raise VerificationFailed(
                 f"{kind} {quote(name)} does not work{_now(name, baseline)}: {reason}",
-                hint=_CURE if fold(name) in baseline.names else _ORDER,
+                hint=_way_out(kind, name) if fold(name) in baseline.names else _ORDER,
                 word=_lacks(reason),
             )
     for name, reason in _failing_triggers(scratch).items():
         if name not in baseline.failing | baseline.broken:
-            trigger = scratch.find("trigger", name)
+            found = scratch.find("trigger", name)
+            trigger = found.name if found is not None else name
             raise VerificationFailed(
-                f"trigger {quote(trigger.name if trigger else name)} does not"
-                f" work{_now(name, baseline)}: {reason}",
-                hint=_CURE if fold(name) in baseline.names else _ORDER,
+                f"trigger {quote(trigger)} does not work{_now(name, baseline)}: {reason}",
+                hint=_way_out("trigger", trigger) if fold(name) in baseline.names else _ORDER,
                 word=_lacks(reason),
             )
     for name, sql in _read(database):
