@@ -82,10 +82,19 @@ def hearing_files(position: Position, place: Callable[[], str]) -> Iterator[None
             return
         if not isinstance(driver, sqlite3.Connection) or any(driver is one for one in traced):
             return
-        if is_of_run(driver) or not file_of(driver):
+        file = "" if is_of_run(driver) else file_of(driver)
+        if not file:
             return
         traced.append(driver)
         said: list[str] = []
+        alone: list[str] = []
+        before = _print_of(file)
+
+        def written_alone() -> str:
+            # It is heard before it runs, and may be what has failed.
+            return "\n  ".join(alone) if _print_of(file) != before else ""
+
+        position.opened.append(written_alone)
 
         def heard(statement: str) -> None:
             verb = verb_of(statement)[0]
@@ -102,7 +111,7 @@ def hearing_files(position: Position, place: Callable[[], str]) -> Iterator[None
             ):
                 told = f"{place()}: {short(without_values(statement))}"
                 # Each row of a list, and each statement of a trigger, is heard by itself.
-                into = said if driver.in_transaction else position.beside
+                into = said if driver.in_transaction else alone
                 if told not in into:
                     into.append(told)
 

@@ -205,3 +205,24 @@ def test_what_a_bind_that_does_not_run_has_rolled_back_is_not_told(
     assert failed.exit_code == 1, failed.output
     assert "Everything was undone" in failed.output
     assert p.rows("SELECT n FROM t", p.binds["audit"]) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(1, 1), (2, 5)])
+def test_a_statement_that_commits_itself_is_told_if_it_was_done(
+    project: ProjectFactory, number: int, code: int
+) -> None:
+    p = _at_r1(project)
+    audit = p.binds["audit"]
+    p.execute("UPDATE alembic_version SET version_num = 'r2'", url=audit)
+    p.execute("INSERT INTO t (id, n) VALUES (1, 1)", url=audit)
+    write = (
+        "engine = db.engines['audit'].execution_options(isolation_level='AUTOCOMMIT')\n"
+        "with engine.connect() as other:\n"
+        f"    other.execute(sa.text('INSERT INTO t (id) VALUES ({number})'))"
+    )
+    p.revision("r2", {"": BESIDE + write + STOP, "audit": "pass"})
+    failed = p.invoke("db", "safe-upgrade", "--yes")
+    assert failed.exit_code == code, failed.output
+    assert p.rows("SELECT count(*) FROM t", audit) == [(number,)]
+    assert ("Everything was undone" in failed.output) == (code == 1)
+    assert ("INSERT INTO t (id) VALUES (?)" in failed.output) == (code == 5)
