@@ -415,12 +415,14 @@ class SafeMigrate:
         snapshot: bool | None = None,
         lock_wait: float | None = None,
         confirm: Confirm | None = None,
+        asks: bool = True,
         say: Say | None = None,
     ) -> Outcome:
         """Do what ``flask db safe-upgrade`` does.
 
         :param sql: of a dry run: ``script`` is the SQL where nothing can be tried on a copy.
         :param lock_wait: seconds.
+        :param asks: whether ``confirm`` may say no, and does not only show the plan.
         """
         from flask_safemigrate.workflows.ports import Request
         from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
@@ -437,6 +439,7 @@ class SafeMigrate:
             snapshot=snapshot,
             lock_wait=lock_wait,
             confirm=reader.asked(confirm),
+            asks=asks,
             say=reader.waits(say),
         )
         return reader.recorded(lambda: safe_upgrade(application, request))

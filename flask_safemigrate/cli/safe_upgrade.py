@@ -54,6 +54,7 @@ def safe_upgrade(
             snapshot=snapshot,
             lock_wait=lock_wait,
             confirm=None if rehearsal else call.confirm,
+            asks=not yes,
             say=call.say,
         ),
         directory=directory,

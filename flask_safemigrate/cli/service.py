@@ -63,6 +63,7 @@ class Service(Protocol):
         snapshot: bool | None = None,
         lock_wait: float | None = None,
         confirm: Confirm | None = None,
+        asks: bool = True,
         say: Say | None = None,
     ) -> Outcome:
         """The guarded upgrade; ``snapshot`` None means as the settings say."""

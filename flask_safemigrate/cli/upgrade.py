@@ -35,6 +35,7 @@ def guarded_upgrade(stock: click.Command) -> click.Command:
                 directory=call.directory,
                 x_arg=call.x_arg,
                 confirm=call.confirm,
+                asks=False,
                 say=call.say,
             ),
             directory=directory,

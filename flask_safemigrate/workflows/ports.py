@@ -50,6 +50,7 @@ class Request(NamedTuple):
     :param snapshot: take a snapshot; None means as the settings say.
     :param lock_wait: seconds to wait for other processes; None means as the settings say.
     :param confirm: asked with the plan before anything is changed; None means yes.
+    :param asks: whether it may say no, and does not only show the plan.
     """
 
     command: str
@@ -64,6 +65,7 @@ class Request(NamedTuple):
     lock_wait: float | None = None
     wait: float | None = None
     confirm: Confirm | None = None
+    asks: bool = True
     say: Say = lambda progress: None
 
     def patience(self, settings: Settings) -> float:

@@ -144,12 +144,18 @@ _LOSSES = ("SM630", "SM631", "SM632", "SM633", "SM634", "SM635")
 def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
     """Add what the plans would lock, lose, break or fail on; refused where an error stands.
 
-    What goes is asked for, as before a downgrade, where somebody can be asked.
+    What goes is asked for, as before a downgrade, where somebody can be asked. Where nobody is and
+    all databases are SQLite's there is nothing to gain: nothing waits for locks of tables there,
+    and a run that fails is undone.
     """
     ready = looked.status is Status.DONE and looked.state is not None
     if not ready or request.direction != "upgrade" or not ports.settings.gate:
         return looked
     assert looked.state is not None
+    asks = request.command != "deploy"
+    asked = request.confirm is not None and request.asks
+    if asks and not asked and all(d.dialect == "sqlite" for d in looked.databases):
+        return looked
     try:
         hazards = ports.hazards(looked.plans, looked.state, small=False)
     except SafeMigrateError:
@@ -160,7 +166,6 @@ def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
         return looked._replace(notes=(*looked.notes, note))
     if not hazards:
         return looked
-    asks = request.command != "deploy"
     state = looked.state._replace(hazards=tuple(hazards))
     found = tuple(
         f._replace(blocks=f.severity is Severity.ERROR and not (asks and f.code in _LOSSES))

@@ -61,23 +61,39 @@ CASES: list[tuple[str, str, dict[Any, Any]]] = [
     ("doctor --fast", "doctor", {**DOCTOR, "fast": True}),
     ("doctor --offline", "doctor", {**DOCTOR, "offline": True}),
     ("doctor --ignore SM3 --strict", "doctor", {**DOCTOR, "ignore": ("SM3",), "strict": True}),
-    ("safe-upgrade", "upgrade", {0: "heads", **UPGRADE}),
-    ("safe-upgrade a1 --yes", "upgrade", {0: "a1", **UPGRADE}),
-    ("safe-upgrade +1", "upgrade", {0: "+1", **UPGRADE}),
-    ("safe-upgrade --dry-run", "upgrade", {0: "heads", **UPGRADE, "dry_run": True}),
-    ("safe-upgrade --sql", "upgrade", {0: "heads", **UPGRADE, "dry_run": True, "sql": True}),
-    ("safe-upgrade --no-snapshot", "upgrade", {0: "heads", **UPGRADE, "snapshot": False}),
-    ("safe-upgrade --snapshot", "upgrade", {0: "heads", **UPGRADE, "snapshot": True}),
-    ("safe-upgrade --lock-wait 1.5", "upgrade", {0: "heads", **UPGRADE, "lock_wait": 1.5}),
+    ("safe-upgrade", "upgrade", {0: "heads", **UPGRADE, "asks": True}),
+    ("safe-upgrade a1 --yes", "upgrade", {0: "a1", **UPGRADE, "asks": False}),
+    ("safe-upgrade +1", "upgrade", {0: "+1", **UPGRADE, "asks": True}),
+    ("safe-upgrade --dry-run", "upgrade", {0: "heads", **UPGRADE, "asks": True, "dry_run": True}),
+    (
+        "safe-upgrade --sql",
+        "upgrade",
+        {0: "heads", **UPGRADE, "asks": True, "dry_run": True, "sql": True},
+    ),
+    (
+        "safe-upgrade --no-snapshot",
+        "upgrade",
+        {0: "heads", **UPGRADE, "asks": True, "snapshot": False},
+    ),
+    (
+        "safe-upgrade --snapshot",
+        "upgrade",
+        {0: "heads", **UPGRADE, "asks": True, "snapshot": True},
+    ),
+    (
+        "safe-upgrade --lock-wait 1.5",
+        "upgrade",
+        {0: "heads", **UPGRADE, "asks": True, "lock_wait": 1.5},
+    ),
     (
         "safe-upgrade --allow sm601 --allow SM602",
         "upgrade",
-        {0: "heads", **UPGRADE, "allow": ("SM601", "SM602")},
+        {0: "heads", **UPGRADE, "asks": True, "allow": ("SM601", "SM602")},
     ),
     (
         "safe-upgrade -d m -x a=1 -x b=2",
         "upgrade",
-        {0: "heads", **UPGRADE, "directory": "m", "x_arg": ("a=1", "b=2")},
+        {0: "heads", **UPGRADE, "asks": True, "directory": "m", "x_arg": ("a=1", "b=2")},
     ),
     ("safe-downgrade -1 --yes", "downgrade", {0: "-1", **UPGRADE}),
     ("safe-downgrade base", "downgrade", {0: "base", **UPGRADE}),
@@ -184,7 +200,7 @@ def test_the_guarded_upgrade_upgrades_by_the_service_without_asking() -> None:
     group.add_command(guarded_upgrade(db.commands["upgrade"]))  # type: ignore[attr-defined]
     result = app.test_cli_runner().invoke(args=["db", "upgrade", "-d", "m", "a1"])
     assert result.exit_code == 0, result.output
-    assert service.calls == [("upgrade", {0: "a1", "directory": "m", "x_arg": ()})]
+    assert service.calls == [("upgrade", {0: "a1", "directory": "m", "x_arg": (), "asks": False})]
 
 
 def test_the_guarded_upgrade_leaves_sql_to_the_stock_command() -> None:

@@ -62,9 +62,13 @@ def test_what_the_rows_refuse_stops_both(started: Project) -> None:
     p.revision("a2", "op.create_index('uq', 'person', ['name'], unique=True)")
     for command in (("safe-upgrade", "--yes"), ("deploy",)):
         done = p.invoke("db", *command)
-        assert done.exit_code == 3, done.output
-        assert "SM622" in done.output
-    assert p.heads() == {"a1"}
+        if command != ("deploy",) and p.url.startswith("sqlite"):
+            # There the run itself looks, and is undone.
+            assert done.exit_code == 1, done.output
+        else:
+            assert done.exit_code == 3, done.output
+            assert "SM622" in done.output
+        assert p.heads() == {"a1"}
 
 
 def test_small_tables_and_the_setting(project: ProjectFactory) -> None:

@@ -88,10 +88,18 @@ def _hazard(code: str) -> Finding:
 def test_a_plan_that_would_fail_is_not_started() -> None:
     ports = Memory(BEHIND)
     ports.hazardous = [_hazard("SM620")]
-    outcome = _upgrade(ports)
+    outcome = _upgrade(ports, confirm=lambda _outcome: True)
     assert outcome.status is Status.REFUSED
     assert [finding.code for finding in outcome.findings] == ["SM620"]
     assert ports.heard == ["read"]
+
+
+def test_sqlite_is_not_judged_where_nobody_is_asked() -> None:
+    ports = Memory(BEHIND)
+    ports.hazardous = [_hazard("SM620")]
+    assert _upgrade(ports).status is Status.DONE
+    shown = _upgrade(Memory(BEHIND), confirm=lambda _outcome: True, asks=False)
+    assert shown.status is Status.DONE
 
 
 @pytest.mark.parametrize(("says", "status"), [(True, Status.DONE), (False, Status.FAILED)])
