@@ -203,12 +203,13 @@ class InvalidIndex(NamedTuple):
 class JournalRow(NamedTuple):
     """One line of the journal that our commands keep in the database.
 
-    :param kind: ``revision``, ``deploy`` or ``hook``.
+    :param kind: ``revision``, ``half-applied``, ``deploy`` or ``hook``.
     :param subject: revision id, or name of the hook.
     :param started: UTC, ISO 8601.
     :param finished: UTC, ISO 8601; "" while it has not finished.
     :param checksum: SHA-256 of the revision file as it ran, hexadecimal.
     :param kept: whether the journal has the text of that file.
+    :param stays: what of a half applied revision is committed, a statement each.
     """
 
     kind: str
@@ -220,6 +221,7 @@ class JournalRow(NamedTuple):
     environment: str = ""
     host: str = ""
     kept: bool = False
+    stays: tuple[str, ...] = ()
 
 
 class ProgressRow(NamedTuple):

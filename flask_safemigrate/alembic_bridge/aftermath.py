@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
 
+from flask_safemigrate.alembic_bridge import journal
 from flask_safemigrate.alembic_bridge.cures import is_missing, without_addresses
 from flask_safemigrate.alembic_bridge.failure import (
     cause_of,
@@ -63,24 +68,23 @@ def _partly_outside(what: str, position: Position, run: Run) -> HalfApplied:
     """A revision failed, and what it did before and inside its ``autocommit_block`` stays."""
     # One that was run by itself was heard twice.
     said = [statement for statement, _ in itertools.groupby(position.stays)]
-    listed = "\n".join(f"  {short(statement)}" for statement in said)
+    shown = [short(statement) for statement in said]
+    listed = "\n".join(f"  {statement}" for statement in shown)
+    again = _go_on(run, position, shown)
     plan = run.plans[position.bind]
     where = where_it_is(plan, run.databases.heads_now(position.bind))
     if position.leaked is not None:
         return HalfApplied(
             f"{what}\nRevision '{position.leaked}' ended the transaction by itself, so this of it "
             f"is in, though by the version table {where}:\n{listed}",
-            hint="undo these statements by hand; then, in place of COMMIT,\n"
+            hint=f"{again}. In place of COMMIT, best in a revision of its own,\n"
             "      with op.get_context().autocommit_block():\n"
-            "          op.execute(...)  # what allows no transaction\n"
-            "best in a revision of its own",
+            "          op.execute(...)  # what allows no transaction",
         )
     return HalfApplied(
         f"{what}\n{where}. Revision '{position.cut}' cuts the transaction by "
         f"autocommit_block(), so this of it is in:\n{listed}",
-        hint="undo these statements by hand, or let the revision ask first (IF NOT EXISTS, "
-        "if_not_exists=True); then run the command again. One block a revision, and nothing "
-        "else in it, avoids this",
+        hint=f"{again}. One block a revision, and nothing else in it, avoids this",
     )
 
 
@@ -93,14 +97,40 @@ def _leaked_unseen(position: Position, run: Run) -> bool:
     return not seen and bool(position.statements) and guard.was_committed()
 
 
-def _beside(what: str, position: Position) -> HalfApplied:
+def _beside(what: str, position: Position, run: Run) -> HalfApplied:
     """A revision failed, and what it had committed on another connection stays."""
     listed = "\n".join(f"  {said}" for said in position.beside)
     return HalfApplied(
         f"{what}\nBut this was committed on another connection than the migration's:\n{listed}",
-        hint="undo these statements by hand; then use op.get_bind() in place of db.session, an "
-        "engine or its connection, so that they go and come with the rest of the revision. What "
-        "is for another database belongs in a revision of that database",
+        hint=f"{_go_on(run, position, position.beside)}. Use op.get_bind() in place of "
+        "db.session, an engine or its connection, so that they go and come with the rest of the "
+        "revision. What is for another database belongs in a revision of that database",
+    )
+
+
+def half_applied_row(run: Run, revision: str, stays: Sequence[str]) -> dict[str, Any]:
+    """The line of the journal that keeps the next run from doing statements twice."""
+    return {
+        "kind": "half-applied",
+        "subject": revision,
+        "direction": run.direction,
+        "started": journal.now(),
+        "source": "\n".join(short(statement) for statement in stays),
+    }
+
+
+def _go_on(run: Run, position: Position, stays: Sequence[str]) -> str:
+    """Note what stays where the next run looks, and say how to go on without running it twice."""
+    revision = position.leaked or position.revision
+    allow = ""
+    if run.keep_journal and revision is not None:
+        # The message says all of it, also where the server is gone and nothing can be noted.
+        with contextlib.suppress(SafeMigrateError, SQLAlchemyError):
+            run.databases.note(position.bind, **half_applied_row(run, revision, stays))
+            allow = " --allow SM315"
+    return (
+        "undo these statements by hand, or take them out of the revision if they may stay, for "
+        f"they would be done twice; then run: {_again(run)}{allow}"
     )
 
 
@@ -154,14 +184,14 @@ def described(error: BaseException, position: Position, run: Run) -> SafeMigrate
     if not clean and not early:
         in_part = _in_part(run, position, told)
         if in_part is not None:
-            return _beside(in_part.message, position) if position.beside else in_part
+            return _beside(in_part.message, position, run) if position.beside else in_part
     if _leaked_unseen(position, run):
         position.leaked = position.revision or "?"
         position.stays[:] = position.statements
     if position.stays and not in_pieces:
         return _partly_outside(told.message, position, run)
     if position.beside:
-        return _beside(f"{told.message}\n{_aftermath(run, position)}", position)
+        return _beside(f"{told.message}\n{_aftermath(run, position)}", position, run)
     if isinstance(told, (DatabaseUnavailable, LockTimeout, Refused, UsageError)):
         return told
     told.message = f"{told.message}\n{_aftermath(run, position)}"

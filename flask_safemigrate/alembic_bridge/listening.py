@@ -40,6 +40,8 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
         position.leaked = position.revision
         if dialect == "postgresql" and how in ("COMMIT", "END"):
             position.stays[:] = position.statements
+            if position.stays:
+                position.mark()
         if dialect == "sqlite":
             position.running, position.leaked = False, None
             raise MigrationFailed(

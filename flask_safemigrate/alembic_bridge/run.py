@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event
 
 from flask_safemigrate.alembic_bridge import journal, sqlite
-from flask_safemigrate.alembic_bridge.aftermath import described, where_it_is
+from flask_safemigrate.alembic_bridge.aftermath import described, half_applied_row, where_it_is
 from flask_safemigrate.alembic_bridge.confinement import Confinement, confined, of_our_own
 from flask_safemigrate.alembic_bridge.environment import (
     Autocommit,
@@ -249,6 +249,14 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 journal.write(stage.connection, rows)
                 rows.clear()
 
+        def mark() -> None:
+            if run.keep_journal and run.rehearse is None and recorder is None:
+                row = half_applied_row(run, position.revision or "", position.stays)
+                position.running = False
+                journal.write(stage.connection, [row])
+                position.running = True
+
+        position.mark = mark
         with (
             listening(stage, position, written),
             _recording(run, stage) as recorder,
@@ -377,6 +385,8 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         position.cut = position.revision
         position.cutting = True
         position.stays[:] = position.statements
+        if position.running and position.stays:
+            position.mark()
         with block():
             position.cutting = False
             try:

@@ -94,6 +94,12 @@ class Databases(Protocol):
     def way_back(self, bind: str) -> str:
         """Id of the snapshot from before that revision, "" where there is none."""
 
+    def note(self, bind: str, kind: str, subject: str, **more: object) -> None:
+        """Write a line into the journal of a database.
+
+        :raises SafeMigrateError: it cannot be written.
+        """
+
 
 class Run(NamedTuple):
     """What to run and where.
@@ -138,6 +144,7 @@ class Position:
     :ivar beside: what was committed on other connections, each with its line.
     :ivar opened: each says what a revision wrote to a file that it opened by itself, "" for
         nothing.
+    :ivar mark: notes, before a transaction is cut, what of the running revision will stay.
     :ivar asked_beside: what was said last on such a connection, with its line; "" where the run's
         own has spoken since.
     """
@@ -159,6 +166,7 @@ class Position:
     opened: list[Callable[[], str]] = field(default_factory=list)
     asked_beside: str = ""
     note: Callable[[], None] = lambda: None
+    mark: Callable[[], None] = lambda: None
 
 
 def is_untouched(position: Position) -> bool:

@@ -18,7 +18,8 @@ def journal_query(table: str) -> str:
     """
     return (
         "SELECT kind, subject, direction, started, finished, checksum, environment, host, "
-        f"CASE WHEN source IS NULL THEN 0 ELSE 1 END FROM {table} ORDER BY id"
+        "CASE WHEN source IS NULL OR kind = 'half-applied' THEN 0 ELSE 1 END, "
+        f"CASE WHEN kind = 'half-applied' THEN source END FROM {table} ORDER BY id"
     )
 
 
@@ -43,6 +44,7 @@ def _row(
     environment: object,
     host: object,
     kept: object,
+    stays: object,
 ) -> JournalRow:
     return JournalRow(
         kind=_text(kind),
@@ -54,4 +56,5 @@ def _row(
         environment=_text(environment),
         host=_text(host),
         kept=bool(kept),
+        stays=tuple(_text(stays).splitlines()),
     )

@@ -97,7 +97,7 @@ _SECTION = re.compile(r"^(Cause|Example|Fix|Prevention)\n", re.MULTILINE)
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 _NO_HISTORY = ("SM106", "SM107", "SM108")
-_LEFT_HALF = ("SM308", "SM403")
+_LEFT_HALF = ("SM308", "SM315", "SM403")
 _NO_TABLE = (*_NO_HISTORY, "SM534")
 _BAD_FILES = ("SM201", "SM202", "SM203", "SM204", "SM205")
 _BAD_GRAPH = (*_BAD_FILES, "SM206", "SM207", "SM208", "SM210", "SM211", "SM212")
@@ -212,7 +212,7 @@ CATALOGUE: tuple[Check, ...] = (
         "database-behind",
         WARNING,
         version_table.database_behind,
-        unless=(*_BAD_GRAPH, "SM209", *_BAD_VERSION, *_WRONG_PLACE),
+        unless=(*_BAD_GRAPH, "SM209", *_BAD_VERSION, "SM315", *_WRONG_PLACE),
         cured_by=UPWARD,
     ),
     Check(
@@ -229,6 +229,13 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM312", "in-another-folder", ERROR, lost.in_another_folder, ALL, ("SM106",)),
     Check("SM313", "version-misspelt", ERROR, version_table.version_misspelt, ALL),
     Check("SM314", "database-of-another-bind", ERROR, binds.database_of_another_bind, UPWARD),
+    Check(
+        "SM315",
+        "revision-half-applied",
+        ERROR,
+        journal.revision_half_applied,
+        ("upgrade", "downgrade", "deploy"),
+    ),
     Check("SM401", "leftover-empty", WARNING, schema.leftover_empty),
     Check("SM402", "leftover-copy", WARNING, schema.leftover_copy),
     Check(
@@ -258,9 +265,16 @@ CATALOGUE: tuple[Check, ...] = (
         ERROR,
         drift.pending_already_there,
         _UP,
-        unless=("SM308", "SM534"),
+        unless=("SM308", "SM315", "SM534"),
     ),
-    Check("SM411", "pending-half-there", ERROR, drift.pending_half_there, _UP, ("SM308",)),
+    Check(
+        "SM411",
+        "pending-half-there",
+        ERROR,
+        drift.pending_half_there,
+        _UP,
+        unless=("SM308", "SM315"),
+    ),
     Check("SM412", "models-differ", WARNING, drift.models_differ, unless=(*_LOST, *_OTHERS)),
     Check("SM413", "history-fails-on-empty", WARNING, drift.history_fails_on_empty),
     Check(

@@ -25,6 +25,12 @@ from flask_safemigrate.state import DatabaseState, JournalRow, State
 _LINES = 3  # of a difference in a finding
 _SHOWN = 120  # characters of a statement in a finding
 
+#: How to go on with what stays of a revision, by whether it was going up.
+_COMMANDS = {
+    True: "flask db safe-upgrade --allow SM315",
+    False: "flask db safe-downgrade --allow SM315 -- -1",
+}
+
 
 def applied_file_changed(state: State) -> Iterator[Found]:
     """A revision was changed after it was applied.
@@ -128,6 +134,47 @@ def journal_unfinished(state: State) -> Iterator[Found]:
                 bind=database.bind,
                 severity=Severity.ERROR if half else None,
                 subject=subject,
+            )
+
+
+def revision_half_applied(state: State) -> Iterator[Found]:
+    """A revision failed, and a part of it was committed before.
+
+    Cause
+        It cut its transaction by ``autocommit_block()`` or ``COMMIT``, or committed on a
+        connection of its own, and failed after that. What was committed stays, while the version
+        table does not name the revision: run again as it is, it does that part twice.
+    Example
+        ``UPDATE account SET cents = cents + 1``, then an ``autocommit_block()`` with an index,
+        then a statement that fails: the next run would add to every row once more.
+    Fix
+        Undo the statements that the finding lists by hand, or take them out of the revision if
+        they may stay. Then start the command again with ``--allow SM315``.
+    Prevention
+        Give every ``autocommit_block()`` a revision of its own, with one statement in it.
+    """
+    for database in reached(state):
+        have = state.history.ancestors(database.version_rows or ())
+        kinds = ("revision", "half-applied")
+        last = {row.subject: row for row in database.journal if row.kind in kinds}
+        for revision, row in last.items():
+            finished = (revision in have) == (row.direction == "upgrade")
+            if row.kind != "half-applied" or finished:
+                continue
+            lines = [" ".join(without_secrets(line[:2_000]).split()) for line in row.stays]
+            shown = (x if len(x) <= _SHOWN else x[: _SHOWN - 3] + "..." for x in lines[:_LINES])
+            more = f"; and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
+            said = "; ".join(map(plain, shown))
+            by = f" on host '{plain(row.host)}'" if row.host else ""
+            yield Found(
+                f"The {row.direction} of revision {named(state.history, revision)} failed on "
+                f'database "{database.label}" {row.started[:16].replace("T", " ")} UTC{by}, and '
+                f"this of it stays: {said}{more}. Run again, it would be done twice.",
+                database.location,
+                "undo these statements by hand, or take them out of the revision if they may "
+                f"stay; then run: {_COMMANDS[row.direction == 'upgrade']}",
+                bind=database.bind,
+                subject=revision,
             )
 
 

@@ -30,6 +30,7 @@ DONE = JournalRow(
 )
 OPEN = DONE._replace(subject="c3", finished="")
 B2 = (DONE._replace(subject="b2"),)
+LEFT = OPEN._replace(kind="half-applied", stays=("UPDATE t SET n=n+1", "COMMIT", "a", "b"))
 
 FINDS = [
     (
@@ -111,6 +112,20 @@ FINDS = [
         ["hook 'add_roles'", "did not finish", "flask db deploy"],
     ),
     (
+        "SM315",
+        state(at("b2", journal=(LEFT,))),
+        [
+            "The upgrade of revision 'c3'",
+            "this of it stays: UPDATE t SET n=n+1; COMMIT; a; and 1 more.",
+            "flask db safe-upgrade --allow SM315",
+        ],
+    ),
+    (
+        "SM315",
+        state(at("c3", journal=(LEFT._replace(direction="downgrade"),))),
+        ["The downgrade of revision 'c3'", "flask db safe-downgrade --allow SM315 -- -1"],
+    ),
+    (
         "SM309",
         state(at(WIDE[:32]), found=history(revision(WIDE))),
         [f"'{WIDE[:32]}', which is cut off: the id is '{WIDE}'", f"SET version_num = '{WIDE}'"],
@@ -133,6 +148,8 @@ def broken(path: str, id: str = "") -> History:
 OTHERS = {"other_versions": ("plug_version",), "named": frozenset()}
 
 SILENT = [
+    ("SM315", state(at("c3", journal=(LEFT,)))),
+    ("SM315", state(at("b2", journal=(LEFT, OPEN._replace(direction="downgrade"))))),
     ("SM302", state(database("users", "orders", **OTHERS))),
     ("SM303", state(database("users", version_rows=(), **OTHERS))),
     ("SM301", state(at("c3"))),

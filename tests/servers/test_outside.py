@@ -136,6 +136,67 @@ def test_what_stays_of_half_a_revision_is_listed(shop: Project) -> None:
     assert p.heads() == {"r1"}
 
 
+#: What ends a transaction in the middle, and then fails.
+CUTS = {
+    "block": "with op.get_context().autocommit_block():\n    op.execute('SELECT 1')\n",
+    "within": "with op.get_context().autocommit_block():\n    op.execute('SELECT 1 / 0')\n",
+    "commit": "op.execute('COMMIT')\n",
+    "connection": "op.get_bind().commit()\n",
+}
+FAILS = "op.execute('SELECT 1 / 0')"
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_what_stays_is_not_done_twice(shop: Project, cut: str) -> None:
+    p = shop
+    assert p.db("safe-upgrade", "--yes").returncode == 0
+    p.execute("INSERT INTO pet VALUES (10, 'a')")
+    broken = p.revision("r2", f"op.execute('UPDATE pet SET id = id + 1')\n{CUTS[cut]}{FAILS}")
+    failed = p.db("safe-upgrade", "--yes")
+    assert failed.returncode == 5, failed.stderr
+    said = " ".join(failed.stderr.split())
+    assert "then run: flask db safe-upgrade --allow SM315" in said
+    refused = p.db("safe-upgrade", "--yes")
+    assert refused.returncode == 3, refused.stderr
+    assert "this of it stays: UPDATE pet SET id = id + 1" in (
+        " ".join((refused.stdout + refused.stderr).split())
+    )
+    found = {f["code"] for f in json.loads(p.db("status", "--format", "json").stdout)["findings"]}
+    assert "SM315" in found
+    assert "SM306" not in found
+    assert p.rows("SELECT id FROM pet") == [(11,)]
+    broken.write_text(
+        broken.read_text()
+        .replace("op.execute('UPDATE pet SET id = id + 1')", "pass")
+        .replace("SELECT 1 / 0", "SELECT 1")
+        .replace("op.get_bind().commit()", "pass")
+    )
+    done = p.db("safe-upgrade", "--yes", "--allow", "SM315")
+    assert done.returncode == 0, done.stderr
+    assert p.rows("SELECT id FROM pet") == [(11,)]
+    assert "SM315" not in p.db("status").stdout
+
+
+@pytest.mark.parametrize("cut", ["block", "commit", "connection"])
+def test_what_a_killed_run_had_committed_is_not_done_twice(shop: Project, cut: str) -> None:
+    p = shop
+    assert p.db("safe-upgrade", "--yes").returncode == 0
+    p.execute("INSERT INTO pet VALUES (10, 'a')")
+    p.revision(
+        "r2",
+        "import os, signal\n"
+        "op.execute('UPDATE pet SET id = id + 1')\n"
+        f"{CUTS[cut]}"
+        "os.kill(os.getpid(), signal.SIGKILL)\n",
+    )
+    assert p.db("safe-upgrade", "--yes").returncode == -9
+    assert p.rows("SELECT id FROM pet") == [(11,)]
+    refused = p.db("deploy")
+    assert refused.returncode == 3
+    assert "SM315" in refused.stdout + refused.stderr
+    assert p.rows("SELECT id FROM pet") == [(11,)]
+
+
 def waits(engine: Engine) -> bool:
     """Whether the index is being built and waits for a lock."""
     query = (
