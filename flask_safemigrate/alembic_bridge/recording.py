@@ -447,6 +447,8 @@ def record(
     :param way_down: record ``downgrade()`` of each too, newest first, after all of them went up.
     :param seconds: how long one revision may take.
     """
+    # As Flask-Migrate's env.py does, whose revisions may make an engine of it: that is stopped.
+    config.set_main_option("sqlalchemy.url", f"{recorder.dialect}://")
     script = ScriptDirectory.from_config(config)
     engine = _engine(recorder, version)
     ups: dict[str, tuple[Operation, ...]] = {}

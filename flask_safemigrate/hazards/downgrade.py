@@ -45,7 +45,19 @@ def _fails(known: Known, context: Context, down: tuple[ops.Operation, ...]) -> l
         if hazard.code in ("SM603", "SM604")
     ]
     for op in down:
-        if isinstance(op, ops.Raised):
+        if isinstance(op, ops.Raised) and not op.sure:
+            found.append(
+                Hazard(
+                    "SM601",
+                    INFO,
+                    op.place,
+                    f"What the downgrade does was not seen to its end: it raised {op.error} while "
+                    "it was recorded, and it reads the database.",
+                    "read it yourself",
+                    op.place.revision,
+                )
+            )
+        elif isinstance(op, ops.Raised):
             found.append(
                 Hazard(
                     "SM650",

@@ -257,19 +257,29 @@ def rows_referred(judge: Judge, op: ops.Write, run: Iterable[ops.Operation]) -> 
 
 
 def _twin(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) -> str:
-    """A column of the same type that the run adds to the table and never fills."""
+    """A column of the same type that the run adds to the table and never fills.
+
+    Where several columns go or come, nobody can tell which is whose.
+    """
     table = judge.known.tables.get(op.table)
     old = table.columns.get(op.column) if table is not None else None
-    if old is None:
+    if table is None or old is None:
         return ""
-    added = ""
+    added: list[str] = []
+    dropped = {op.column}
     for each in run:
-        if isinstance(each, ops.AddColumn) and each.table == op.table and not each.place.down:
+        if each.place.down or getattr(each, "table", None) != op.table:
+            continue
+        if isinstance(each, ops.AddColumn):
             if _base(each.column.type) == _base(old.type):
-                added = each.column.name
-        elif isinstance(each, ops.Write) and each.table == op.table and added in each.columns:
+                added.append(each.column.name)
+        elif isinstance(each, ops.DropColumn):
+            other = table.columns.get(each.column)
+            if other is not None and _base(other.type) == _base(old.type):
+                dropped.add(each.column)
+        elif isinstance(each, ops.Write) and set(added) & set(each.columns):
             return ""
-    return added
+    return added[0] if len(added) == len(dropped) == 1 else ""
 
 
 def _base(kind: str) -> str:

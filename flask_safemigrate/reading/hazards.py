@@ -31,7 +31,7 @@ def hazards_of(
     dialect: str,
     many: int,
     each: bool,
-    metadata: Any = None,
+    metadata: Sequence[Any] | Any = None,
     rows: Mapping[str, int | None] | None = None,
     small: bool = True,
 ) -> list[Finding]:
@@ -44,6 +44,9 @@ def hazards_of(
     :param rows: the numbers of rows, where they were counted already.
     :param small: whether what is said of tables with few rows may be worse than an information.
     """
+    # Of several, env.py hands over the list.
+    if metadata is not None and len(metadata) == 1:
+        [metadata] = metadata
     reader, missing = _reader(dialect)
     if target is not None and found is not None and found.exists:
         schema = backend_for(target.engine).read_schema(target, ())

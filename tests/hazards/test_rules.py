@@ -643,3 +643,10 @@ def test_an_enum_type_stays_behind() -> None:
     context = Context("postgresql", (15,), online=True)
     found = judge([up._replace(downgrade=down)], database("postgresql"), context)
     assert [(h.code, h.object) for h in found] == [("SM651", "type 'state'")]
+
+
+def test_of_several_columns_none_is_said_to_be_the_new_name() -> None:
+    added = ["ALTER TABLE big ADD COLUMN word TEXT", "ALTER TABLE big ADD COLUMN title TEXT"]
+    for statements, code in ((added[:1], "SM633"), (added, "SM630")):
+        found = hazards("sqlite", [*statements, "ALTER TABLE big DROP COLUMN name"])
+        assert [h.code for h in found if h.code in ("SM630", "SM633")] == [code]
