@@ -387,20 +387,27 @@ class SafeMigrate:
 
     def lint(
         self,
-        revision: str = "heads",
+        revision: str | None = None,
         *,
         directory: str | None = None,
         x_arg: Sequence[str] = (),
+        since: str | None = None,
         strict: bool = False,
     ) -> Outcome:
-        """What the pending revisions would lock, lose, break or fail on; changes nothing.
+        """What revisions would lock, lose, break or fail on; changes nothing.
 
+        :param revision: one, or two with a colon between for all from the first to the last;
+            None means the pending ones.
+        :param since: judge what comes after this one.
         :param strict: let warnings fail too.
         """
+        from flask_safemigrate.planning import Selection
         from flask_safemigrate.workflows.lint import lint
 
-        return lint(
-            self._application(directory, x_arg), revision=revision, strict=strict, offline=False
+        application = self._application(directory, x_arg)
+        selection = Selection(revision, since)
+        return _Reader(application).told(
+            lambda: lint(application, selection=selection, strict=strict)
         )
 
     def upgrade(

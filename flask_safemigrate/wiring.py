@@ -180,7 +180,13 @@ class Application:
         return tuple(losses_of(plans, replays, self._databases.targets))
 
     def hazards(
-        self, plans: Sequence[Plan], state: State, *, small: bool = True
+        self,
+        plans: Sequence[Plan],
+        state: State,
+        *,
+        small: bool = True,
+        only: frozenset[str] | None = None,
+        replay: bool = False,
     ) -> Sequence[Finding]:
         from flask_safemigrate.reading.asking import counted_rows
 
@@ -198,12 +204,15 @@ class Application:
                     continue
             from flask_safemigrate.reading.hazards import hazards_of
 
+            first = 0
+            if replay and only is not None:
+                first = next(at for at, step in enumerate(plan.steps) if step.id in only)
             with self._running():
                 found += hazards_of(
-                    self._databases.targets[plan.bind],
+                    None if replay else self._databases.targets[plan.bind],
                     database,
-                    plan.steps,
-                    (),
+                    plan.steps[first:],
+                    plan.steps[:first],
                     self._config(),
                     dialect=database.dialect,
                     many=many,
@@ -211,6 +220,7 @@ class Application:
                     metadata=self._models.metadatas.get(plan.bind),
                     rows=rows,
                     small=small,
+                    only=only,
                 )
         return tuple(sorted(found, key=lambda f: -f.severity))
 

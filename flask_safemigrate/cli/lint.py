@@ -9,7 +9,8 @@ from flask_safemigrate.cli.running import run
 
 
 @click.command()
-@options.revision(default="heads", required=False)
+@options.revision(default=None, required=False)
+@click.option("--since", metavar="REV", help="Judge what comes after this revision.")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @options.sharing("text", "json", "html", "sarif", "github")
 @click.pass_context
@@ -18,18 +19,23 @@ def lint(
     directory: str | None,
     x_arg: tuple[str, ...],
     form: str,
-    revision: str,
+    revision: str | None,
+    since: str | None,
     strict: bool,
 ) -> None:
-    """Judge the pending revisions: what they lock, lose, break or fail on.
+    """Judge revisions: what they lock, lose, break or fail on.
 
-    Exits with 3 where there are errors. The revisions run without a database, so that nothing is
-    changed; the rows of the real one are asked whether they fit.
+    REVISION is one, or FIRST:LAST for all between; without it the pending ones are judged. Exits
+    with 3 where there are errors. The revisions run without a database, so that nothing is
+    changed; the rows of the real one are asked whether they fit. Revisions that are applied are
+    judged against what the history before them builds.
     """
+    if revision is not None and since is not None:
+        raise click.UsageError("REVISION and --since both say what is to be judged.", ctx)
     run(
         ctx,
         lambda call: call.service.lint(
-            revision, directory=call.directory, x_arg=call.x_arg, strict=strict
+            revision, directory=call.directory, x_arg=call.x_arg, since=since, strict=strict
         ),
         directory=directory,
         x_arg=x_arg,

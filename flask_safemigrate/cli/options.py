@@ -28,9 +28,9 @@ def read_codes(
     return tuple(dict.fromkeys(code for code in codes if code))
 
 
-def _revision(ctx: click.Context, param: click.Parameter, value: str) -> str:
+def _revision(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     # Options that are unknown reach this argument so that a relative revision, -1, can.
-    if re.match(r"-(?!\d)", value):
+    if value is not None and re.match(r"-(?!\d)", value):
         known = [name for p in ctx.command.params for name in (*p.opts, *p.secondary_opts)]
         raise click.NoSuchOption(
             value, possibilities=difflib.get_close_matches(value, known), ctx=ctx

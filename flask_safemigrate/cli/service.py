@@ -44,12 +44,14 @@ class Service(Protocol):
 
     def lint(
         self,
-        revision: str = ...,
+        revision: str | None = None,
         *,
-        directory: str | None = ...,
-        x_arg: Sequence[str] = ...,
-        strict: bool = ...,
-    ) -> Outcome: ...
+        directory: str | None = None,
+        x_arg: Sequence[str] = (),
+        since: str | None = None,
+        strict: bool = False,
+    ) -> Outcome:
+        """The hazards of the pending revisions, or of those that are named."""
 
     def upgrade(
         self,

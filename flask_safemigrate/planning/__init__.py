@@ -10,6 +10,7 @@ from flask_safemigrate.findings import Finding
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning.graph import built_on, line_below, newest_first
 from flask_safemigrate.planning.phases import in_phase
+from flask_safemigrate.planning.selection import Selection, select
 from flask_safemigrate.planning.targets import (
     downgrade_target,
     resolve,
@@ -19,7 +20,16 @@ from flask_safemigrate.planning.targets import (
 )
 from flask_safemigrate.state import DatabaseState, History, Revision
 
-__all__ = ["plan_downgrade", "plan_half_applied", "plan_upgrade", "target_of", "why_not"]
+__all__ = [
+    "Selection",
+    "plan_downgrade",
+    "plan_half_applied",
+    "plan_up_to",
+    "plan_upgrade",
+    "select",
+    "target_of",
+    "why_not",
+]
 
 
 def plan_upgrade(
@@ -43,6 +53,19 @@ def plan_upgrade(
     now, left = in_phase(history, database.location, steps, phase)
     run = have.union(step.id for step in now)
     return _plan(history, database, "upgrade", rows, run, now)._replace(left=left)
+
+
+def plan_up_to(history: History, database: DatabaseState, ids: Iterable[str]) -> Plan:
+    """Plan the way up to some revisions and no further.
+
+    :raises UsageError: the database is at a revision that no file has.
+    """
+    rows = _rows(history, database)
+    aims = history.tips(ids)
+    have = history.ancestors(rows)
+    todo = history.ancestors(aims) - have
+    steps = tuple(reversed(newest_first(history, aims, todo)))
+    return _plan(history, database, "upgrade", rows, have | todo, steps)
 
 
 def plan_downgrade(history: History, database: DatabaseState, target: str) -> Plan:

@@ -34,6 +34,7 @@ def hazards_of(
     metadata: Sequence[Any] | Any = None,
     rows: Mapping[str, int | None] | None = None,
     small: bool = True,
+    only: frozenset[str] | None = None,
 ) -> list[Finding]:
     """Return the findings about revisions that have not run yet.
 
@@ -43,19 +44,30 @@ def hazards_of(
     :param each: whether every revision has a transaction of its own.
     :param rows: the numbers of rows, where they were counted already.
     :param small: whether what is said of tables with few rows may be worse than an information.
+    :param only: the revisions to judge; the others have happened before them.
     """
     # Of several, env.py hands over the list.
     if metadata is not None and len(metadata) == 1:
         [metadata] = metadata
     reader, missing = _reader(dialect)
+    bind = found.bind if found is not None else ""
     if target is not None and found is not None and found.exists:
         schema = backend_for(target.engine).read_schema(target, ())
         known = known_from(schema, counted_rows(target, found) if rows is None else rows)
         version = _version(found.server)
     else:
-        known, version = Known(dialect), ()
+        known = Known(dialect)
+        version = _version(found.server) if target is None and found is not None else ()
         recorder = Recorder(dialect, reader, known)
-        record(config, [r.id for r in before], recorder, metadata=metadata, way_down=False)
+        record(
+            config,
+            [r.id for r in before],
+            recorder,
+            bind=bind,
+            metadata=metadata,
+            version=version,
+            way_down=False,
+        )
         known.complete = target is not None
         for table in known.tables.values():
             table.new = False
@@ -63,7 +75,6 @@ def hazards_of(
             table.added, table.written = set(), False
         known.commit()
     recorder = Recorder(dialect, reader, copy.deepcopy(known))
-    bind = found.bind if found is not None else ""
     recorded = record(
         config, [r.id for r in steps], recorder, bind=bind, metadata=metadata, version=version
     )
@@ -71,6 +82,8 @@ def hazards_of(
     if target is not None and dialect == "postgresql":
         context = context._replace(time_zone=time_zone(target))
     hazards = judge(recorded, known, context)
+    if only is not None:
+        hazards = [hazard for hazard in hazards if hazard.place.revision in only]
     if not small:
         hazards = [_capped(hazard, many) for hazard in hazards]
     with asking(target, dialect) as ask:

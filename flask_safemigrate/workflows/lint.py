@@ -7,21 +7,28 @@ from collections.abc import Sequence
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
+from flask_safemigrate.plan import Plan
+from flask_safemigrate.planning import Selection, plan_up_to, select
+from flask_safemigrate.state import State
 from flask_safemigrate.workflows.guarded import blocked, plans_for, told
 from flask_safemigrate.workflows.ports import Ports, Request
 
 
-def lint(ports: Ports, *, revision: str, strict: bool, offline: bool) -> Outcome:
+def lint(ports: Ports, *, selection: Selection, strict: bool) -> Outcome:
     """Read, plan, record what the plans would do, judge it."""
 
     def work() -> Outcome:
-        request = Request("lint", revision)
+        request = Request("lint")
         state = ports.read()
         stopped = blocked(state, run_checks(state, command="status"), request)
-        if stopped is not None and not offline:
+        if stopped is not None:
             return stopped
-        plans = plans_for(state, request)
-        state = state._replace(hazards=tuple(ports.hazards(plans, state)))
+        if selection.empty:
+            plans = plans_for(state, request)
+            found = ports.hazards(plans, state)
+        else:
+            plans, found = _named(ports, state, selection)
+        state = state._replace(hazards=tuple(found))
         findings = run_checks(state, ["SM6"], command="lint", settings=ports.settings)
         return Outcome(
             "lint",
@@ -33,6 +40,26 @@ def lint(ports: Ports, *, revision: str, strict: bool, offline: bool) -> Outcome
         )
 
     return told("lint", work)
+
+
+def _named(
+    ports: Ports, state: State, selection: Selection
+) -> tuple[tuple[Plan, ...], list[Finding]]:
+    """Judge what was named: pending revisions against the database, applied ones against the
+    history before them."""
+    plans: list[Plan] = []
+    found: list[Finding] = []
+    history = state.history
+    for database in state.databases:
+        rows = tuple(database.version_rows or ())
+        named = select(history, selection, rows) or frozenset()
+        pending = named - history.ancestors(rows)
+        plan = plan_up_to(history, database, pending)
+        past = plan_up_to(history, database._replace(version_rows=()), named - pending)
+        found += ports.hazards([past], state, only=named - pending, replay=True)
+        found += ports.hazards([plan], state, only=pending)
+        plans.append(plan)
+    return tuple(plans), found
 
 
 def _verdict(findings: Sequence[Finding], strict: bool) -> Status:

@@ -91,12 +91,21 @@ class Ports(Protocol):
         """What the plans of a downgrade would take along, a sentence each, with its rows."""
 
     def hazards(
-        self, plans: Sequence[Plan], state: State, *, small: bool = True
+        self,
+        plans: Sequence[Plan],
+        state: State,
+        *,
+        small: bool = True,
+        only: frozenset[str] | None = None,
+        replay: bool = False,
     ) -> Sequence[Finding]:
         """What the plans would lock, lose, break or fail on; runs and changes nothing.
 
         :param small: look at databases without a large table too, and let what is said of small
             tables be worse than an information.
+        :param only: the revisions to judge; the other steps of the plans come before them.
+        :param replay: the plans begin at base: judge against what the steps before build, and
+            ask no database.
         """
 
     def lock(self, binds: Sequence[str], wait: float, say: Say) -> AbstractContextManager[None]:

@@ -159,3 +159,69 @@ def test_a_code_is_explained(project: ProjectFactory) -> None:
     p = project(revisions=[FIRST])
     done = p.invoke("db", "doctor", "--explain", "SM610")
     assert "postgresql_concurrently" in done.output
+
+
+def codes(found: list[dict[str, Any]]) -> list[str]:
+    return [each["code"] for each in found]
+
+
+@pytest.fixture
+def grown(started: Project) -> Project:
+    """a1 and a2, which drops a column, are applied; a3, which drops another, is not."""
+    p = started
+    p.revision("a2", "op.drop_column('person', 'name')")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    p.revision("a3", "op.drop_column('person', 'mail')")
+    return p
+
+
+def test_the_revisions_that_are_named(grown: Project) -> None:
+    def subjects(*more: str) -> list[str]:
+        _, found = lint(grown, *more)
+        return sorted(each["subject"] for each in found if each["code"] == "SM630")
+
+    assert subjects() == ["person.mail"]
+    # What is applied is judged when it is named: the column is there before it, and not after.
+    assert subjects("a2") == ["person.name"]
+    assert subjects("a3") == ["person.mail"]
+    assert subjects("a2:a3") == ["person.mail", "person.name"]
+    assert subjects("--since", "a1") == ["person.mail", "person.name"]
+    assert subjects("--since", "a2") == ["person.mail"]
+    assert subjects("--since", "heads") == []
+    # Its table is made in the same run.
+    assert subjects("base:a2") == []
+    assert grown.heads() == {"a2"}
+
+
+def test_a_pending_revision_is_judged_after_those_before_it(started: Project) -> None:
+    p = started
+    p.revision("a2", "op.add_column('person', sa.Column('age', sa.Integer))\nop.drop_table('no')")
+    p.revision("a3", "op.drop_column('person', 'age')\nop.drop_column('person', 'name')")
+    assert "SM604" in codes(lint(p)[1])
+    _, found = lint(p, "a3")
+    assert [f["subject"] for f in found if f["severity"] == "error"] == ["person.name"]
+    assert {f["file"][-5:] for f in found} == {"a3.py"}
+    # Its rows are asked.
+    assert "loses 1 values" in next(f["message"] for f in found if f["code"] == "SM630")
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        (["nosuch"], "no revision or branch 'nosuch'", "flask db history"),
+        (["a1:nosuch"], "no revision or branch 'nosuch'", "flask db history"),
+        (["heads:a1"], "does not come before", "flask db lint a1:heads"),
+        (["--since", "nosuch"], "no revision or branch 'nosuch'", "flask db history"),
+        (["a1", "--since", "a1"], "both say what is to be judged", ""),
+    ],
+)
+def test_bad_names_are_refused(
+    project: ProjectFactory, words: list[str], said: str, hint: str
+) -> None:
+    p = project(revisions=[FIRST, ("a2", "op.drop_column('person', 'name')")])
+    done = p.invoke("db", "lint", *words)
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())
+    assert hint in " ".join(done.output.split())
+    assert not p.database.exists()

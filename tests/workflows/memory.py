@@ -53,7 +53,13 @@ class Memory:
         return ()
 
     def hazards(
-        self, plans: Sequence[Plan], state: State, *, small: bool = True
+        self,
+        plans: Sequence[Plan],
+        state: State,
+        *,
+        small: bool = True,
+        only: frozenset[str] | None = None,
+        replay: bool = False,
     ) -> Sequence[Finding]:
         return self.hazardous
 
