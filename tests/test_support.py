@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from tests.support import forked
 from tests.support.projects import ProjectFactory
@@ -118,10 +119,24 @@ def test_foreign_keys_are_enforced_when_asked(project: ProjectFactory) -> None:
     assert p.flask("pragma").stdout == "1\n"
 
 
+def test_what_an_application_asks_of_every_engine_ends_with_it(project: ProjectFactory) -> None:
+    def enforces() -> object:
+        engine = create_engine("sqlite://")
+        with engine.connect() as connection:
+            enforced = connection.exec_driver_sql("PRAGMA foreign_keys").scalar()
+        engine.dispose()
+        return enforced
+
+    p = project(safe=False, foreign_keys=True)
+    p.app()
+    assert enforces() == 1
+    p.close()
+    assert enforces() == 0
+
+
 def test_databases_are_dropped_also_with_open_sessions(
     require_server: object, postgresql_url: str
 ) -> None:
-    from sqlalchemy import create_engine
     from sqlalchemy.engine import make_url
 
     server = require_server("postgresql")  # type: ignore[operator]

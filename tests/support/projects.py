@@ -21,7 +21,7 @@ import flask_migrate
 from click.testing import Result
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 
 from tests.support import forked
 
@@ -248,6 +248,10 @@ class Project:
             with app.app_context():
                 for engine in app.extensions["sqlalchemy"].engines.values():
                     engine.dispose()
+            # What it has put on every engine would stay for those of later tests.
+            for listener in filter(callable, vars(module).values()):
+                if event.contains(Engine, "connect", listener):
+                    event.remove(Engine, "connect", listener)
             sys.modules.pop(module.__name__, None)
 
     def _environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
