@@ -393,6 +393,8 @@ class SafeMigrate:
         x_arg: Sequence[str] = (),
         since: str | None = None,
         strict: bool = False,
+        offline: bool = False,
+        dialect: str | None = None,
     ) -> Outcome:
         """What revisions would lock, lose, break or fail on; changes nothing.
 
@@ -400,14 +402,18 @@ class SafeMigrate:
             None means the pending ones.
         :param since: judge what comes after this one.
         :param strict: let warnings fail too.
+        :param offline: connect to no database; the revisions must be named then.
+        :param dialect: of databases that are not asked, where their URLs do not tell or are wrong.
         """
         from flask_safemigrate.planning import Selection
         from flask_safemigrate.workflows.lint import lint
 
-        application = self._application(directory, x_arg)
+        application = self._application(directory, x_arg, offline=offline)
         selection = Selection(revision, since)
         return _Reader(application).told(
-            lambda: lint(application, selection=selection, strict=strict)
+            lambda: lint(
+                application, selection=selection, strict=strict, offline=offline, dialect=dialect
+            )
         )
 
     def upgrade(

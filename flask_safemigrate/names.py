@@ -22,3 +22,6 @@ LEFTOVER = "_alembic_tmp_"
 
 #: What SQLite calls a database that is in no file.
 MEMORY = ":memory:"
+
+#: The dialects that we serve, as SQLAlchemy names them.
+DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")

@@ -224,6 +224,9 @@ class Application:
                 )
         return tuple(sorted(found, key=lambda f: -f.severity))
 
+    def unasked(self, dialect: str | None = None) -> tuple[DatabaseState, ...]:
+        return addresses.unasked(self._engines, dialect)
+
     def count_rows(self, bind: str) -> tuple[Table, ...]:
         return self._databases.count_rows(bind)
 

@@ -6,11 +6,22 @@ import click
 
 from flask_safemigrate.cli import options
 from flask_safemigrate.cli.running import run
+from flask_safemigrate.names import DIALECTS
 
 
 @click.command()
 @options.revision(default=None, required=False)
 @click.option("--since", metavar="REV", help="Judge what comes after this revision.")
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Connect to no database; judge the revisions that are named against their history.",
+)
+@click.option(
+    "--dialect",
+    type=click.Choice(DIALECTS),
+    help="With --offline: what the databases are, if not what their URLs say.",
+)
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @options.sharing("text", "json", "html", "sarif", "github")
 @click.pass_context
@@ -21,6 +32,8 @@ def lint(
     form: str,
     revision: str | None,
     since: str | None,
+    offline: bool,
+    dialect: str | None,
     strict: bool,
 ) -> None:
     """Judge revisions: what they lock, lose, break or fail on.
@@ -32,10 +45,18 @@ def lint(
     """
     if revision is not None and since is not None:
         raise click.UsageError("REVISION and --since both say what is to be judged.", ctx)
+    if dialect is not None and not offline:
+        raise click.UsageError("--dialect is for --offline; else the database tells it.", ctx)
     run(
         ctx,
         lambda call: call.service.lint(
-            revision, directory=call.directory, x_arg=call.x_arg, since=since, strict=strict
+            revision,
+            directory=call.directory,
+            x_arg=call.x_arg,
+            since=since,
+            strict=strict,
+            offline=offline,
+            dialect=dialect,
         ),
         directory=directory,
         x_arg=x_arg,

@@ -50,6 +50,8 @@ class Service(Protocol):
         x_arg: Sequence[str] = (),
         since: str | None = None,
         strict: bool = False,
+        offline: bool = False,
+        dialect: str | None = None,
     ) -> Outcome:
         """The hazards of the pending revisions, or of those that are named."""
 

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from flask_safemigrate.backends import backend_for, is_served
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.errors import Refused
-from flask_safemigrate.names import MEMORY
+from flask_safemigrate.errors import Refused, UsageError
+from flask_safemigrate.names import DIALECTS, MEMORY
 from flask_safemigrate.report import redaction
+from flask_safemigrate.state import DatabaseState
 
 Engines = Mapping[str | None, sa.Engine]
 
@@ -72,6 +73,25 @@ def targets_of(
             configured=_relative_path(written),
         )
     return found
+
+
+def unasked(engines: Engines, dialect: str | None = None) -> tuple[DatabaseState, ...]:
+    """Every database as its URL names it, without a connection.
+
+    :param dialect: what they are in spite of their URLs, or where there is no URL.
+    :raises UsageError: the dialect of one cannot be told or is not served.
+    """
+    hint = f"--dialect, with one of {', '.join(DIALECTS)}"
+    if not engines and dialect is None:
+        raise UsageError("No URL says of which kind the database is.", hint=hint)
+    found = []
+    for key in engines or (None,):
+        name = dialect or engines[key].dialect.name
+        if name not in DIALECTS:
+            raise UsageError(f"Databases of kind '{name}' are not judged.", hint=hint)
+        bind = key or ""
+        found.append(DatabaseState(bind, name, bind or name, bind or name, exists=False))
+    return tuple(found)
 
 
 def written_url(key: str | None, config: Mapping[str, Any]) -> object:

@@ -275,7 +275,7 @@ def _set_null(judge: Judge, op: ops.SetNull) -> tuple[Locks, str]:
         and each.name not in table.not_valid
         for each in table.checks
     )
-    if proven and judge.context.version >= (12,):
+    if proven and (judge.context.version >= (12,) or judge.context.version == (0,)):
         return locks, ""
     name = f"ck_{op.table}_{op.column}"
     judge.add(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.errors import UsageError
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.plan import Plan
@@ -13,37 +14,60 @@ from flask_safemigrate.state import State
 from flask_safemigrate.workflows.guarded import blocked, plans_for, told
 from flask_safemigrate.workflows.ports import Ports, Request
 
+#: What keeps a database from being connected to, which offline nobody does.
+_OF_CONNECTIONS = ("SM102", "SM103", "SM104")
 
-def lint(ports: Ports, *, selection: Selection, strict: bool) -> Outcome:
-    """Read, plan, record what the plans would do, judge it."""
+
+def lint(
+    ports: Ports,
+    *,
+    selection: Selection,
+    strict: bool,
+    offline: bool = False,
+    dialect: str | None = None,
+) -> Outcome:
+    """Read, plan, record what the plans would do, judge it.
+
+    :param offline: connect to no database, of which the ports have read none.
+    :param dialect: of the databases that are not asked.
+    """
 
     def work() -> Outcome:
         request = Request("lint")
+        if offline and selection.empty:
+            raise UsageError(
+                "Without a database nobody knows which revisions are pending.",
+                hint="name those to judge: flask db lint --offline heads, or --since REV",
+            )
         state = ports.read()
-        stopped = blocked(state, run_checks(state, command="status"), request)
+        if offline:
+            state = state._replace(databases=ports.unasked(dialect))
+        unasked = _OF_CONNECTIONS if offline else ()
+        stopped = blocked(state, run_checks(state, ignore=unasked, command="status"), request)
         if stopped is not None:
             return stopped
         if selection.empty:
             plans = plans_for(state, request)
             found = ports.hazards(plans, state)
         else:
-            plans, found = _named(ports, state, selection)
+            plans, found = _named(ports, state, selection, offline=offline)
         state = state._replace(hazards=tuple(found))
         findings = run_checks(state, ["SM6"], command="lint", settings=ports.settings)
         return Outcome(
             "lint",
             _verdict(findings, strict),
-            databases=state.databases,
+            databases=() if offline else state.databases,
             state=state,
             findings=findings,
             plans=plans,
+            notes=("No database was looked at.",) if offline else (),
         )
 
     return told("lint", work)
 
 
 def _named(
-    ports: Ports, state: State, selection: Selection
+    ports: Ports, state: State, selection: Selection, *, offline: bool
 ) -> tuple[tuple[Plan, ...], list[Finding]]:
     """Judge what was named: pending revisions against the database, applied ones against the
     history before them."""
@@ -53,7 +77,7 @@ def _named(
     for database in state.databases:
         rows = tuple(database.version_rows or ())
         named = select(history, selection, rows) or frozenset()
-        pending = named - history.ancestors(rows)
+        pending = frozenset() if offline else named - history.ancestors(rows)
         plan = plan_up_to(history, database, pending)
         past = plan_up_to(history, database._replace(version_rows=()), named - pending)
         found += ports.hazards([past], state, only=named - pending, replay=True)

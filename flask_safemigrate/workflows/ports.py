@@ -84,6 +84,13 @@ class Ports(Protocol):
         """Read everything; ``thorough`` also compiles every file and asks git, ``compare`` also
         replays the history in a scratch database and compares the schemas."""
 
+    def unasked(self, dialect: str | None = None) -> tuple[DatabaseState, ...]:
+        """The databases as the application's configuration names them; none is connected to.
+
+        :param dialect: what they are in spite of the configuration, or where it names none.
+        :raises UsageError: the dialect of one cannot be told or is not served.
+        """
+
     def count_rows(self, bind: str) -> tuple[Table, ...]:
         """Every table of a database with its exact number of rows."""
 

@@ -225,3 +225,73 @@ def test_bad_names_are_refused(
     assert said in " ".join(done.output.split())
     assert hint in " ".join(done.output.split())
     assert not p.database.exists()
+
+
+#: Nothing answers there: whoever connects fails.
+NOWHERE = {
+    "sqlite": "sqlite:////nowhere/app.db",
+    "postgresql": "postgresql+psycopg://nobody@127.0.0.1:9/none",
+    "mysql": "mysql+pymysql://nobody@127.0.0.1:9/none",
+    "mariadb": "mariadb+pymysql://nobody@127.0.0.1:9/none",
+}
+UNKNOWN = (
+    "a2",
+    "op.drop_column('person', 'name')\nop.create_index('ix', 'person', ['mail'])",
+)
+
+
+@pytest.mark.parametrize("dialect", NOWHERE)
+def test_without_a_database(project: ProjectFactory, dialect: str) -> None:
+    p = project(url=NOWHERE[dialect], revisions=[FIRST, UNKNOWN])
+    exit_code, found = lint(p, "--offline", "heads")
+    # Nobody knows whether there are values to lose.
+    [hazard] = [f for f in found if f["code"] == "SM630"]
+    assert (exit_code, hazard["severity"], hazard["subject"]) == (0, "warning", "person.name")
+    # Nothing is said of locks on SQLite.
+    blocks = "SM610" in codes(found)
+    assert blocks is (dialect == "postgresql")
+    # The table is made before it and nothing is lost: a range from the first is one run.
+    assert "SM630" not in codes(lint(p, "--offline", "base:heads")[1])
+    done = p.invoke("db", "lint", "--offline", "--since", "a1", "--strict")
+    assert (done.exit_code, "No database was looked at." in done.output) == (3, True)
+
+
+def test_the_dialect_is_named(project: ProjectFactory) -> None:
+    p = project(url=NOWHERE["sqlite"], revisions=[FIRST, UNKNOWN])
+    assert "SM610" not in codes(lint(p, "--offline", "a2")[1])
+    assert "SM610" in codes(lint(p, "--offline", "a2", "--dialect", "postgresql")[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--offline"], "nobody knows which revisions are pending"),
+        (["--offline", "nosuch"], "no revision or branch 'nosuch'"),
+        (["--dialect", "mysql"], "--dialect is for --offline"),
+        (["--offline", "a1", "--dialect", "oracle"], "'oracle' is not one of"),
+    ],
+)
+def test_bad_words_without_a_database(
+    project: ProjectFactory, words: list[str], said: str
+) -> None:
+    p = project(url=NOWHERE["postgresql"], revisions=[FIRST])
+    done = p.invoke("db", "lint", *words)
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())
+
+
+def test_a_history_that_is_broken_is_told_without_a_database(project: ProjectFactory) -> None:
+    p = project(url=NOWHERE["postgresql"], revisions=[FIRST])
+    (p.versions / "odd.py").write_text("revision = 'b1'\ndown_revision = 'a1'\ndef upgrade(:\n")
+    done = p.invoke("db", "lint", "--offline", "heads")
+    assert done.exit_code == 3
+    assert "SM201" in done.output
+
+
+def test_a_check_proves_not_null_on_a_server_of_unknown_version(project: ProjectFactory) -> None:
+    check = ("a2", "op.create_check_constraint('full', 'person', 'name IS NOT NULL')")
+    tighten = "op.alter_column('person', 'name', nullable=False)"
+    p = project(url=NOWHERE["postgresql"], revisions=[FIRST, check, ("a3", tighten)])
+    assert "SM613" not in codes(lint(p, "--offline", "a3")[1])
+    p.revision("a4", "op.alter_column('person', 'mail', nullable=False)")
+    assert "SM613" in codes(lint(p, "--offline", "a4")[1])

@@ -52,6 +52,9 @@ class Memory:
     def losses(self, plans: Sequence[Plan], state: State) -> tuple[str, ...]:
         return ()
 
+    def unasked(self, dialect: str | None = None) -> tuple[DatabaseState, ...]:
+        return ()
+
     def hazards(
         self,
         plans: Sequence[Plan],
