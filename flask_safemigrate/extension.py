@@ -392,6 +392,7 @@ class SafeMigrate:
         directory: str | None = None,
         x_arg: Sequence[str] = (),
         since: str | None = None,
+        base: str | None = None,
         strict: bool = False,
         offline: bool = False,
         dialect: str | None = None,
@@ -401,6 +402,7 @@ class SafeMigrate:
         :param revision: one, or two with a colon between for all from the first to the last;
             None means the pending ones.
         :param since: judge what comes after this one.
+        :param base: judge the revisions whose files this branch of git does not have.
         :param strict: let warnings fail too.
         :param offline: connect to no database; the revisions must be named then.
         :param dialect: of databases that are not asked, where their URLs do not tell or are wrong.
@@ -412,7 +414,12 @@ class SafeMigrate:
         selection = Selection(revision, since)
         return _Reader(application).told(
             lambda: lint(
-                application, selection=selection, strict=strict, offline=offline, dialect=dialect
+                application,
+                selection=selection,
+                strict=strict,
+                base=base,
+                offline=offline,
+                dialect=dialect,
             )
         )
 

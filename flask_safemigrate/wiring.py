@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -226,6 +227,19 @@ class Application:
 
     def unasked(self, dialect: str | None = None) -> tuple[DatabaseState, ...]:
         return addresses.unasked(self._engines, dialect)
+
+    def missing_in(self, branch: str, state: State) -> frozenset[str]:
+        from flask_safemigrate.project.git import missing_in
+
+        paths = {revision.path: revision.id for revision in state.history.by_id.values()}
+        missing = missing_in(branch, map(Path, state.project.locations), paths)
+        if missing is None:
+            name = shlex.quote(branch.removeprefix("origin/"))
+            raise UsageError(
+                f"git knows no branch '{branch}' in the repository of \"{self.folder}\".",
+                hint=f"git fetch origin {name}, then flask db lint --base origin/{name}",
+            )
+        return frozenset(paths[path] for path in missing)
 
     def count_rows(self, bind: str) -> tuple[Table, ...]:
         return self._databases.count_rows(bind)

@@ -13,6 +13,11 @@ from flask_safemigrate.names import DIALECTS
 @options.revision(default=None, required=False)
 @click.option("--since", metavar="REV", help="Judge what comes after this revision.")
 @click.option(
+    "--base",
+    metavar="BRANCH",
+    help="Judge what this branch of git does not have: what a pull request adds.",
+)
+@click.option(
     "--offline",
     is_flag=True,
     help="Connect to no database; judge the revisions that are named against their history.",
@@ -32,6 +37,7 @@ def lint(
     form: str,
     revision: str | None,
     since: str | None,
+    base: str | None,
     offline: bool,
     dialect: str | None,
     strict: bool,
@@ -43,8 +49,10 @@ def lint(
     changed; the rows of the real one are asked whether they fit. Revisions that are applied are
     judged against what the history before them builds.
     """
-    if revision is not None and since is not None:
-        raise click.UsageError("REVISION and --since both say what is to be judged.", ctx)
+    given = {"REVISION": revision, "--since": since, "--base": base}
+    words = [word for word, value in given.items() if value is not None]
+    if len(words) > 1:
+        raise click.UsageError(f"{' and '.join(words)} say twice what is to be judged.", ctx)
     if dialect is not None and not offline:
         raise click.UsageError("--dialect is for --offline; else the database tells it.", ctx)
     run(
@@ -54,6 +62,7 @@ def lint(
             directory=call.directory,
             x_arg=call.x_arg,
             since=since,
+            base=base,
             strict=strict,
             offline=offline,
             dialect=dialect,

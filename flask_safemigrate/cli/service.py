@@ -49,6 +49,7 @@ class Service(Protocol):
         directory: str | None = None,
         x_arg: Sequence[str] = (),
         since: str | None = None,
+        base: str | None = None,
         strict: bool = False,
         offline: bool = False,
         dialect: str | None = None,

@@ -19,10 +19,12 @@ class Selection(NamedTuple):
 
     :param revision: ``REV`` or ``REV:REV``.
     :param since: what comes after this one.
+    :param ids: these very ones.
     """
 
     revision: str | None = None
     since: str | None = None
+    ids: frozenset[str] | None = None
 
     @property
     def empty(self) -> bool:
@@ -38,6 +40,8 @@ def select(
     :param current: revisions that the database is at, for ``+1``.
     :raises UsageError: something names no revision.
     """
+    if selection.ids is not None:
+        return selection.ids
     if selection.since is not None:
         behind = history.ancestors(_ends(history, selection.since, current))
         return history.ancestors(history.heads) - behind

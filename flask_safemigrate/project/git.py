@@ -162,3 +162,29 @@ def repository(folder: Path) -> Path | None:
     answer = git(folder, ["rev-parse", "--show-toplevel"])
     path = os.fsdecode(answer or b"").rstrip("\n")
     return Path(path) if path else None
+
+
+def missing_in(
+    commit: str, folders: Iterable[Path], files: Iterable[str]
+) -> tuple[str, ...] | None:
+    """Return the files that a commit does not have, in their order; None where git knows no such.
+
+    :param commit: a branch, a tag or whatever else names one.
+    :param folders: where the files are; one that is missing is left out.
+    :param files: absolute.
+    """
+    if commit.startswith("-"):
+        return None
+    has: set[str] = set()
+    for folder in filter(Path.is_dir, folders):
+        found = git(folder, ["rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"])
+        top = repository(folder)
+        if not found or top is None:
+            return None
+        inside = Path(os.path.realpath(folder)).relative_to(os.path.realpath(top)).as_posix()
+        asked = ["ls-tree", "-r", "-z", "--name-only", "--full-tree", found.decode().strip()]
+        names = git(folder, asked if inside == "." else [*asked, "--", inside])
+        if names is None:
+            return None
+        has.update(os.path.realpath(top / name) for name in _split(names))
+    return tuple(path for real, path in by_real_path(files).items() if real not in has)

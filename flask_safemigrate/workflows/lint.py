@@ -23,21 +23,24 @@ def lint(
     *,
     selection: Selection,
     strict: bool,
+    base: str | None = None,
     offline: bool = False,
     dialect: str | None = None,
 ) -> Outcome:
     """Read, plan, record what the plans would do, judge it.
 
+    :param base: judge what this branch of git lacks.
     :param offline: connect to no database, of which the ports have read none.
     :param dialect: of the databases that are not asked.
     """
 
     def work() -> Outcome:
         request = Request("lint")
-        if offline and selection.empty:
+        named = selection
+        if offline and base is None and named.empty:
             raise UsageError(
                 "Without a database nobody knows which revisions are pending.",
-                hint="name those to judge: flask db lint --offline heads, or --since REV",
+                hint="name those to judge: flask db lint --offline heads, or --base main",
             )
         state = ports.read()
         if offline:
@@ -46,11 +49,13 @@ def lint(
         stopped = blocked(state, run_checks(state, ignore=unasked, command="status"), request)
         if stopped is not None:
             return stopped
-        if selection.empty:
+        if base is not None:
+            named = Selection(ids=ports.missing_in(base, state))
+        if named.empty:
             plans = plans_for(state, request)
             found = ports.hazards(plans, state)
         else:
-            plans, found = _named(ports, state, selection, offline=offline)
+            plans, found = _named(ports, state, named, offline=offline)
         state = state._replace(hazards=tuple(found))
         findings = run_checks(state, ["SM6"], command="lint", settings=ports.settings)
         return Outcome(

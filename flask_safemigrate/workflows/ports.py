@@ -91,6 +91,12 @@ class Ports(Protocol):
         :raises UsageError: the dialect of one cannot be told or is not served.
         """
 
+    def missing_in(self, branch: str, state: State) -> frozenset[str]:
+        """The ids of the revisions whose files a branch of git does not have.
+
+        :raises UsageError: git knows no such branch.
+        """
+
     def count_rows(self, bind: str) -> tuple[Table, ...]:
         """Every table of a database with its exact number of rows."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -213,7 +215,7 @@ def test_a_pending_revision_is_judged_after_those_before_it(started: Project) ->
         (["a1:nosuch"], "no revision or branch 'nosuch'", "flask db history"),
         (["heads:a1"], "does not come before", "flask db lint a1:heads"),
         (["--since", "nosuch"], "no revision or branch 'nosuch'", "flask db history"),
-        (["a1", "--since", "a1"], "both say what is to be judged", ""),
+        (["a1", "--since", "a1"], "REVISION and --since say twice", ""),
     ],
 )
 def test_bad_names_are_refused(
@@ -295,3 +297,25 @@ def test_a_check_proves_not_null_on_a_server_of_unknown_version(project: Project
     assert "SM613" not in codes(lint(p, "--offline", "a3")[1])
     p.revision("a4", "op.alter_column('person', 'mail', nullable=False)")
     assert "SM613" in codes(lint(p, "--offline", "a4")[1])
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_what_a_pull_request_adds(
+    project: ProjectFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = project(url=NOWHERE["postgresql"], revisions=[FIRST])
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "a")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@example.org")
+    for words in (["init", "-b", "main"], ["add", "."], ["commit", "-m", "one"]):
+        subprocess.run(["git", *words], cwd=p.path, check=True, capture_output=True, timeout=30)
+    assert lint(p, "--offline", "--base", "main") == (0, [])
+    p.revision("a2", "op.drop_column('person', 'name')")
+    _, found = lint(p, "--offline", "--base", "main")
+    assert [f["subject"] for f in found if f["code"] == "SM630"] == ["person.name"]
+    done = p.invoke("db", "lint", "--offline", "--base", "nosuch")
+    assert done.exit_code == 2
+    told = " ".join(done.output.split())
+    assert "git knows no branch 'nosuch'" in told
+    assert "git fetch origin nosuch" in told
+    assert p.invoke("db", "lint", "--base", "main", "--since", "a1").exit_code == 2

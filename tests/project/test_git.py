@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flask_safemigrate.project import git as git_module
-from flask_safemigrate.project.git import read_git
+from flask_safemigrate.project.git import missing_in, read_git
 from flask_safemigrate.project.git_past import GitPast
 from flask_safemigrate.state import GitFacts
 
@@ -170,3 +170,40 @@ def test_no_program_of_the_repository_is_run(tmp_path: Path) -> None:
     path.unlink()
     assert set(GitPast(top, [versions]).removals()) == {"a1"}
     assert not ran.exists()
+
+
+def test_what_a_branch_lacks(repository: Path) -> None:
+    folder = repository / "migrations" / "versions"
+    old = revision(repository, "1_old.py")
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "one")
+    git(repository, "branch", "base")
+    committed = revision(repository, "2_new.py")
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "two")
+    fresh = revision(repository, "3_ünew.py")
+    files = [old, committed, fresh]
+    assert missing_in("base", [folder], files) == (committed, fresh)
+    assert missing_in("HEAD", [folder], files) == (fresh,)
+    assert missing_in("HEAD", [folder, repository / "nosuch"], files) == (fresh,)
+    link = repository.parent / "link"
+    link.symlink_to(repository)
+    through = [str(link / Path(path).relative_to(repository)) for path in files]
+    assert missing_in("base", [link / "migrations" / "versions"], through) == tuple(through[1:])
+
+
+def test_a_folder_that_a_branch_has_not_got_yet(repository: Path) -> None:
+    git(repository, "commit", "-m", "one")
+    fresh = revision(repository, "1_new.py")
+    assert missing_in("HEAD", [repository / "migrations" / "versions"], [fresh]) == (fresh,)
+
+
+@pytest.mark.parametrize("name", ["nosuch", "", "--all", "-x", "HEAD:migrations", "HEAD..HEAD"])
+def test_what_is_no_branch(repository: Path, name: str) -> None:
+    new = revision(repository, "1_new.py")
+    git(repository, "commit", "-m", "one")
+    assert missing_in(name, [repository / "migrations" / "versions"], [new]) is None
+
+
+def test_no_repository_has_no_branch(tmp_path: Path) -> None:
+    assert missing_in("HEAD", [tmp_path], [str(tmp_path / "1.py")]) is None

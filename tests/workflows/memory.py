@@ -55,6 +55,9 @@ class Memory:
     def unasked(self, dialect: str | None = None) -> tuple[DatabaseState, ...]:
         return ()
 
+    def missing_in(self, branch: str, state: State) -> frozenset[str]:
+        return frozenset()
+
     def hazards(
         self,
         plans: Sequence[Plan],
