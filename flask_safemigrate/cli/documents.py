@@ -16,7 +16,7 @@ SUFFIXES = {".html": "html", ".htm": "html", ".sarif": "sarif", ".json": "json"}
 def document(form: str, outcome: Outcome) -> str:
     """Return the document of an outcome.
 
-    :param form: ``json``, ``sarif``, ``github`` or ``html``.
+    :param form: ``json``, ``sarif``, ``github``, ``markdown`` or ``html``.
     """
     if form == "sarif":
         from flask_safemigrate.report.documents import sarif
@@ -26,6 +26,10 @@ def document(form: str, outcome: Outcome) -> str:
         from flask_safemigrate.report.documents import github
 
         return github.text(outcome, _root())
+    if form == "markdown":
+        from flask_safemigrate.report.documents import markdown
+
+        return markdown.text(outcome, _root())
     if form == "html":
         from flask_safemigrate.report.page import html
 

@@ -28,7 +28,7 @@ from flask_safemigrate.names import DIALECTS
     help="With --offline: what the databases are, if not what their URLs say.",
 )
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
-@options.sharing("text", "json", "html", "sarif", "github")
+@options.sharing("text", "json", "html", "sarif", "github", "markdown")
 @click.pass_context
 def lint(
     ctx: click.Context,

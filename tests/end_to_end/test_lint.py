@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -299,16 +301,20 @@ def test_a_check_proves_not_null_on_a_server_of_unknown_version(project: Project
     assert "SM613" in codes(lint(p, "--offline", "a4")[1])
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_what_a_pull_request_adds(
-    project: ProjectFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    p = project(url=NOWHERE["postgresql"], revisions=[FIRST])
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", "a")
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@example.org")
-    for words in (["init", "-b", "main"], ["add", "."], ["commit", "-m", "one"]):
+def commit(p: Project) -> None:
+    """Put a project into a repository of its own, branch ``main``."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-b", "main"], ["add", "."], [*who, "commit", "-m", "one"]):
         subprocess.run(["git", *words], cwd=p.path, check=True, capture_output=True, timeout=30)
+
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+@needs_git
+def test_what_a_pull_request_adds(project: ProjectFactory) -> None:
+    p = project(url=NOWHERE["postgresql"], revisions=[FIRST])
+    commit(p)
     assert lint(p, "--offline", "--base", "main") == (0, [])
     p.revision("a2", "op.drop_column('person', 'name')")
     _, found = lint(p, "--offline", "--base", "main")
@@ -319,3 +325,19 @@ def test_what_a_pull_request_adds(
     assert "git knows no branch 'nosuch'" in told
     assert "git fetch origin nosuch" in told
     assert p.invoke("db", "lint", "--base", "main", "--since", "a1").exit_code == 2
+
+
+@needs_git
+def test_the_hook_of_pre_commit_runs_what_there_is(project: ProjectFactory) -> None:
+    text = (Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text()
+    [entry] = re.findall(r"^  entry: flask (.*)$", text, re.MULTILINE)
+    [arguments] = re.findall(r"^  args: \[(.*)\]$", text, re.MULTILINE)
+    p = project(url=NOWHERE["postgresql"], revisions=[FIRST])
+    commit(p)
+    words = [*entry.split(), *arguments.split(", ")]
+    assert p.invoke(*words).exit_code == 0
+    p.revision("a2", "op.drop_column('person', 'nosuch')")
+    p.revision("a3", "op.drop_table('person')")
+    done = p.invoke(*words, "--strict", "--format", "markdown")
+    assert done.exit_code == 3
+    assert "| SM631 |" in done.stdout

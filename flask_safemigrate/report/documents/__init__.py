@@ -1,1 +1,1 @@
-"""The outcome for programs: JSON, SARIF, and annotations of GitHub."""
+"""The outcome for programs: JSON, SARIF, annotations of GitHub, and Markdown."""
