@@ -361,7 +361,8 @@ class SafeMigrate:
         :param from_journal: let repairs write revision files, which run, of which only a database
             has the text; ``confirm`` gets the whole of it in the notes.
         :param strict: let warnings fail too.
-        :param fast: do not replay the history to compare the schemas.
+        :param fast: do not replay the history to compare the schemas, and do not judge the
+            pending revisions.
         :param offline: look at files only, and connect to no database.
         """
         from flask_safemigrate.workflows.doctor import doctor

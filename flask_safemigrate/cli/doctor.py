@@ -39,7 +39,9 @@ _ALL = "ALL"
     help="Let --fix write revision files of which only the database has the text; they will run.",
 )
 @click.option(
-    "--fast", is_flag=True, help="Do not compare the schema with the history and the models."
+    "--fast",
+    is_flag=True,
+    help="Do not compare the schema with history and models, nor judge what is pending.",
 )
 @click.option("--offline", is_flag=True, help="Look at files only; connect to no database.")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")

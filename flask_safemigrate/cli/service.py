@@ -40,7 +40,7 @@ class Service(Protocol):
         say: Say | None = None,
     ) -> Outcome:
         """Findings; ``fix`` is None for none, empty for all repairs, or codes; ``fast`` does not
-        compare the schemas."""
+        compare the schemas and does not judge pending revisions."""
 
     def lint(
         self,

@@ -8,9 +8,10 @@ from flask_safemigrate.checks import catalogue
 from flask_safemigrate.errors import SafeMigrateError
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status, status_away
+from flask_safemigrate.planning import why_not
 from flask_safemigrate.state import State
-from flask_safemigrate.workflows.guarded import told
-from flask_safemigrate.workflows.ports import Confirm, Ports, Say
+from flask_safemigrate.workflows.guarded import plans_for, told
+from flask_safemigrate.workflows.ports import Confirm, Ports, Request, Say
 
 _Identity = tuple[str, "str | None", str, "str | None"]
 
@@ -32,19 +33,26 @@ def doctor(
     """Read, check; with ``fix`` repair what can be repaired, then read and check again.
 
     :param from_journal: let repairs write revision files of which only a database has the text.
-    :param fast: do not compare the schemas, for which the history is replayed.
+    :param fast: do not compare the schemas, for which the history is replayed, and do not judge
+        what is pending.
     """
 
     def examine() -> Outcome:
-        state, findings = catalogue.examine(
-            ports.read(thorough=True, compare=not fast), select, ignore, settings=ports.settings
+        read = ports.read(thorough=True, compare=not fast)
+        wanted = (catalogue.codes_of(select) or catalogue.codes_of(["SM6"])) - catalogue.codes_of(
+            ignore
         )
+        notes: tuple[str, ...] = ()
+        if not fast and any(code.startswith("SM6") for code in wanted):
+            read, notes = _with_hazards(ports, read)
+        state, findings = catalogue.examine(read, select, ignore, settings=ports.settings)
         return Outcome(
             "doctor",
             _verdict(state, findings, strict),
             databases=state.databases,
             state=state,
             findings=findings,
+            notes=notes,
         )
 
     def work() -> Outcome:
@@ -79,10 +87,31 @@ def doctor(
                 ports.prune_snapshots()
             outcome = examine()
         if not tried and not not_done:
-            return outcome._replace(notes=("Nothing here can be repaired by this command.",))
+            said = "Nothing here can be repaired by this command."
+            return outcome._replace(notes=(*outcome.notes, said))
         return _ended(outcome, done, not_done)
 
     return told("doctor", work)
+
+
+def _with_hazards(ports: Ports, state: State) -> tuple[State, tuple[str, ...]]:
+    """Return the state with what its pending revisions would do, and notes.
+
+    It stays as it is where nothing is pending, or something must be mended before that can run.
+    """
+    try:
+        plans = plans_for(state, Request("doctor"))
+    except SafeMigrateError:
+        return state, ()
+    if all(plan.empty for plan in plans) or why_not(catalogue.run_checks(state)):
+        return state, ()
+    try:
+        return state._replace(hazards=tuple(ports.hazards(plans, state))), ()
+    except SafeMigrateError as error:
+        said = error.message
+    except Exception as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+    return state, (f"What the pending revisions do could not be judged: {said}",)
 
 
 def _withheld(finding: Finding) -> str:
@@ -94,7 +123,8 @@ def _withheld(finding: Finding) -> str:
 
 
 def _ended(outcome: Outcome, done: Sequence[str], not_done: Sequence[str]) -> Outcome:
-    ended = outcome._replace(repairs=tuple(done), notes=tuple(not_done))
+    notes = (*outcome.notes, *not_done)
+    ended = outcome._replace(repairs=tuple(done), notes=notes)
     if not_done and outcome.status is Status.DONE:
         return ended._replace(status=Status.FAILED, error="Not everything was repaired.")
     return ended

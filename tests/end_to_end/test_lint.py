@@ -341,3 +341,24 @@ def test_the_hook_of_pre_commit_runs_what_there_is(project: ProjectFactory) -> N
     done = p.invoke(*words, "--strict", "--format", "markdown")
     assert done.exit_code == 3
     assert "| SM631 |" in done.stdout
+
+
+def diagnosed(p: Project, *more: str) -> list[str]:
+    done = p.invoke("db", "doctor", "--format", "json", *more)
+    return [code for code in codes(json.loads(done.stdout)["findings"]) if code.startswith("SM6")]
+
+
+def test_doctor_judges_what_is_pending(started: Project) -> None:
+    p = started
+    assert diagnosed(p) == []
+    p.revision("a2", "op.drop_column('person', 'name')")
+    assert "SM630" in diagnosed(p)
+    assert diagnosed(p, "--select", "SM630") == ["SM630"]
+    assert diagnosed(p, "--fast") == []
+    assert diagnosed(p, "--offline") == []
+    assert diagnosed(p, "--select", "SM2") == []
+    assert diagnosed(p, "--ignore", "SM6") == []
+    assert p.heads() == {"a1"}
+    # Nothing runs before that is mended, so nothing is said of what it would do.
+    (p.versions / "odd.py").write_text("revision = 'b1'\ndown_revision = 'nosuch'\n")
+    assert diagnosed(p) == []

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from flask_safemigrate.errors import Refused
-from flask_safemigrate.findings import Finding
+from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome
 from flask_safemigrate.state import State, Table
 from flask_safemigrate.workflows.doctor import doctor
@@ -87,3 +88,34 @@ def test_what_another_process_repaired_meanwhile_is_left_alone() -> None:
     outcome = _fix(ports)
     assert outcome.repairs == ("SM401 is gone; nothing was done about it.",)
     assert "repair" not in ports.heard
+
+
+class _Judging(Memory):
+    def hazards(self, *arguments: Any, **options: Any) -> Sequence[Finding]:
+        self._hear("hazards")
+        return self.hazardous
+
+
+@pytest.mark.parametrize(
+    ("at_", "options", "asked"),
+    [
+        ("b2", {"select": [], "fast": False}, True),
+        ("b2", {"select": ["SM6"], "fast": False}, True),
+        ("b2", {"select": [], "fast": True}, False),
+        ("b2", {"select": ["SM2"], "fast": False}, False),
+        ("c3", {"select": [], "fast": False}, False),
+    ],
+)
+def test_what_is_pending_is_judged(at_: str, options: dict[str, Any], asked: bool) -> None:
+    ports = _Judging(state(at(at_)))
+    ports.hazardous = [Finding("SM630", Severity.ERROR, "loses 3 values", "w", "h", bind="")]
+    outcome = _fix(ports, fix=None, **options)
+    assert ("hazards" in ports.heard) is asked
+    assert ("SM630" in [f.code for f in outcome.findings]) is asked
+
+
+def test_what_cannot_be_judged_is_said() -> None:
+    ports = _Judging(state(at("b2")))
+    ports.raising["hazards"] = [ValueError("odd\nmore")]
+    outcome = _fix(ports, fix=None, select=[], fast=False)
+    assert outcome.notes == ("What the pending revisions do could not be judged: odd",)
