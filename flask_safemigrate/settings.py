@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -23,7 +24,8 @@ class Settings:
     """Every setting with its default; the key is ``SAFEMIGRATE_`` and the name in capitals.
 
     :param allow_reset: let ``reset`` run outside debug and testing mode.
-    :param environment: name of the environment, kept in the database by every run.
+    :param environment: name of the environment, kept in the database by every run; the environment
+        variable of that name counts too.
     :param exclude_tables: tables that belong to others; ``doctor`` and ``flask db migrate`` leave
         them alone; names or patterns such as ``celery_*``.
     :param gate: let errors among the hazards of pending revisions stop ``safe-upgrade`` and
@@ -180,11 +182,15 @@ def _text(key: str, value: object) -> str:
     raise _wrong(key, value, "a text")
 
 
-def read_settings(config: Mapping[str, object]) -> Settings:
+def read_settings(
+    config: Mapping[str, object], environ: Mapping[str, str] = os.environ
+) -> Settings:
     """Read the settings out of ``app.config``.
 
     Values may be texts, as environment variables are.
 
+    :param environ: environment variables. What protects a database is taken from them too:
+        ``SAFEMIGRATE_ENVIRONMENT``, where the application does not say it.
     :raises UsageError: a key that is no setting (the nearest one is named), or a bad value.
     """
     known = {PREFIX + f.name.upper(): f for f in fields(Settings)}
@@ -216,4 +222,6 @@ def read_settings(config: Mapping[str, object]) -> Settings:
             values[name] = _names(key, value)
         else:
             values[name] = "" if value is None else _text(key, value)
+    if not values.get("environment"):
+        values["environment"] = environ.get(f"{PREFIX}ENVIRONMENT", "")
     return Settings(**values)  # type: ignore[arg-type]

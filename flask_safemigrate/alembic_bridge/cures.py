@@ -115,6 +115,11 @@ def cure_of(error: BaseException) -> str:
         return 'put the SQL into sa.text("..."), as SQLAlchemy 2 wants it'
     if isinstance(error, ArgumentError) and "select(" in str(error):
         return "sa.select(a, b) instead of sa.select([a, b]), as SQLAlchemy 2 wants it"
+    if isinstance(error, CompileError) and "has no name" in str(error):
+        return (
+            "give the name that the constraint has in the database, op.drop_constraint("
+            '"NAME", ...), or a naming_convention to the models\' MetaData'
+        )
     if isinstance(error, CompileError):
         return (
             "the type is of another DBMS: give one that this has, with the other as a variant, "

@@ -168,11 +168,14 @@ def objects_missing(state: State) -> Iterator[Found]:
             source = f" as {file(state.history.by_id[makers[0]].path)} does"
         again = _again(gone, database.dialect)
         steps = tuple(Step("index", (d.table, d.name, *d.key.split(", "))) for d in gone)
+        renamed = _renamed(drift, database.dialect)
         only_indexes = all(d.kind == "index" and _PLAIN.fullmatch(d.key) for d in gone)
         them = "it" if len(gone) == 1 else "them"
         repair = f"makes {things(gone)} again" if only_indexes else None
         if only_indexes:
             hint = f"flask db doctor --fix {repair} ({again})"
+        elif renamed:
+            hint = renamed
         elif any(d.kind in ("table", "column") for d in gone):
             hint = (
                 "flask db snapshots, then flask db restore ID, for the rows; or make "
@@ -211,6 +214,27 @@ def _again(gone: Sequence[Difference], dialect: str) -> str:
     return "; ".join(statements) if len(statements) <= 3 else ""
 
 
+def _renamed(drift: Sequence[Difference], dialect: str) -> str:
+    """The way back of a column that was renamed by hand; "" where none looks like one.
+
+    One is missing and one of the same type is there that no revision makes, both alone in their
+    table.
+    """
+    quoted = _quoting(dialect)
+    columns = [d for d in drift if d.kind == "column"]
+    ways = []
+    for gone in (d for d in columns if d.here is None):
+        alike = [d for d in columns if d.table == gone.table]
+        new = [d for d in alike if d.there is None and d.here == gone.there]
+        if len(new) == 1 and len(alike) == 2:
+            ways.append(
+                f"if column '{new[0].name}' of table '{gone.table}' is '{gone.name}' under another"
+                f" name: ALTER TABLE {_table(dialect, gone.table)} RENAME COLUMN"
+                f" {quoted(new[0].name)} TO {quoted(gone.name)}"
+            )
+    return "; ".join(ways)
+
+
 def objects_added(state: State) -> Iterator[Found]:
     """The database has something that no revision made.
 
@@ -220,9 +244,10 @@ def objects_added(state: State) -> Iterator[Found]:
     Example
         ``ALTER TABLE users ADD COLUMN phone`` in a console, "just for now".
     Fix
-        Drop it; or write it down: add it to the models, run ``flask db migrate`` on a database
+        Write it down: add it to the models, run ``flask db migrate`` on a database
         that does not have it (it would see nothing to do here), and ``flask db stamp head`` here.
-        An index that only this database needs may stay.
+        Where it is another name of a column that is missing, rename it back. Where nobody needs
+        what it holds, drop it. An index that only this database needs may stay.
     Prevention
         Change the schema by revisions only.
     """
@@ -230,16 +255,19 @@ def objects_added(state: State) -> Iterator[Found]:
         more = [d for d in drift if d.there is None]
         if more:
             harmless = all(d.kind == "index" for d in more)
-            undo = _undo(more, database.dialect) or "a new revision, flask db revision"
+            # What a column or a table holds would go with it.
+            undo = _undo(more, database.dialect) if harmless else ""
+            renamed = _renamed(drift, database.dialect)
             models = {name.lower() for name in state.project.models.get(database.bind, ())}
             # The application uses what a model maps.
             kept = [d for d in more if d.kind == "table" and d.table.lower() in models]
-            drop = "" if kept else f"to drop it: {undo}; to keep it: add it to the models, "
+            drop = f"to drop it: {undo}; " if undo else f"{renamed}; " if renamed else ""
+            keep = "" if kept else "to keep it: add it to the models, "
             yield Found(
                 f'Database "{database.label}" has {things(more)}, which the history up to '
                 f"{_place(state, database)} does not make.",
                 database.location,
-                f"{drop}run flask db migrate on a database that does not have "
+                f"{drop}{keep}run flask db migrate on a database that does not have "
                 f"{'it' if len(more) == 1 else 'them'}, then flask db stamp head here",
                 bind=database.bind,
                 severity=Severity.INFO if harmless else None,

@@ -29,11 +29,19 @@ def _chosen(state: State, bind: str | None) -> tuple[DatabaseState, ...]:
         raise UsageError(unusable[0], hint="flask db doctor")
     if bind is None:
         return state.databases
-    found = tuple(d for d in state.databases if d.bind == bind)
+    # Reports call the one that has no name so.
+    found = tuple(d for d in state.databases if d.bind == bind) or tuple(
+        d for d in state.databases if bind == "default" and not d.bind
+    )
     if not found:
         names = ", ".join(f"'{d.bind}'" for d in state.databases)
         raise UsageError(f"There is no bind '{bind}'.", hint=f"use one of {names}")
     return found
+
+
+def _has(ports: Ports, database: DatabaseState, name: str) -> bool:
+    """Whether a snapshot of the database begins so."""
+    return any(each.id.startswith(name) for each in ports.snapshots(database.bind))
 
 
 def _there(database: DatabaseState) -> DatabaseState:
@@ -135,6 +143,8 @@ def restore(
     def work() -> Outcome:
         state = ports.read()
         chosen = _chosen(state, bind)
+        if len(chosen) > 1 and name is not None:
+            chosen = tuple(d for d in chosen if _has(ports, d, name)) or chosen
         if len(chosen) > 1:
             names = ", ".join(f"'{d.bind}'" for d in chosen)
             raise UsageError(

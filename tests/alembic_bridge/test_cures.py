@@ -100,6 +100,14 @@ def test_drivers_that_say_it_in_their_own_way() -> None:
     assert cure_of(ValueError("x")) == ""
 
 
+def test_a_constraint_without_a_name_is_no_matter_of_types() -> None:
+    error = sa.exc.CompileError(
+        "Can't emit DROP CONSTRAINT for constraint UniqueConstraint(); it has no name"
+    )
+    assert "op.drop_constraint(" in cure_of(error)
+    assert "variant" not in cure_of(error)
+
+
 def test_addresses_are_no_part_of_a_message() -> None:
     said = "Compiler <a.b.TypeCompiler object at 0x7f9b53c7f950> can't; <a.Column at 0x7f; x>"
     assert without_addresses(said) == "Compiler TypeCompiler can't; Column"

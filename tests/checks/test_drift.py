@@ -10,6 +10,7 @@ from tests.checks.states import LINE, assert_finds, at, database, findings, stat
 
 COLUMN = Difference("column", "users", "phone", "VARCHAR(20)", None)
 GONE = Difference("column", "users", "phone", None, "VARCHAR(20)")
+RENAMED = Difference("column", "users", "mobile", "VARCHAR(20)", None)
 MODELLED = Difference("table", "orders", "orders", "", None)
 TABLE_GONE = Difference("table", "orders", "orders", None, "")
 CHANGED = Difference("column", "users", "name", "TEXT", "VARCHAR(20) NOT NULL")
@@ -50,8 +51,26 @@ FINDS = [
         with_evidence(at("c3"), at_version=False, drift=(COLUMN,)),
         [
             "has column 'users.phone', which the history up to",
-            'to drop it: ALTER TABLE "users" DROP COLUMN "phone"',
+            "to keep it: add it to the models, run flask db migrate on",
         ],
+    ),
+    (
+        "SM408",
+        with_evidence(at("c3"), at_version=False, drift=(RENAMED, GONE)),
+        ['RENAME COLUMN "mobile" TO "phone"; to keep it: add it to the models'],
+    ),
+    (
+        "SM407",
+        with_evidence(at("c3"), at_version=False, drift=(RENAMED, GONE)),
+        [
+            "if column 'mobile' of table 'users' is 'phone' under another name: ALTER TABLE"
+            ' "users" RENAME COLUMN "mobile" TO "phone"; if it should be gone',
+        ],
+    ),
+    (
+        "SM408",
+        with_evidence(at("c3"), at_version=False, drift=(INDEX,)),
+        ['to drop it: DROP INDEX "fast"; to keep it'],
     ),
     (
         "SM408",
@@ -225,3 +244,13 @@ def test_default_alone_is_no_work_for_autogenerate() -> None:
     finding = assert_finds("SM412", of, "default of 'users.age' is 7 in the models, 0 in the")
     assert finding.severity is Severity.INFO
     assert finding.hint.startswith("flask db revision")
+
+
+@pytest.mark.parametrize("code", ["SM407", "SM408"])
+@pytest.mark.parametrize("more", [COLUMN._replace(name="third"), COLUMN._replace(here="TEXT")])
+def test_of_several_columns_none_is_said_to_be_renamed(code: str, more: Difference) -> None:
+    """Or of two that have not the same type; no advice takes values away."""
+    drift = (GONE, more) if more.here == "TEXT" else (GONE, RENAMED, more)
+    found = assert_finds(code, with_evidence(at("c3"), at_version=False, drift=drift))
+    assert "RENAME" not in found.hint
+    assert "DROP COLUMN" not in found.hint

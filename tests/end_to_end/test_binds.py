@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.projects import Project, ProjectFactory
@@ -184,7 +186,11 @@ def test_what_stays_of_a_write_to_a_bind_that_does_not_run_is_told(
     assert "_r2.py:" in said
     assert ("INSERT INTO t (n) VALUES (?)" in said) or f'writes to "{p.path / "audit.db"}"' in said
     file.write_text(file.read_text().replace("raise RuntimeError('stop here')", "pass"))
-    done = p.invoke("db", "safe-upgrade", "--yes")
+    refused = p.invoke("db", "safe-upgrade", "--yes")
+    assert refused.exit_code == 3, refused.output
+    assert "SM315" in refused.output
+    assert p.rows("SELECT n FROM t", p.binds["audit"]) == [(7,)]
+    done = p.invoke("db", "safe-upgrade", "--yes", "--allow", "SM315")
     assert done.exit_code == 0, done.output
 
 
@@ -226,3 +232,20 @@ def test_a_statement_that_commits_itself_is_told_if_it_was_done(
     assert p.rows("SELECT count(*) FROM t", audit) == [(number,)]
     assert ("Everything was undone" in failed.output) == (code == 1)
     assert ("INSERT INTO t (id) VALUES (?)" in failed.output) == (code == 5)
+
+
+@pytest.mark.parametrize("bind", ["audit", ""])
+def test_a_snapshot_is_put_back_by_its_name_alone(project: ProjectFactory, bind: str) -> None:
+    p = project(binds={"audit": None})
+    p.revision("r1", {"": FIRST, "audit": FIRST})
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    url = p.binds[bind] if bind else p.url
+    p.execute("INSERT INTO t (n) VALUES (1)", url=url)
+    taken = p.invoke("db", "snapshot", "--bind", bind or "default", "--format", "json")
+    [snapshot] = json.loads(taken.stdout)["snapshots"]
+    p.execute("DELETE FROM t", url=url)
+    done = p.invoke("db", "restore", snapshot["id"], "--yes")
+    assert done.exit_code == 0, done.output
+    assert p.rows("SELECT n FROM t", url) == [(1,)]
+    unknown = p.invoke("db", "restore", "19990101", "--yes")
+    assert unknown.exit_code == 2

@@ -165,3 +165,13 @@ def test_what_was_deployed_while_reset_waited_is_seen(make: Make, name: str) -> 
     assert "customer 1 row" in one_line(out)
     assert "Snapshot" in one_line(out)
     assert p.db("snapshots").stdout.count("reset") == 1
+
+
+def test_the_variable_alone_protects(project: ProjectFactory) -> None:
+    p = project(revisions=[FIRST], config={"SAFEMIGRATE_ALLOW_RESET": True})
+    variable = {"SAFEMIGRATE_ENVIRONMENT": "Production"}
+    assert p.db("deploy", env=variable).returncode == 0
+    for env in (variable, {}):
+        done = p.db("reset", "--yes", env=env)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert p.rows("SELECT * FROM customer") == ONE
