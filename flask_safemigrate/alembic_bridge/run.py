@@ -212,6 +212,14 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 "schema of its own; that is not served.",
                 hint="flask db upgrade, and flask db doctor",
             )
+        table, expected = stage.context.version_table, run.databases.version_table(stage.bind)
+        if table != expected:
+            raise Refused(
+                f'env.py keeps the versions of {plan.location} in table "{table}", which cannot be'
+                f' read out of its text: "{expected}" was taken for it.',
+                hint=f'write version_table="{table}" into context.configure() of env.py, or hand'
+                " it to SafeMigrate(app, db, ...)",
+            )
         if set(heads) != set(plan.start):
             raise Refused(
                 f"{plan.location} is at {', '.join(heads) or 'base'} now, and no longer at "

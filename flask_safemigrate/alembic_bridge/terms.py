@@ -75,6 +75,9 @@ class Databases(Protocol):
     def bind_of(self, connection: Connection) -> str:
         """The bind whose database a connection of ``env.py`` leads to."""
 
+    def version_table(self, bind: str) -> str:
+        """The name of the table that is taken for the one of the versions."""
+
     def explain(self, bind: str, error: BaseException) -> SafeMigrateError | None:
         """What an error of the driver outside the revisions means, None for any other error."""
 

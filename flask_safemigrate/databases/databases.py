@@ -107,6 +107,10 @@ class Databases:
             "of Flask-Migrate does",
         )
 
+    def version_table(self, bind: str) -> str:
+        """The name of the table that is taken for the one of the versions."""
+        return self.targets[bind].version_table
+
     def explain(self, bind: str, error: BaseException) -> SafeMigrateError | None:
         """What an error of the driver says about the database, None for any other error."""
         target = self.targets.get(bind)

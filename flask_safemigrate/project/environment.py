@@ -85,18 +85,16 @@ def read_env(path: Path) -> EnvFile:
     configures = [call for call in calls if _is_configure(call)]
     keywords = {k.arg: k.value for call in configures for k in call.keywords if k.arg}
     mapped = {"**" for call in configures for k in call.keywords if k.arg is None}
-    table = keywords.get("version_table")
     constants = module_constants(tree)
     each = keywords.get("transaction_per_migration")
-    value = constants.get(table.id) if isinstance(table, ast.Name) else None
-    if isinstance(table, ast.Constant):
-        value = table.value
+    tables = [keywords["version_table"]] if "version_table" in keywords else _tables(tree)
+    named = {_text(table, constants) for table in tables}
     return EnvFile(
         is_async=bool(names & _ASYNC_NAMES) or "asyncio.run" in names,
         multidb="upgrade_token" in keywords or "bind_names" in names,
         own_metadata=_has_own_metadata(tree),
         keywords=frozenset(keywords) | mapped,
-        version_table=value if isinstance(value, str) else None,
+        version_table=named.pop() if len(named) == 1 else None,
         per_revision=isinstance(each, ast.Constant) and each.value is True,
         role=_role(tree) if _ROLE.search(data) else "",
         tenants=_has_tenants(tree, data),
@@ -107,6 +105,43 @@ _ROLE = re.compile(rb"\bSET\s+(?:SESSION\s+|LOCAL\s+)?ROLE\s+(\"[^\"]+\"|\w+)", 
 _OF_SCHEMAS = re.compile(
     rb"search_path|default_schema_name|version_table_schema|schema_translate_map"
 )
+
+
+def _tables(tree: ast.Module) -> list[ast.expr]:
+    """What stands under "version_table" in a dictionary, which is to be handed on."""
+    found: list[ast.expr] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            targets = [t.slice for t in node.targets if isinstance(t, ast.Subscript)]
+            found += [node.value for target in targets if _is_table(target)]
+        elif isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            found += [value for key, value in pairs if _is_table(key)]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found += [k.value for k in node.keywords if k.arg == "version_table"]
+        elif isinstance(node, ast.Call) and len(node.args) == 2 and _is_table(node.args[0]):
+            found.append(node.args[1])
+    return found
+
+
+def _is_table(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value == "version_table"
+
+
+def _text(node: ast.expr, constants: Mapping[str, object]) -> str | None:
+    """The text that an expression of constants makes, None where it is anything else."""
+    if isinstance(node, ast.Name):
+        value = constants.get(node.id)
+        return value if isinstance(value, str) else None
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    parts: list[ast.expr] = []
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts = [node.left, node.right]
+    elif isinstance(node, ast.JoinedStr):
+        parts = [p.value if isinstance(p, ast.FormattedValue) else p for p in node.values]
+    texts = [_text(part, constants) for part in parts]
+    return "".join(texts) if texts and None not in texts else None  # type: ignore[arg-type]
 
 
 def _role(tree: ast.Module) -> str:

@@ -481,3 +481,33 @@ def test_reset_drops_a_table_that_cannot_be_read(project: ProjectFactory) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     names = {row[1] for row in p.rows(SCHEMA) if row[0] in ("table", "view")}
     assert names == {"alembic_version", "safemigrate_journal", "t"}
+
+
+def _keeps_versions_in(p: Project, lines: str) -> None:
+    file = p.path / p.directory / "env.py"
+    text = file.read_text()
+    call = "        context.configure(\n            connection=connection,"
+    assert call in text
+    put = f"        more = {{}}\n        {lines}\n{call}\n            **more,"
+    file.write_text(text.replace(call, put))
+
+
+def test_a_version_table_that_env_py_puts_into_a_dictionary(project: ProjectFactory) -> None:
+    p = project(revisions=[FIRST])
+    _keeps_versions_in(p, "more['version_table'] = 'of_' + 'mine'")
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    p.revision(*SECOND[:2])
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    assert p.rows("SELECT version_num FROM of_mine") == [("a2",)]
+
+
+def test_a_version_table_that_cannot_be_read_is_refused_at_once(project: ProjectFactory) -> None:
+    p = project(revisions=[FIRST])
+    _keeps_versions_in(p, "more['version_table'] = ''.join(['of_', 'mine'])")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 3, done.output
+    said = " ".join(done.output.split())
+    assert 'in table "of_mine", which cannot be read out of its text' in said
+    assert 'Hint: write version_table="of_mine" into context.configure()' in said
+    assert p.rows(SCHEMA) == []
