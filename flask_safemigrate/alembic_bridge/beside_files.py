@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sqlite3
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Pool, event
 
+from flask_safemigrate.alembic_bridge import audit
 from flask_safemigrate.alembic_bridge.failure import short
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read
 from flask_safemigrate.alembic_bridge.sqlite.second import verb_of
@@ -31,20 +30,7 @@ _BEGINS = ("BEGIN", "SAVEPOINT", "RELEASE")
 _COMMITS = ("COMMIT", "END")
 #: They work on no database of the run's, or change nothing that stays.
 _NO_WRITES = ("ATTACH", "DETACH", "PRAGMA")
-
-#: Runs that are going on. Python keeps an audit hook until the process ends, so there is one.
-_hearing: list[Callable[[Any], None]] = []
-
-
-@functools.cache
-def _listen() -> None:
-    sys.addaudithook(_audit)
-
-
-def _audit(name: str, arguments: tuple[Any, ...]) -> None:
-    if _hearing and name == "sqlite3.connect":
-        for hear in tuple(_hearing):
-            hear(arguments[0])
+_OPENS = ("sqlite3.connect",)
 
 
 def _print_of(file: str) -> tuple[object, ...]:
@@ -126,11 +112,11 @@ def hearing_files(position: Position, place: Callable[[], str]) -> Iterator[None
         if connection.dialect.name == "sqlite" and not is_second(connection):
             trace(connection.connection.driver_connection)
 
-    def opened(database: Any) -> None:
+    def opened(_name: str, arguments: tuple[Any, ...]) -> None:
         """Remember how a file was that the revision opens without SQLAlchemy."""
         if not position.running or threading.get_ident() != thread:
             return
-        file = named_file(database)
+        file = named_file(arguments[0])
         modules = [
             frame.f_globals.get("__name__") or "" for frame, _ in traceback.walk_stack(None)
         ]
@@ -148,14 +134,13 @@ def hearing_files(position: Position, place: Callable[[], str]) -> Iterator[None
 
         position.opened.append(written)
 
-    _listen()
-    _hearing.append(opened)
+    audit.listen(_OPENS, opened)
     event.listen(Pool, "checkout", checked_out)
     event.listen(Engine, "before_execute", before_statement)
     try:
         yield
     finally:
-        _hearing.remove(opened)
+        audit.leave(_OPENS, opened)
         event.remove(Pool, "checkout", checked_out)
         event.remove(Engine, "before_execute", before_statement)
         for driver in traced:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import sqlite3
-import sys
 import threading
 import traceback
 import weakref
@@ -18,6 +16,7 @@ from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, Pool, event
 
+from flask_safemigrate.alembic_bridge import audit
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read
 from flask_safemigrate.alembic_bridge.sqlite.second import (
     SecondConnection,
@@ -29,8 +28,7 @@ from flask_safemigrate.names import MEMORY
 
 HINT = "use op.get_bind(), which sees what the revisions before have done"
 
-#: Runs that are going on, for the audit hook. Python calls a hook until the process ends
-#: (https://docs.python.org/3/library/sys.html#sys.addaudithook), so there is one for all runs.
+#: Runs that are going on.
 _going_on: list[Sharing] = []
 #: Arguments of the driver that are about how a connection behaves.
 _OF_CONNECTIONS = ("autocommit", "cached_statements", "detect_types", "isolation_level")
@@ -39,17 +37,7 @@ _SQLITE = re.compile(r"sqlite|sqlcipher")
 #: What Python 3.12 and later say of a thread that starts; before, those of a revision are known
 #: by its code, which runs in them.
 _STARTS = ("_thread.start_new_thread", "_thread.start_joinable_thread")
-
-
-def _hear(name: str, arguments: tuple[Any, ...]) -> None:
-    if _going_on and (name == "sqlite3.connect" or name in _STARTS):
-        for sharing in tuple(_going_on):
-            sharing.hear(name, arguments)
-
-
-@functools.cache
-def _listen() -> None:
-    sys.addaudithook(_hear)
+_HEARD = ("sqlite3.connect", *_STARTS)
 
 
 def is_second(connection: Connection) -> bool:
@@ -138,7 +126,7 @@ class Sharing:
         :param level: the driver's ``isolation_level`` before the run.
         """
         if not self._shared:
-            _listen()
+            audit.listen(_HEARD, self.hear)
             _going_on.append(self)
             for target, name, listener in self._listeners:
                 # Before those that look what a revision reaches: this never leads outside.
@@ -156,6 +144,7 @@ class Sharing:
         """Give every pool its own connections back."""
         if not self._shared:
             return
+        audit.leave(_HEARD, self.hear)
         _going_on.remove(self)
         for target, name, listener in self._listeners:
             event.remove(target, name, listener)
