@@ -273,16 +273,25 @@ class Confinement:
         """Whether an engine leads to a scratch database."""
         return id(engine) in self._engines
 
+    def judge(self, dialect: str, statement: str, others: Collection[str] = ()) -> None:
+        """
+        :param others: the names of the server's other databases.
+        :raises NotConfined: a statement reaches outside of its scratch database, by its text.
+        """
+        if says := _reaches_out(dialect, statement, others):
+            self.stop(f"run a statement that {says}: {_short(statement)}")
+
     def statement(self, connection: Connection, statement: str) -> None:
         """:raises NotConfined: a statement reaches outside of its scratch database."""
         others = self._others.get(id(connection.engine), frozenset())
-        says = _reaches_out(connection.dialect.name, statement, others)
+        self.judge(connection.dialect.name, statement, others)
         driver: Any = connection.connection.driver_connection
-        alone = not says and getattr(driver, "autocommit", None) is True
+        alone = getattr(driver, "autocommit", None) is True
         if alone and (_CODE.match(statement) or _calls_dynamic(connection, statement)):
-            says = "is code outside of a transaction, which nothing takes back"
-        if says:
-            self.stop(f"run a statement that {says}: {_short(statement)}")
+            self.stop(
+                "run a statement that is code outside of a transaction, which nothing takes back: "
+                f"{_short(statement)}"
+            )
         if _ENDS.match(statement):
             self.commit(connection)
 
@@ -494,9 +503,7 @@ def _watch_cursors(
                 if hasattr(text, "as_string"):  # SQL that psycopg's module sql puts together
                     text = text.as_string(self)
                 if isinstance(text, str):
-                    says = _reaches_out(dialect, text, others)
-                    if says:
-                        confinement.stop(f"run a statement that {says}: {_short(text)}")
+                    confinement.judge(dialect, text, others)
             return method(self, query, *args, **kw)
 
         return execute
@@ -515,9 +522,7 @@ def _watch_pg8000(
     def judged(method: Any) -> Any:
         def execute(statement: Any, *args: Any, **kw: Any) -> Any:
             if _current() is confinement and isinstance(statement, str):
-                says = _reaches_out("postgresql", statement, others)
-                if says:
-                    confinement.stop(f"run a statement that {says}: {_short(statement)}")
+                confinement.judge("postgresql", statement, others)
                 if _ENDS.match(statement) and not connection.closed:
                     confinement.commit(connection)
             return method(statement, *args, **kw)
@@ -537,9 +542,7 @@ def _watch_mysql(
         def query(sql: Any, *args: Any, **kw: Any) -> Any:
             text = sql.decode("utf-8", "replace") if isinstance(sql, (bytes, bytearray)) else sql
             if _current() is confinement and isinstance(text, str):
-                says = _reaches_out(dialect, text, others)
-                if says:
-                    confinement.stop(f"run a statement that {says}: {_short(text)}")
+                confinement.judge(dialect, text, others)
             return method(sql, *args, **kw)
 
         return query

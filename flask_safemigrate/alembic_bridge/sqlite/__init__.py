@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flask_safemigrate.alembic_bridge.sqlite.implementation import LosslessSQLiteImpl, install
     from flask_safemigrate.alembic_bridge.sqlite.outside import Outside, run_kept
     from flask_safemigrate.alembic_bridge.sqlite.raw import serve_raw_calls
-    from flask_safemigrate.alembic_bridge.sqlite.sharing import Sharing, is_second
+    from flask_safemigrate.alembic_bridge.sqlite.sharing import Sharing
     from flask_safemigrate.alter.enforcement import Enforcement, is_switched_in
     from flask_safemigrate.alter.options import EngineOptions
 
@@ -26,7 +26,6 @@ __all__ = [
     "Outside",
     "Sharing",
     "install",
-    "is_second",
     "is_switched_in",
     "operations",
     "run_kept",
@@ -42,7 +41,6 @@ _HOMES = {
     "Outside": f"{_HERE}.outside",
     "Sharing": f"{_HERE}.sharing",
     "install": f"{_HERE}.implementation",
-    "is_second": f"{_HERE}.sharing",
     "is_switched_in": f"{_ALTER}.enforcement",
     "operations": f"{_HERE}.batch",
     "run_kept": f"{_HERE}.outside",
