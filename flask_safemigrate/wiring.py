@@ -218,7 +218,7 @@ class Application:
                     dialect=database.dialect,
                     many=many,
                     each=bool(arguments.get("transaction_per_migration")),
-                    metadata=self._models.metadatas.get(plan.bind),
+                    metadatas=self._models.metadatas.get(plan.bind, ()),
                     rows=rows,
                     small=small,
                     only=only,

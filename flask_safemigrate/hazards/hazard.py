@@ -51,7 +51,6 @@ class Context(NamedTuple):
     :param version: of the server, (0,) where it is unknown.
     :param many: from how many rows on a table counts as large.
     :param each: whether every revision has a transaction of its own.
-    :param online: whether the rows can be asked.
     :param time_zone: of the session, "" where it is unknown.
     """
 
@@ -59,7 +58,6 @@ class Context(NamedTuple):
     version: tuple[int, ...] = (0,)
     many: int = 10_000
     each: bool = False
-    online: bool = False
     time_zone: str = ""
 
 

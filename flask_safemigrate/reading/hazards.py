@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alembic.config import Config
+from sqlalchemy import MetaData
 
 from flask_safemigrate.alembic_bridge.recording import Reader, Recorder, record
 from flask_safemigrate.backends import backend_for
@@ -31,7 +32,7 @@ def hazards_of(
     dialect: str,
     many: int,
     each: bool,
-    metadata: Sequence[Any] | Any = None,
+    metadatas: Sequence[MetaData] = (),
     rows: Mapping[str, int | None] | None = None,
     small: bool = True,
     only: frozenset[str] | None = None,
@@ -46,9 +47,8 @@ def hazards_of(
     :param small: whether what is said of tables with few rows may be worse than an information.
     :param only: the revisions to judge; the others have happened before them.
     """
-    # Of several, env.py hands over the list.
-    if metadata is not None and len(metadata) == 1:
-        [metadata] = metadata
+    # As env.py hands them over.
+    metadata = metadatas[0] if len(metadatas) == 1 else [*metadatas] or None
     reader, missing = _reader(dialect)
     bind = found.bind if found is not None else ""
     if target is not None and found is not None and found.exists:
@@ -78,7 +78,7 @@ def hazards_of(
     recorded = record(
         config, [r.id for r in steps], recorder, bind=bind, metadata=metadata, version=version
     )
-    context = Context(dialect, version or (0,), many, each, target is not None, "")
+    context = Context(dialect, version or (0,), many, each)
     if target is not None and dialect == "postgresql":
         context = context._replace(time_zone=time_zone(target))
     hazards = judge(recorded, known, context)

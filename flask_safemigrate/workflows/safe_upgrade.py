@@ -152,9 +152,9 @@ def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
     if not ready or request.direction != "upgrade" or not ports.settings.gate:
         return looked
     assert looked.state is not None
-    asks = request.command != "deploy"
+    deploys = request.command == "deploy"
     asked = request.confirm is not None and request.asks
-    if asks and not asked and all(d.dialect == "sqlite" for d in looked.databases):
+    if not (deploys or asked) and all(d.dialect == "sqlite" for d in looked.databases):
         return looked
     try:
         hazards = ports.hazards(looked.plans, looked.state, small=False)
@@ -168,7 +168,7 @@ def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
         return looked
     state = looked.state._replace(hazards=tuple(hazards))
     found = tuple(
-        f._replace(blocks=f.severity is Severity.ERROR and not (asks and f.code in _LOSSES))
+        f._replace(blocks=f.severity is Severity.ERROR and (deploys or f.code not in _LOSSES))
         for f in run_checks(state, ["SM6"], command=request.command, settings=ports.settings)
         if f.severity > Severity.INFO
     )

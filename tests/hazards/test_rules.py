@@ -593,7 +593,7 @@ def database(dialect: str) -> Known:
 
 
 def hazards(dialect: str, statements: Sequence[str]) -> list[Hazard]:
-    context = Context(dialect, VERSIONS[dialect], online=True, time_zone="UTC")
+    context = Context(dialect, VERSIONS[dialect], time_zone="UTC")
     found = judge([recorded(dialect, statements)], database(dialect), context)
     return [h for h in found if h.code not in ("SM650", "SM651")]
 
@@ -632,7 +632,7 @@ def test_the_way_back(dialect: str) -> None:
         found = judge(
             [up._replace(downgrade=down)],
             database(dialect),
-            Context(dialect, VERSIONS[dialect], online=True),
+            Context(dialect, VERSIONS[dialect]),
         )
         assert [h.code for h in found] == codes, statements
 
@@ -640,7 +640,7 @@ def test_the_way_back(dialect: str) -> None:
 def test_an_enum_type_stays_behind() -> None:
     up = recorded("postgresql", ["CREATE TYPE state AS ENUM ('a')", "CREATE TABLE t (s state)"])
     down = recorded("postgresql", ["DROP TABLE t"]).upgrade
-    context = Context("postgresql", (15,), online=True)
+    context = Context("postgresql", (15,))
     found = judge([up._replace(downgrade=down)], database("postgresql"), context)
     assert [(h.code, h.object) for h in found] == [("SM651", "type 'state'")]
 
