@@ -247,21 +247,17 @@ def make_project(migrations: Path, folder: Path) -> list[str]:
     """Write the application, and the history with Flask-Migrate's env.py; return its order."""
     (folder / "histories_app.py").write_text(APP)
     (folder / "stand_ins.py").write_text(STAND_INS)
-    done = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "histories_app", "db", "init"],
-        cwd=folder,
-        env={**os.environ, "HISTORIES_TOOL": "plain", "HISTORIES_URL": "sqlite://"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
+    run_python(["-m", "flask", "--app", "histories_app", "db", "init"], folder)
     versions = folder / "migrations" / "versions"
     shutil.rmtree(versions)
     shutil.copytree(migrations / "versions", versions)
+    return run_python(["-c", ORDER], folder).split()
+
+
+def run_python(arguments: list[str], folder: Path) -> str:
+    """Run Python with plain Flask-Migrate in the project; return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-c", ORDER],
+        [sys.executable, *arguments],
         cwd=folder,
         env={**os.environ, "HISTORIES_TOOL": "plain", "HISTORIES_URL": "sqlite://"},
         capture_output=True,
@@ -270,7 +266,7 @@ def make_project(migrations: Path, folder: Path) -> list[str]:
     )
     if done.returncode:
         raise SystemExit(done.stderr)
-    return done.stdout.split()
+    return done.stdout
 
 
 # ------------------------------------------------------------------ rows

@@ -17,6 +17,7 @@ SECOND = (
     "op.add_column('t', sa.Column('m', sa.Integer))\nop.execute('INSERT INTO t (n) VALUES (1)')"
 )
 STOP = "\nraise RuntimeError('stop here')"
+BESIDE = "from flask import current_app\ndb = current_app.extensions['migrate'].db\n"
 
 
 @pytest.fixture(params=["sqlite and sqlite", "sqlite and mysql", "mysql and sqlite"])
@@ -30,6 +31,13 @@ def two(request: pytest.FixtureRequest, project: ProjectFactory, databases: Data
     p.revision("r1", {"": FIRST, "audit": FIRST}, {"": "op.drop_table('t')", "audit": "pass"})
     done = p.invoke("db", "safe-upgrade", "--yes")
     assert done.exit_code == 0, done.output
+    return p
+
+
+def _at_r1(project: ProjectFactory) -> Project:
+    p = project(binds={"audit": None})
+    p.revision("r1", {"": FIRST, "audit": FIRST})
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
     return p
 
 
@@ -96,12 +104,8 @@ def test_a_failure_says_where_each_is_and_the_next_run_finishes(two: Project, wh
 
 def test_a_write_to_a_bind_that_runs_later_is_stopped(project: ProjectFactory) -> None:
     """It would be committed by itself, and stay when the run is undone."""
-    p = project(binds={"audit": None})
-    p.revision("r1", {"": FIRST, "audit": FIRST})
-    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
-    write = (
-        "from flask import current_app\n"
-        "db = current_app.extensions['migrate'].db\n"
+    p = _at_r1(project)
+    write = BESIDE + (
         "with db.engines['audit'].begin() as other:\n"
         "    assert other.execute(sa.text('SELECT count(*) FROM t')).scalar() == 0\n"
         "    other.execute(sa.text('INSERT INTO t (n) VALUES (7)'))"
@@ -117,12 +121,8 @@ def test_a_write_to_a_bind_that_runs_later_is_stopped(project: ProjectFactory) -
 
 
 def test_a_bind_that_has_run_is_written_to_as_a_part_of_the_run(project: ProjectFactory) -> None:
-    p = project(binds={"audit": None})
-    p.revision("r1", {"": FIRST, "audit": FIRST})
-    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
-    write = (
-        "from flask import current_app\n"
-        "db = current_app.extensions['migrate'].db\n"
+    p = _at_r1(project)
+    write = BESIDE + (
         "with db.engine.begin() as other:\n"
         "    other.execute(sa.text('INSERT INTO t (n) VALUES (7)'))"
     )
@@ -135,7 +135,6 @@ def test_a_bind_that_has_run_is_written_to_as_a_part_of_the_run(project: Project
     assert p.rows("SELECT n FROM t ORDER BY n") == [(1,), (7,)]
 
 
-BESIDE = "from flask import current_app\ndb = current_app.extensions['migrate'].db\n"
 WAYS = {
     "an engine": (
         "with db.engines['audit'].begin() as other:\n"
@@ -160,13 +159,6 @@ WAYS = {
         "    raw.commit()"
     ),
 }
-
-
-def _at_r1(project: ProjectFactory) -> Project:
-    p = project(binds={"audit": None})
-    p.revision("r1", {"": FIRST, "audit": FIRST})
-    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
-    return p
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -236,9 +228,7 @@ def test_a_statement_that_commits_itself_is_told_if_it_was_done(
 
 @pytest.mark.parametrize("bind", ["audit", ""])
 def test_a_snapshot_is_put_back_by_its_name_alone(project: ProjectFactory, bind: str) -> None:
-    p = project(binds={"audit": None})
-    p.revision("r1", {"": FIRST, "audit": FIRST})
-    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    p = _at_r1(project)
     url = p.binds[bind] if bind else p.url
     p.execute("INSERT INTO t (n) VALUES (1)", url=url)
     taken = p.invoke("db", "snapshot", "--bind", bind or "default", "--format", "json")
