@@ -41,6 +41,7 @@ from flask_safemigrate.alter.queue.tables import (
     set_options,
 )
 from flask_safemigrate.ddl.create_table import read_create_table
+from flask_safemigrate.ddl.statements import op_execute
 from flask_safemigrate.ddl.tokens import DDLError, fold, quote, quote_string
 from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 from flask_safemigrate.names import MEMORY
@@ -292,7 +293,7 @@ class Executor:
                 raise refused(
                     table.origins[-1],
                     f"a temporary table hides table {quote(table.name)}",
-                    f"drop it before: op.execute('DROP TABLE temp.{quote(table.name)}')",
+                    f"drop it before: {op_execute(f'DROP TABLE temp.{quote(table.name)}')}",
                 )
 
     def _may_edit(self) -> bool:

@@ -14,6 +14,7 @@ from flask_safemigrate.alter.queue.scratch import Scratch, is_virtual
 from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.references import read_trigger, statement_targets
+from flask_safemigrate.ddl.statements import op_execute
 from flask_safemigrate.ddl.tokens import (
     fold,
     quote,
@@ -208,7 +209,7 @@ def _way_out(kind: str, name: str) -> str:
     drop = f"DROP {kind.upper()} {quote(name)}"
     return (
         "change or drop it in the same migration, before the operation:\n"
-        f"      op.execute({drop!r})\n"
+        f"      {op_execute(drop)}\n"
         "and make it again after it where it is still wanted"
     )
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flask_safemigrate.ddl.statements import op_execute
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes, shared
@@ -113,7 +114,7 @@ def _labels(judge: Judge, op: ops.Operation) -> None:
                 f"Value '{label}' of type '{kind}' is used in the transaction that adds it, which "
                 'PostgreSQL refuses ("unsafe use of new value"): the statement fails.',
                 "with op.get_context().autocommit_block():\n"
-                f"    op.execute(\"ALTER TYPE {kind} ADD VALUE IF NOT EXISTS '{label}'\")",
+                "    " + op_execute(f"ALTER TYPE {kind} ADD VALUE IF NOT EXISTS '{label}'"),
                 f"{kind}.{label}",
             )
 
@@ -192,7 +193,7 @@ def _add_key(judge: Judge, op: ops.AddKey) -> tuple[Locks, str]:
         "with op.get_context().autocommit_block():\n"
         f'    op.create_index("{name}", "{op.table}", [{columns}], unique=True, '
         "postgresql_concurrently=True)\n"
-        f'op.execute("ALTER TABLE {op.table} ADD CONSTRAINT {name} {word} USING INDEX {name}")'
+        + op_execute(f"ALTER TABLE {op.table} ADD CONSTRAINT {name} {word} USING INDEX {name}")
         if word
         else ""
     )
@@ -233,7 +234,7 @@ def _add_foreign_key(judge: Judge, op: ops.AddForeignKey) -> tuple[Locks, str]:
         f'op.create_foreign_key("{name}", "{op.table}", "{key.table}", [{columns}], [{referred}], '
         "postgresql_not_valid=True)\n"
         "with op.get_context().autocommit_block():\n"
-        f'    op.execute("ALTER TABLE {op.table} VALIDATE CONSTRAINT {name}")',
+        "    " + op_execute(f"ALTER TABLE {op.table} VALIDATE CONSTRAINT {name}"),
         f"{op.table}.{name}",
     )
     work = f"foreign key '{name}' looks at every row of '{op.table}'"
@@ -255,7 +256,7 @@ def _add_check(judge: Judge, op: ops.AddCheck) -> tuple[Locks, str]:
         f'op.create_check_constraint("{op.name}", "{op.table}", "{op.expression}", '
         "postgresql_not_valid=True)\n"
         "with op.get_context().autocommit_block():\n"
-        f'    op.execute("ALTER TABLE {op.table} VALIDATE CONSTRAINT {op.name}")',
+        "    " + op_execute(f"ALTER TABLE {op.table} VALIDATE CONSTRAINT {op.name}"),
         f"{op.table}.{op.name}",
     )
     work = f"CHECK '{op.name}' looks at every row of '{op.table}'"
@@ -287,7 +288,7 @@ def _set_null(judge: Judge, op: ops.SetNull) -> tuple[Locks, str]:
         f'op.create_check_constraint("{name}", "{op.table}", "{op.column} IS NOT NULL", '
         "postgresql_not_valid=True)\n"
         "with op.get_context().autocommit_block():\n"
-        f'    op.execute("ALTER TABLE {op.table} VALIDATE CONSTRAINT {name}")\n'
+        f"    {op_execute(f'ALTER TABLE {op.table} VALIDATE CONSTRAINT {name}')}\n"
         f'op.alter_column("{op.table}", "{op.column}", nullable=False)\n'
         f'op.drop_constraint("{name}", "{op.table}", type_="check")',
         f"{op.table}.{op.column}",
@@ -309,7 +310,7 @@ def _set_type(judge: Judge, op: ops.SetType) -> tuple[Locks, str]:
             "SM603", ERROR, op,
             f"The type of column '{op.column}' of table '{op.table}' cannot change: view "
             f"'{view}' depends on it, so that the statement fails.",
-            f'op.execute("DROP VIEW {view}") before it, and make the view again after it',
+            f'{op_execute(f"DROP VIEW {view}")} before it, and make the view again after it',
             f"{name}:{view}",
         )  # fmt: skip
     if (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from flask_safemigrate.ddl.statements import op_execute
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes
@@ -55,7 +56,7 @@ def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) 
                 op,
                 f"Column '{op.column}' of table '{op.table}' cannot be dropped: view '{view}' "
                 "depends on it, so that the statement fails.",
-                f'op.execute("DROP VIEW {view}") before it, and make the view again after it',
+                f"{op_execute(f'DROP VIEW {view}')} before it, and make the view again after it",
                 f"{name}:{view}",
             )
         elif judge.context.dialect in ("mysql", "mariadb"):
@@ -65,7 +66,7 @@ def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) 
                 op,
                 f"View '{view}' names column '{op.column}' of table '{op.table}' and breaks with "
                 "it for the code that reads it.",
-                f'op.execute("DROP VIEW {view}") before it, and make the view again after it',
+                f"{op_execute(f'DROP VIEW {view}')} before it, and make the view again after it",
                 f"{name}:{view}",
             )
 
@@ -105,7 +106,7 @@ def drop_under_trigger(judge: Judge, op: ops.DropColumn) -> None:
             op,
             f"Column '{op.column}' of table '{op.table}' cannot be dropped: {kind} '{name}' names "
             "it, so that the operation fails.",
-            f'op.execute("DROP {kind.upper()} {name}") before it, and make it again after it',
+            f"{op_execute(f'DROP {kind.upper()} {name}')} before it, and make it again after it",
             f"{op.table}.{op.column}:{name}",
         )
 
@@ -225,7 +226,7 @@ def rows_referred(judge: Judge, op: ops.Write, run: Iterable[ops.Operation]) -> 
                     op,
                     f"Table '{op.table}' cannot be truncated: foreign key '{key.name}' of table "
                     f"'{name}' refers to it, so that the statement fails.",
-                    f'op.execute("DELETE FROM {op.table}")',
+                    op_execute(f"DELETE FROM {op.table}"),
                     f"{op.table}:{name}",
                 )
             continue
@@ -366,8 +367,9 @@ def rename_table(judge: Judge, op: ops.RenameTable, run: Iterable[ops.Operation]
         op,
         f"Renaming table '{op.table}' to '{op.new}' breaks code that still runs: its statements "
         f"name '{op.table}'.",
-        f'op.rename_table("{op.table}", "{op.new}"); op.execute("CREATE VIEW {op.table} AS SELECT '
-        f'* FROM {op.new}")  # until no code names the old one',
+        f'op.rename_table("{op.table}", "{op.new}"); '
+        + op_execute(f"CREATE VIEW {op.table} AS SELECT * FROM {op.new}")
+        + "  # until no code names the old one",
         op.table,
     )
 
@@ -452,7 +454,7 @@ def not_null(judge: Judge, op: ops.Operation, table: str, column: str) -> None:
         op,
         f"Column '{column}' of table '{table}' is to be NOT NULL, but is NULL in {{count}} rows: "
         "the statement fails.",
-        f'op.execute("{probe.mend}")  # before it',
+        f"{op_execute(probe.mend)}  # before it",
         f"{table}.{column}",
         probe=probe,
     )

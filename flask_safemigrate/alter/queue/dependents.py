@@ -14,6 +14,7 @@ from flask_safemigrate.ddl.references import (
     name_inserted_columns,
     quote_strings_in_index,
 )
+from flask_safemigrate.ddl.statements import op_execute
 from flask_safemigrate.ddl.tokens import fold, quote, same_name, tokenize, unquote
 from flask_safemigrate.errors import OperationRefused
 
@@ -106,7 +107,7 @@ def used_by(origin: Origin, name: str, users: list[str]) -> OperationRefused:
         origin,
         f"{', '.join(users)} {verb} column {name}",
         "drop or change what uses it first"
-        + (f", for example with op.execute({f'DROP {first}'!r})" if first is not None else ""),
+        + (f", for example with {op_execute(f'DROP {first}')}" if first is not None else ""),
     )
 
 

@@ -12,6 +12,7 @@ from flask_safemigrate.alter.queue.tracked import TrackedColumn, TrackedTable
 from flask_safemigrate.ddl import full_text
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.rebuild import same_text
+from flask_safemigrate.ddl.statements import op_execute
 from flask_safemigrate.ddl.tokens import fold, quote, quote_if_needed, same_name
 from flask_safemigrate.errors import OperationRefused
 
@@ -70,11 +71,6 @@ class Native(NamedTuple):
     rule: Rule | None = None
 
 
-def _literal(sql: str) -> str:
-    """SQL as a string of Python's, in the quotes that it has not."""
-    return repr(sql) if '"' in sql else f'"{sql}"'
-
-
 def null_rule(table: str, column: str, then: tuple[str, str] | None = None) -> Rule:
     """No row has NULL in the column.
 
@@ -86,7 +82,7 @@ def null_rule(table: str, column: str, then: tuple[str, str] | None = None) -> R
         # Not IS NULL, which SQLite takes for false where the text says NOT NULL.
         f"typeof({quote(column)}) = 'null'",
         f"have NULL in {quote(table)}.{quote(column)}",
-        f"op.execute({_literal(update)}) before it",
+        f"{op_execute(update)} before it",
     )
 
 
