@@ -41,8 +41,7 @@ from flask_safemigrate.alter.queue.tables import (
     set_options,
 )
 from flask_safemigrate.ddl.create_table import read_create_table
-from flask_safemigrate.ddl.statements import op_execute
-from flask_safemigrate.ddl.tokens import DDLError, fold, quote, quote_string
+from flask_safemigrate.ddl.tokens import DDLError, fold, op_execute, quote, quote_string
 from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 from flask_safemigrate.names import MEMORY
 from flask_safemigrate.outcome import TableWork

@@ -14,9 +14,9 @@ from flask_safemigrate.alter.queue.scratch import Scratch, is_virtual
 from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl.rebuild import same_text
 from flask_safemigrate.ddl.references import read_trigger, statement_targets
-from flask_safemigrate.ddl.statements import op_execute
 from flask_safemigrate.ddl.tokens import (
     fold,
+    op_execute,
     quote,
     quote_string,
     significant,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -176,9 +175,3 @@ _OTHERWISE = {
     **dict.fromkeys(("TRIGGER", "SEMICOLON", "END"), "TRIGGER"),
     "EXPLAIN": "EXPLAIN",
 }
-
-
-def op_execute(sql: str) -> str:
-    """The call by which a revision runs a statement, as Python."""
-    text = repr(sql) if re.search(r'["\\\n]', sql) else f'"{sql}"'
-    return f"op.execute({text})"

@@ -253,3 +253,9 @@ def quote_if_needed(name: str) -> str:
     if _PLAIN.match(name) and ascii_upper(name) not in KEYWORDS:
         return name
     return quote(name)
+
+
+def op_execute(sql: str) -> str:
+    """The call by which a revision runs a statement, as Python."""
+    text = repr(sql) if re.search(r'["\\\n]', sql) else f'"{sql}"'
+    return f"op.execute({text})"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask_safemigrate.ddl.statements import op_execute
+from flask_safemigrate.ddl.tokens import op_execute
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes, shared

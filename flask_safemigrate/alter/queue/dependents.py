@@ -14,8 +14,7 @@ from flask_safemigrate.ddl.references import (
     name_inserted_columns,
     quote_strings_in_index,
 )
-from flask_safemigrate.ddl.statements import op_execute
-from flask_safemigrate.ddl.tokens import fold, quote, same_name, tokenize, unquote
+from flask_safemigrate.ddl.tokens import fold, op_execute, quote, same_name, tokenize, unquote
 from flask_safemigrate.errors import OperationRefused
 
 

@@ -12,8 +12,7 @@ from flask_safemigrate.alter.queue.tracked import TrackedColumn, TrackedTable
 from flask_safemigrate.ddl import full_text
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.rebuild import same_text
-from flask_safemigrate.ddl.statements import op_execute
-from flask_safemigrate.ddl.tokens import fold, quote, quote_if_needed, same_name
+from flask_safemigrate.ddl.tokens import fold, op_execute, quote, quote_if_needed, same_name
 from flask_safemigrate.errors import OperationRefused
 
 _SPARE = re.compile(r"_safemigrate_\d+_(.+?)_(?!\w)")
