@@ -5,6 +5,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+#: Codes of what takes rows or values away: who upgrades is told, however few they are.
+LOSSES = ("SM630", "SM631", "SM632", "SM633", "SM634", "SM635")
+
 
 class Severity(IntEnum):
     """How bad a finding is; larger is worse."""

@@ -22,7 +22,7 @@ from flask_safemigrate.databases.rehearsal import copied_databases
 from flask_safemigrate.databases.snapshots import Snapshots
 from flask_safemigrate.databases.stopping import Stopping
 from flask_safemigrate.errors import SafeMigrateError, UsageError
-from flask_safemigrate.findings import FROM_JOURNAL, Finding
+from flask_safemigrate.findings import FROM_JOURNAL, Finding, Severity
 from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.project.environment import read_project
@@ -198,18 +198,19 @@ class Application:
         for plan in plans:
             if plan.empty:
                 continue
-            database, rows = databases[plan.bind], None
+            database, rows, harmless = databases[plan.bind], None, False
             if not small:
                 rows = counted_rows(self._databases.targets[plan.bind], database, many)
-                if all(each is not None and each < many for each in rows.values()):
+                if not any(each is None or each for each in rows.values()):
                     continue
+                harmless = all(each is not None and each < many for each in rows.values())
             from flask_safemigrate.reading.hazards import hazards_of
 
             first = 0
             if replay and only is not None:
                 first = next(at for at, step in enumerate(plan.steps) if step.id in only)
             with self._running():
-                found += hazards_of(
+                judged = hazards_of(
                     None if replay else self._databases.targets[plan.bind],
                     database,
                     plan.steps[first:],
@@ -223,6 +224,7 @@ class Application:
                     small=small,
                     only=only,
                 )
+            found += (f._replace(severity=Severity.INFO) if harmless else f for f in judged)
         return tuple(sorted(found, key=lambda f: -f.severity))
 
     def unasked(self, dialect: str | None = None) -> tuple[DatabaseState, ...]:

@@ -402,11 +402,12 @@ def table_dropped(state: State) -> Iterator[Found]:
 
 
 def rows_deleted(state: State) -> Iterator[Found]:
-    """All rows of a table are deleted, or rows of tables that refer to it.
+    """Rows of a table are deleted, or rows of tables that refer to it.
 
     Cause
-        ``TRUNCATE ... CASCADE`` and ``ON DELETE CASCADE`` take along what the statement
-        does not name.
+        A ``DELETE`` or ``TRUNCATE``; with ``CASCADE``, and by ``ON DELETE CASCADE``, they take
+        along what the statement does not name. Some rows of one table are an information, all of
+        them an error.
     Example
         ``op.execute('TRUNCATE TABLE customers CASCADE')``.
     Fix

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards.known import Known, KnownTable
 from flask_safemigrate.hazards.operations import Operation, Place
+
+_FORMS = re.compile(r"\{([\w ]+)\|([\w ]+)\}")  # of one, of several
 
 
 class Probe(NamedTuple):
@@ -26,7 +29,8 @@ class Probe(NamedTuple):
 class Hazard(NamedTuple):
     """What an operation would lock, lose, break or fail on.
 
-    :param message: a sentence; ``{count}`` stands for the answer of the probe.
+    :param message: a sentence; ``{count}`` stands for the answer of the probe, ``{row|rows}`` for
+        the word that fits it.
     :param cure: the corrected code or the command.
     :param probe: where it is given, it is a hazard only if the answer is not 0.
     :param unknown: how bad it is where the probe cannot be asked; None for no hazard then.
@@ -43,6 +47,12 @@ class Hazard(NamedTuple):
     probe: Probe | None = None
     unknown: Severity | None = Severity.INFO
     rows: int | None = None
+
+    def told(self, count: int | None) -> str:
+        """The message with the answer of the probe, None where there is none."""
+        number = "an unknown number of" if count is None else f"{count:,}"
+        text = _FORMS.sub(lambda forms: forms[1 if count == 1 else 2], self.message)
+        return text.replace("{count}", number)
 
 
 class Context(NamedTuple):

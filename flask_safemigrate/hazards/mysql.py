@@ -472,7 +472,7 @@ def _write(judge: Judge, op: ops.Write) -> None:
             f"FROM {judge.quote(op.table)} WHERE {op.where}",
             keys="",
         )
-    count = "{count} rows" if probe else judge.rows(table)
+    count = "{count} {row|rows}" if probe else judge.rows(table)
     does = "updates" if op.verb == "UPDATE" else "deletes"
     judge.add(
         "SM618",

@@ -490,7 +490,8 @@ def _drop_type(judge: Judge, op: ops.DropType) -> tuple[Locks, str]:
             judge.add(
                 "SM630", ERROR, op,
                 f"Dropping type '{op.name}' with CASCADE drops column '{column}' of table "
-                f"'{table}' and loses {{count}} values; code that still runs and names it fails.",
+                f"'{table}' and loses {{count}} {{value|values}}; code that still runs and names "
+                "it fails.",
                 f'op.alter_column("{table}", "{column}", type_=sa.Text(), '
                 f'postgresql_using="{column}::text") before it',
                 f"{table}.{column}",
@@ -574,8 +575,8 @@ def _write(judge: Judge, op: ops.Write) -> tuple[Locks, str]:
         "SM618",
         WARNING,
         op,
-        f"{op.verb} of table '{op.table}' {what} {{count}} rows {how}: whoever writes to one of "
-        "them waits until the transaction ends."
+        f"{op.verb} of table '{op.table}' {what} {{count}} {{row|rows}} {how}: whoever writes to "
+        "one of them waits until the transaction ends."
         if quick
         else f"{op.verb} of table '{op.table}' {what} {judge.rows(table)} {how}: whoever writes "
         "to one of them waits, is blocked, until the transaction ends.",

@@ -39,8 +39,8 @@ def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) 
         "SM633" if twin else "SM630",
         ERROR,
         op,
-        f"Dropping column '{op.column}' of table '{op.table}' loses {{count}} values, and code "
-        f"that still runs and names it fails.{rename}",
+        f"Dropping column '{op.column}' of table '{op.table}' loses {{count}} {{value|values}}, "
+        f"and code that still runs and names it fails.{rename}",
         cure,
         name,
         probe=probes.values(judge, op.table, op.column)
@@ -248,8 +248,8 @@ def rows_referred(judge: Judge, op: ops.Write, run: Iterable[ops.Operation]) -> 
             "SM626",
             ERROR,
             op,
-            f"DELETE from table '{op.table}': {{count}} rows of '{name}' refer to what goes, by "
-            f"foreign key '{key.name}', with which the statement fails.",
+            f"DELETE from table '{op.table}': {{count}} {{row|rows}} of '{name}' {{refers|refer}} "
+            f"to what goes, by foreign key '{key.name}', with which the statement fails.",
             f"delete these rows of '{name}' first, or let them refer to others",
             f"{op.table}:{name}",
             probe=probes.matching(judge, child, condition),
@@ -299,8 +299,8 @@ def drop_table(judge: Judge, op: ops.DropTable) -> None:
         "SM631",
         ERROR,
         op,
-        f"Dropping table '{op.table}' loses {{count}} rows, and code that still runs and names it "
-        f"fails.{also}",
+        f"Dropping table '{op.table}' loses {{count}} {{row|rows}}, and code that still runs and "
+        f"names it fails.{also}",
         f"in a later deploy, when no code uses it; until then: "
         f'op.rename_table("{op.table}", "{op.table}_old")',
         op.table,
@@ -399,7 +399,7 @@ def add_column_without_default(judge: Judge, op: ops.AddColumn, *, fills: bool) 
             ERROR,
             op,
             f"Column '{column}' of table '{op.table}' is NOT NULL and has no default: with "
-            "{count} rows there, the statement fails.",
+            "{count} {row|rows} there, the statement fails.",
             cure,
             f"{op.table}.{column}",
             probe=probes.rows(judge, op.table),
@@ -452,8 +452,8 @@ def not_null(judge: Judge, op: ops.Operation, table: str, column: str) -> None:
         "SM621",
         ERROR,
         op,
-        f"Column '{column}' of table '{table}' is to be NOT NULL, but is NULL in {{count}} rows: "
-        "the statement fails.",
+        f"Column '{column}' of table '{table}' is to be NOT NULL, but is NULL in {{count}} "
+        "{row|rows}: the statement fails.",
         f"{op_execute(probe.mend)}  # before it",
         f"{table}.{column}",
         probe=probe,
@@ -480,8 +480,8 @@ def unique(
         "SM622",
         ERROR,
         op,
-        f"Unique{called} over {listed(columns)} of table '{table}': {{count}} values stand there "
-        "more than once, duplicates with which the statement fails.",
+        f"Unique{called} over {listed(columns)} of table '{table}': {{count}} {{value|values}} "
+        "{stands|stand} there more than once, duplicates with which the statement fails.",
         "merge or change the rows before it",
         f"{table}.{','.join(columns)}",
         probe=probes.duplicates(judge, found, columns, where, raw=raw),
@@ -501,9 +501,9 @@ def foreign_key(judge: Judge, op: ops.Operation, table: str, key: ForeignKey) ->
         "SM623",
         ERROR,
         op,
-        f"Foreign key{called} of table '{table}' to '{key.table}': {{count}} rows of "
-        f"{listed(key.columns)} refer to a row that is not there, orphans with which the "
-        "statement fails.",
+        f"Foreign key{called} of table '{table}' to '{key.table}': {{count}} {{row|rows}} "
+        f"of {listed(key.columns)} {{refers|refer}} to a row that is not there, "
+        "{an orphan|orphans} with which the statement fails.",
         "delete these rows, or set the column to NULL, before it",
         f"{table}.{','.join(key.columns)}",
         probe=probes.orphans(judge, found, key),
@@ -520,8 +520,8 @@ def check(judge: Judge, op: ops.Operation, table: str, name: str, expression: st
         "SM624",
         ERROR,
         op,
-        f"CHECK{called} of table '{table}' ({expression}): {{count}} rows violate it, with which "
-        "the statement fails.",
+        f"CHECK{called} of table '{table}' ({expression}): {{count}} {{row|rows}} "
+        "{violates|violate} it, with which the statement fails.",
         "change these rows before it",
         f"{table}.{name}",
         probe=probes.breaking(judge, found, expression),
@@ -552,7 +552,7 @@ def refused_values(
             ERROR,
             op,
             f"Column '{column}' of table '{table.name}' is to be {kind}, which refuses the values "
-            f"of {{count}} rows (too long, out of range or of another form): {fails}.",
+            f"of {{count}} {{row|rows}} (too long, out of range or of another form): {fails}.",
             "change these values before it",
             f"{table.name}.{column}",
             probe=probes.matching(judge, table, condition),
@@ -572,7 +572,7 @@ def rounded_values(
             ERROR,
             op,
             f"Column '{column}' of table '{table.name}' is to be {kind}: the values of {{count}} "
-            "rows are rounded or cut, what is beyond that is lost.",
+            "{row|rows} are rounded or cut, what is beyond that is lost.",
             "keep the old column beside the new one until nobody misses it",
             f"{table.name}.{column}",
             probe=probes.matching(judge, table, condition),
@@ -600,25 +600,36 @@ def emptied(judge: Judge, op: ops.Write, *, cascades: bool) -> None:
             "SM632",
             ERROR,
             op,
-            f"{what} deletes all of {{count}} rows{also}: they are lost.",
+            f"{what} deletes all its rows, {{count}} of them{also}: they are lost.",
             f'safemigrate_allow = {{"SM632:{op.table}": "why they may go"}}, and keep a snapshot',
             op.table,
             probe=probes.rows(judge, op.table),
             unknown=WARNING,
         )
-    elif along:
+        return
+    asks = table is not None and not op.bound and not table.written
+    probe = probes.matching(judge, judge.known.table(op.table), op.where) if asks else None
+    deletes = f"DELETE from table '{op.table}' deletes {{count}} {{row|rows}}"
+    if along:
         judge.add(
             "SM632",
             WARNING,
             op,
-            f"DELETE from table '{op.table}' deletes {{count}} rows{also}, by ON DELETE CASCADE: "
-            "those are lost too.",
+            f"{deletes}{also}, by ON DELETE CASCADE: those are lost too.",
             "delete or move the rows that refer to them first, by name",
             op.table,
-            probe=probes.matching(judge, judge.known.table(op.table), op.where)
-            if table is not None and not op.bound and not table.written
-            else None,
+            probe=probe,
             unknown=WARNING,
+        )
+    elif table is not None:
+        judge.add(
+            "SM632",
+            INFO,
+            op,
+            f"{deletes}: {{it is|they are}} lost.",
+            "keep a snapshot",
+            op.table,
+            probe=probe,
         )
 
 
@@ -647,7 +658,7 @@ def overwritten(judge: Judge, op: ops.Write) -> None:
             WARNING,
             op,
             f"UPDATE without WHERE gives every row of table '{op.table}' the same value in "
-            f"'{column}': {{count}} values that are there are lost.",
+            f"'{column}': {{count}} {{value|values}} that {{is|are}} there {{is|are}} lost.",
             f"add WHERE {column} IS NULL, or what it is meant for",
             f"{op.table}.{column}",
             probe=probes.values(judge, op.table, column),

@@ -167,9 +167,9 @@ def _set_type(judge: Judge, op: ops.SetType) -> None:
         "SM625",
         INFO,
         op,
-        f"Column '{op.column}' of table '{op.table}' is to be {op.type}, but {{count}} rows have "
-        "a value that is no number. They are kept as text; plain `flask db upgrade` would convert "
-        "them to 0, so that they are lost.",
+        f"Column '{op.column}' of table '{op.table}' is to be {op.type}, but {{count}} "
+        "{row|rows} {has|have} a value that is no number. Such values are kept as text; plain "
+        "`flask db upgrade` would convert them to 0, so that they are lost.",
         "change these values before it",
         f"{op.table}.{op.column}",
         probe=probes.matching(

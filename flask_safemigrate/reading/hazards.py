@@ -128,7 +128,7 @@ def _capped(hazard: Hazard, many: int) -> Hazard:
 
 def _finding(hazard: Hazard, ask: Any, bind: str) -> Finding | None:
     """A hazard with what the rows say of it; None where they say that it is none."""
-    severity, message = hazard.severity, hazard.message
+    severity, count, shown = hazard.severity, None, ""
     if hazard.probe is not None:
         count = _count(hazard.probe, ask)
         if count == 0:
@@ -137,14 +137,11 @@ def _finding(hazard: Hazard, ask: Any, bind: str) -> Finding | None:
             if hazard.unknown is None:
                 return None
             severity = min(severity, hazard.unknown)
-            message = message.replace("{count}", "an unknown number of")
         else:
-            message = message.replace("{count}", f"{count:,}")
             shown = _keys(hazard.probe, ask)
-            if shown:
-                message += f" Some of them: {shown}."
-    else:
-        message = message.replace("{count}", "an unknown number of")
+    message = hazard.told(count)
+    if shown:
+        message += f" {'It is' if count == 1 else 'Some of them'}: {shown}."
     place = hazard.place
     where = place.statement if len(place.statement) <= 200 else place.statement[:197] + "..."
     return Finding(

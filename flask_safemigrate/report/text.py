@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from rich.console import RenderableType
 from rich.text import Text
 
-from flask_safemigrate.findings import Finding, Severity
+from flask_safemigrate.findings import LOSSES, Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.report.databases import databases
 from flask_safemigrate.report.findings import findings, repairs, verdict
@@ -119,7 +119,9 @@ def _comment(text: str) -> str:
 def _worth_saying(outcome: Outcome) -> list[Finding]:
     # Who asks for an upgrade did not ask what else there is to know.
     everything = outcome.command == "doctor"
-    return [f for f in outcome.findings if everything or f.severity > Severity.INFO]
+    return [
+        f for f in outcome.findings if everything or f.severity > Severity.INFO or f.code in LOSSES
+    ]
 
 
 def _notes(outcome: Outcome, width: int) -> Blocks:

@@ -10,7 +10,7 @@ from flask_safemigrate.outcome import Outcome, Progress, Status
 from flask_safemigrate.workflows.guarded import agreed, locked, may_be_passing, told, under_lock
 from flask_safemigrate.workflows.hooks import hooks_to_run, plan_hooks, require_journal, run_hooks
 from flask_safemigrate.workflows.ports import Ports, Request, Say
-from flask_safemigrate.workflows.safe_upgrade import judged, look, safe_upgrade
+from flask_safemigrate.workflows.safe_upgrade import hazards_in, judged, look, safe_upgrade
 
 #: What a database that is on its way up answers; everything else does not change by waiting.
 _WORTH_WAITING = ("server down", "starting", "too many connections", "locked", "host unknown")
@@ -100,6 +100,9 @@ def deploy(ports: Ports, request: Request) -> Outcome:
         def both() -> Outcome:
             outcome = safe_upgrade(ports, request._replace(locked=True, confirm=None))
             outcome = _noted(ports, outcome, started)
+            if outcome.applied:
+                shown = (*outcome.findings, *hazards_in(looked))
+                outcome = outcome._replace(findings=shown)
             if outcome.status not in (Status.DONE, Status.NOTHING_TO_DO):
                 return outcome
             try:

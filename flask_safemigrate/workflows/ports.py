@@ -114,8 +114,8 @@ class Ports(Protocol):
     ) -> Sequence[Finding]:
         """What the plans would lock, lose, break or fail on; runs and changes nothing.
 
-        :param small: look at databases without a large table too, and let what is said of small
-            tables be worse than an information.
+        :param small: look at empty databases too, and let what is said of small tables, and of
+            databases without a large one, be worse than an information.
         :param only: the revisions to judge; the other steps of the plans come before them.
         :param replay: the plans begin at base: judge against what the steps before build, and
             ask no database.

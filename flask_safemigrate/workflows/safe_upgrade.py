@@ -9,7 +9,7 @@ from contextlib import nullcontext
 
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import Blocked, SafeMigrateError
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import LOSSES, Finding, Severity
 from flask_safemigrate.outcome import Outcome, Progress, Status, status_of
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning.phases import left_over
@@ -54,8 +54,10 @@ def _line(ports: Ports, request: Request) -> Outcome:
 
     def work() -> Outcome:
         second = look(ports, request)
-        if first.status is not Status.DONE:
+        if first.status is not Status.DONE or first.plans != second.plans:
             second = judged(ports, request, second)
+        else:
+            second = second._replace(findings=(*second.findings, *hazards_in(first)))
         if second.status is not Status.DONE:
             return second
         if first.status is not Status.DONE and not agreed(request, second):
@@ -112,9 +114,10 @@ def _until_unblocked(ports: Ports, request: Request, looked: Outcome) -> Outcome
             # Those who queued up behind the lock that we waited for have their turn meanwhile.
             time.sleep(min(pause * random.uniform(0.5, 1.5), wait - waited))
             pause = min(pause * 2, _LONGEST_PAUSE)
-        looked = look(ports, request)
-        if looked.status is not Status.DONE:
-            return looked
+        again = look(ports, request)
+        if again.status is not Status.DONE:
+            return again
+        looked = again._replace(findings=(*again.findings, *hazards_in(looked)))
 
 
 def look(ports: Ports, request: Request) -> Outcome:
@@ -137,16 +140,12 @@ def look(ports: Ports, request: Request) -> Outcome:
     )
 
 
-#: Families of hazards that take rows or values away: ``safe-upgrade`` asks, ``deploy`` stops.
-_LOSSES = ("SM630", "SM631", "SM632", "SM633", "SM634", "SM635")
-
-
 def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
     """Add what the plans would lock, lose, break or fail on; refused where an error stands.
 
-    What goes is asked for, as before a downgrade, where somebody can be asked. Where nobody is and
-    all databases are SQLite's there is nothing to gain: nothing waits for locks of tables there,
-    and a run that fails is undone.
+    What goes is told, as before a downgrade: ``safe-upgrade`` asks for it, ``deploy`` stops where
+    it is much. Where nobody is asked and all databases are SQLite's there is nothing to gain:
+    nothing waits for locks of tables there, and a run that fails is undone.
     """
     ready = looked.status is Status.DONE and looked.state is not None
     if not ready or request.direction != "upgrade" or not ports.settings.gate:
@@ -154,7 +153,9 @@ def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
     assert looked.state is not None
     deploys = request.command == "deploy"
     asked = request.confirm is not None and request.asks
-    if not (deploys or asked) and all(d.dialect == "sqlite" for d in looked.databases):
+    sqlite = all(d.dialect == "sqlite" for d in looked.databases)
+    tried = sqlite and not deploys and request.dry_run and not request.sql
+    if sqlite and not (deploys or asked or tried):
         return looked
     try:
         hazards = ports.hazards(looked.plans, looked.state, small=False)
@@ -168,14 +169,24 @@ def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
         return looked
     state = looked.state._replace(hazards=tuple(hazards))
     found = tuple(
-        f._replace(blocks=f.severity is Severity.ERROR and (deploys or f.code not in _LOSSES))
+        f._replace(
+            blocks=f.severity is Severity.ERROR
+            and (deploys or f.code not in LOSSES)
+            # The copy shows it.
+            and not tried
+        )
         for f in run_checks(state, ["SM6"], command=request.command, settings=ports.settings)
-        if f.severity > Severity.INFO
+        if f.severity > Severity.INFO or f.code in LOSSES
     )
     stopped = blocked(state, found, request)
     if stopped is not None:
         return stopped._replace(plans=looked.plans)
     return looked._replace(findings=(*looked.findings, *found), state=state)
+
+
+def hazards_in(looked: Outcome) -> tuple[Finding, ...]:
+    """What :func:`judged` has added."""
+    return tuple(f for f in looked.findings if f.code.startswith("SM6"))
 
 
 def _left(state: State, plans: Sequence[Plan], request: Request) -> tuple[str, ...]:

@@ -71,13 +71,32 @@ def test_what_the_rows_refuse_stops_both(started: Project) -> None:
         assert p.heads() == {"a1"}
 
 
-def test_small_tables_and_the_setting(project: ProjectFactory) -> None:
-    for config in ({"SAFEMIGRATE_LARGE_TABLE": ROWS + 1}, {"SAFEMIGRATE_GATE": False}):
-        p = project(revisions=[FIRST], config={"SAFEMIGRATE_LARGE_TABLE": 1, **config})
-        assert p.invoke("db", "deploy").exit_code == 0
-        p.revision("a2", DROP)
-        assert p.invoke("db", "deploy").exit_code == 0
-        assert p.heads() == {"a2"}
+def test_small_tables_stop_nothing_and_are_told(started: Project) -> None:
+    p = started
+    app = p.path / "app.py"
+    app.write_text(app.read_text().replace(f": {ROWS}", f": {ROWS + 1}"))
+    p.revision("a2", f"op.execute('DELETE FROM person WHERE id > 299')\n{DROP}")
+    asked = p.invoke("db", "safe-upgrade")
+    assert asked.exit_code == 2
+    done = p.invoke("db", "deploy")
+    assert done.exit_code == 0, done.output
+    for each in (asked, done):
+        said = " ".join(each.output.split())
+        assert f"SM630 info Dropping column 'name' of table 'person' loses {ROWS} values" in said
+        assert "SM632 info DELETE from table 'person' deletes 1 row: it is lost." in said
+    assert p.heads() == {"a2"}
+
+
+def test_the_setting(project: ProjectFactory) -> None:
+    p = project(
+        revisions=[FIRST], config={"SAFEMIGRATE_LARGE_TABLE": 1, "SAFEMIGRATE_GATE": False}
+    )
+    assert p.invoke("db", "deploy").exit_code == 0
+    p.revision("a2", DROP)
+    done = p.invoke("db", "deploy")
+    assert done.exit_code == 0
+    assert "SM630" not in done.output
+    assert p.heads() == {"a2"}
 
 
 def test_nothing_to_do_imports_nothing_of_it(project: ProjectFactory) -> None:

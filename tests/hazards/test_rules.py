@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
@@ -650,3 +651,20 @@ def test_of_several_columns_none_is_said_to_be_the_new_name() -> None:
     for statements, code in ((added[:1], "SM633"), (added, "SM630")):
         found = hazards("sqlite", [*statements, "ALTER TABLE big DROP COLUMN name"])
         assert [h.code for h in found if h.code in ("SM630", "SM633")] == [code]
+
+
+def test_messages_agree_with_the_number_of_rows() -> None:
+    for dialect, name in CASES:
+        for each in hazards(dialect, CASES[dialect, name][2]):
+            for number, wrong in (
+                (1, r"\b1 \w+s\b|\bits 1 row"),
+                (None, r"\bnumber of \w+[^s]\b:"),
+            ):
+                said = each.told(number)
+                assert not re.search(wrong, said), said
+                assert "{" not in said, said
+    found = next(h for h in hazards("sqlite", ["DELETE FROM big WHERE id = 1"]) if h.probe)
+    assert (found.code, found.severity) == ("SM632", Severity.INFO)
+    assert found.told(1) == "DELETE from table 'big' deletes 1 row: it is lost."
+    assert found.told(1200) == "DELETE from table 'big' deletes 1,200 rows: they are lost."
+    assert found.told(None).startswith("DELETE from table 'big' deletes an unknown number of rows")

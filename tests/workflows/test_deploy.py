@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from flask_safemigrate.errors import LockLost
+from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Status
 from flask_safemigrate.state import JournalRow
 from flask_safemigrate.workflows.deploy import deploy
@@ -58,3 +59,11 @@ def test_a_hook_that_is_to_run_once_does_not_run_again() -> None:
     ports = Memory(state(at("c3", journal=(_RAN,))), hooks=[Hook("warm", _fails, once=True)])
     assert deploy(ports, Request("deploy")).status is Status.NOTHING_TO_DO
     assert ports.noted == []
+
+
+def test_what_was_judged_is_told_behind_hooks_too() -> None:
+    ports = Memory(BEHIND, hooks=[Hook("warm", lambda: 3)])
+    ports.hazardous = [Finding("SM610", Severity.WARNING, "waits.", "b2", "", bind="")]
+    outcome = deploy(ports, Request("deploy"))
+    assert outcome.status is Status.DONE
+    assert [finding.code for finding in outcome.findings] == ["SM610"]

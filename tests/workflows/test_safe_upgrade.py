@@ -14,8 +14,11 @@ from flask_safemigrate.errors import (
 )
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
+from flask_safemigrate.report.screen import render
+from flask_safemigrate.report.text import report
 from flask_safemigrate.state import State
 from flask_safemigrate.workflows import safe_upgrade as module
+from flask_safemigrate.workflows.deploy import deploy
 from flask_safemigrate.workflows.ports import Request
 from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
 from tests.checks.states import at, state
@@ -175,3 +178,44 @@ def test_a_run_makes_way_no_longer_than_it_may_wait() -> None:
     outcome = _upgrade(ports, lock_wait=0)
     assert (outcome.status, outcome.error) == (Status.UNAVAILABLE, "busy")
     assert ports.heard == ALL
+
+
+def test_what_goes_is_told_however_little_it_is() -> None:
+    ports = Memory(BEHIND)
+    ports.hazardous = [
+        _hazard("SM630")._replace(severity=Severity.INFO),
+        _hazard("SM645")._replace(severity=Severity.INFO),
+    ]
+    for outcome in (
+        _upgrade(ports, dry_run=True),
+        deploy(ports, Request("deploy", dry_run=True)),
+        deploy(ports, Request("deploy")),
+    ):
+        assert outcome.status is Status.DONE
+        assert [finding.code for finding in outcome.findings] == ["SM630"]
+        assert "rows go." in render(report(outcome, 80))
+
+
+def test_what_the_rehearsal_of_a_copy_shows_stops_none() -> None:
+    ports = Memory(BEHIND)
+    ports.hazardous = [_hazard("SM620")]
+    outcome = _upgrade(ports, dry_run=True)
+    assert (outcome.status, ports.heard) == (Status.DONE, ["read", "rehearse"])
+    assert [finding.code for finding in outcome.findings] == ["SM620"]
+
+
+def test_a_plan_that_has_changed_is_judged_again() -> None:
+    ports = Memory(state(at("b2")))
+    ports.later = [state(at("a1"))]
+    judged: list[str] = []
+
+    def hazards(plans: Any, *_arguments: Any, **_options: Any) -> list[Finding]:
+        judged.append(plans[0].start[0])
+        return [
+            _hazard("SM630")._replace(message=f"{plans[0].start[0]} goes.", severity=Severity.INFO)
+        ]
+
+    ports.hazards = hazards  # type: ignore[method-assign]
+    outcome = _upgrade(ports, confirm=lambda _outcome: True)
+    assert judged == ["a1", "b2"]
+    assert [finding.message for finding in outcome.findings] == ["b2 goes."]
