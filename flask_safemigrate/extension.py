@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -13,59 +13,56 @@ from flask_safemigrate.errors import UsageError
 
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
+    from typing_extensions import Unpack
 
     from flask_safemigrate.checkout import Failure
-    from flask_safemigrate.outcome import Outcome, Progress
+    from flask_safemigrate.outcome import Outcome
     from flask_safemigrate.settings import Settings
     from flask_safemigrate.wiring import Application
-    from flask_safemigrate.workflows.ports import Confirm, Hook, Say
+    from flask_safemigrate.workflows.ports import Hook
+    from flask_safemigrate.workflows.requests import (
+        DeployOptions,
+        DoctorOptions,
+        DowngradeOptions,
+        LintOptions,
+        ResetOptions,
+        RestoreOptions,
+        Say,
+        SnapshotOptions,
+        SnapshotsOptions,
+        StatusOptions,
+        UpgradeOptions,
+    )
+
+    Work = Callable[[Application, Any], Outcome]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _silent(progress: Progress) -> None:
-    """For whoever calls from Python and does not want to be told."""
+def _shown(application: Application, work: Work, options: Any, say: Say) -> Outcome:
+    """Do the work of a command; whoever is told or asked sees no secret.
 
-
-class _Reader:
-    """Whoever is told what a command does, and sees no secret in it.
-
-    :param application: as the command sees it.
+    :param say: told what happens, whatever the options say.
     """
+    from flask_safemigrate.report.redaction import hide, redacted
 
-    def __init__(self, application: Application) -> None:
-        self._application = application
+    confirm = options.get("confirm")
 
-    def told(self, work: Callable[[], Outcome]) -> Outcome:
-        """Do the work and return its outcome; an error that nobody foresaw has no secret, too."""
-        from flask_safemigrate.report.redaction import hide, redacted
-
+    def hidden(work: Callable[[], Outcome]) -> Outcome:
         try:
-            shown: Outcome = redacted(work(), self._application.mask)
+            shown: Outcome = redacted(work(), application.mask)
         except Exception as error:
-            hide(error, self._application.mask)
+            # One that nobody foresaw has none either.
+            hide(error, application.mask)
             raise
         return shown
 
-    def recorded(self, work: Callable[[], Outcome]) -> Outcome:
-        from flask_safemigrate.report.log import record
-
-        return record(self.told(work))
-
-    def asked(self, confirm: Confirm | None) -> Confirm | None:
-        return None if confirm is None else lambda outcome: confirm(self.told(lambda: outcome))
-
-    def hears(self, say: Say | None) -> Say:
-        from flask_safemigrate.report.redaction import redacted
-
-        if say is None:
-            return _silent
-        return lambda progress: say(redacted(progress, self._application.mask))
-
-    def waits(self, say: Say | None) -> Say:
-        from flask_safemigrate.report.log import waits
-
-        return self.hears(waits(say or _silent))
+    given = {
+        **options,
+        "confirm": confirm and (lambda outcome: confirm(hidden(lambda: outcome))),
+        "say": lambda progress: say(redacted(progress, application.mask)),
+    }
+    return hidden(lambda: work(application, given))
 
 
 class MigrationConfig:
@@ -313,18 +310,16 @@ class SafeMigrate:
 
         return read_settings(current_app.config)
 
-    def _application(
-        self, directory: str | None = None, x_arg: Sequence[str] = (), *, offline: bool = False
-    ) -> Application:
+    def _application(self, options: Mapping[str, Any]) -> Application:
         from flask_safemigrate.wiring import Application
 
         return Application(
             current_app._get_current_object(),  # type: ignore[attr-defined]
-            directory,
-            tuple(x_arg),
+            options.get("directory"),
+            tuple(options.get("x_arg", ())),
             hooks=self.hooks,
             swapped=isinstance(current_app.extensions["migrate"], MigrationConfig),
-            offline=offline or self.failure is not None,
+            offline=options.get("offline", False) or self.failure is not None,
             failure=self.failure,
         )
 
@@ -334,291 +329,92 @@ class SafeMigrate:
 
         return self.status().status is Status.NOTHING_TO_DO
 
-    def status(self, *, directory: str | None = None) -> Outcome:
+    def status(self, **options: Unpack[StatusOptions]) -> Outcome:
         """Where each database stands; ``plans`` are empty where nothing is pending."""
         from flask_safemigrate.workflows.status import status
 
-        application = self._application(directory)
-        return _Reader(application).told(lambda: status(application))
+        return self._read("status", options, lambda ports, given: status(ports))
 
-    def doctor(
-        self,
-        *,
-        directory: str | None = None,
-        select: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        fix: Sequence[str] | None = None,
-        from_journal: bool = False,
-        strict: bool = False,
-        fast: bool = False,
-        offline: bool = False,
-        confirm: Confirm | None = None,
-        say: Say | None = None,
-    ) -> Outcome:
-        """Everything that is wrong with the project and its databases.
-
-        :param fix: None repairs nothing, an empty list all that can be, else these codes.
-        :param from_journal: let repairs write revision files, which run, of which only a database
-            has the text; ``confirm`` gets the whole of it in the notes.
-        :param strict: let warnings fail too.
-        :param fast: do not replay the history to compare the schemas, and do not judge the
-            pending revisions.
-        :param offline: look at files only, and connect to no database.
-        """
+    def doctor(self, **options: Unpack[DoctorOptions]) -> Outcome:
+        """Everything that is wrong with the project and its databases."""
         from flask_safemigrate.workflows.doctor import doctor
 
-        application = self._application(directory, offline=offline)
-        reader = _Reader(application)
-        outcome = reader.told(
-            lambda: doctor(
-                application,
-                select=select,
-                ignore=ignore,
-                fix=fix,
-                from_journal=from_journal,
-                strict=strict,
-                fast=fast,
-                confirm=reader.asked(confirm),
-                say=reader.hears(say),
-            )
-        )
-        if not offline and self.failure is None:
+        outcome = self._read("doctor", options, doctor)
+        if not options.get("offline") and self.failure is None:
             return outcome
         return outcome._replace(notes=(*outcome.notes, "No database was looked at."))
 
-    def lint(
-        self,
-        revision: str | None = None,
-        *,
-        directory: str | None = None,
-        x_arg: Sequence[str] = (),
-        since: str | None = None,
-        base: str | None = None,
-        strict: bool = False,
-        offline: bool = False,
-        dialect: str | None = None,
-    ) -> Outcome:
+    def lint(self, revision: str | None = None, **options: Unpack[LintOptions]) -> Outcome:
         """What revisions would lock, lose, break or fail on; changes nothing.
 
         :param revision: one, or two with a colon between for all from the first to the last;
             None means the pending ones.
-        :param since: judge what comes after this one.
-        :param base: judge the revisions whose files this branch of git does not have.
-        :param strict: let warnings fail too.
-        :param offline: connect to no database; the revisions must be named then.
-        :param dialect: of databases that are not asked, where their URLs do not tell or are wrong.
         """
-        from flask_safemigrate.planning import Selection
         from flask_safemigrate.workflows.lint import lint
 
-        application = self._application(directory, x_arg, offline=offline)
-        selection = Selection(revision, since)
-        return _Reader(application).told(
-            lambda: lint(
-                application,
-                selection=selection,
-                strict=strict,
-                base=base,
-                offline=offline,
-                dialect=dialect,
-            )
+        return self._read("lint", options, lambda ports, given: lint(ports, revision, given))
+
+    def upgrade(self, revision: str = "heads", **options: Unpack[UpgradeOptions]) -> Outcome:
+        """Do what ``flask db safe-upgrade`` does."""
+        from flask_safemigrate.workflows.safe_upgrade import upgrade
+
+        return self._change(
+            "upgrade", options, lambda ports, given: upgrade(ports, revision, given)
         )
 
-    def upgrade(
-        self,
-        revision: str = "heads",
-        *,
-        directory: str | None = None,
-        x_arg: Sequence[str] = (),
-        dry_run: bool = False,
-        sql: bool = False,
-        allow: Sequence[str] = (),
-        snapshot: bool | None = None,
-        lock_wait: float | None = None,
-        confirm: Confirm | None = None,
-        asks: bool = True,
-        say: Say | None = None,
-    ) -> Outcome:
-        """Do what ``flask db safe-upgrade`` does.
+    def downgrade(self, revision: str, **options: Unpack[DowngradeOptions]) -> Outcome:
+        """Do what ``flask db safe-downgrade`` does."""
+        from flask_safemigrate.workflows.safe_upgrade import downgrade
 
-        :param sql: of a dry run: ``script`` is the SQL where nothing can be tried on a copy.
-        :param lock_wait: seconds.
-        :param asks: whether ``confirm`` may say no, and does not only show the plan.
-        """
-        from flask_safemigrate.workflows.ports import Request
-        from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
-
-        application = self._application(directory, x_arg)
-        reader = _Reader(application)
-        request = Request(
-            "safe-upgrade",
-            revision,
-            "upgrade",
-            dry_run=dry_run,
-            sql=sql,
-            allow=tuple(allow),
-            snapshot=snapshot,
-            lock_wait=lock_wait,
-            confirm=reader.asked(confirm),
-            asks=asks,
-            say=reader.waits(say),
+        return self._change(
+            "downgrade", options, lambda ports, given: downgrade(ports, revision, given)
         )
-        return reader.recorded(lambda: safe_upgrade(application, request))
 
-    def downgrade(
-        self,
-        revision: str,
-        *,
-        directory: str | None = None,
-        x_arg: Sequence[str] = (),
-        dry_run: bool = False,
-        sql: bool = False,
-        allow: Sequence[str] = (),
-        snapshot: bool | None = None,
-        lock_wait: float | None = None,
-        confirm: Confirm | None = None,
-        say: Say | None = None,
-    ) -> Outcome:
-        """Do what ``flask db safe-downgrade`` does.
-
-        :param sql: of a dry run: ``script`` is the SQL where nothing can be tried on a copy.
-        :param lock_wait: seconds.
-        """
-        from flask_safemigrate.workflows.ports import Request
-        from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
-
-        application = self._application(directory, x_arg)
-        reader = _Reader(application)
-        request = Request(
-            "safe-downgrade",
-            revision,
-            "downgrade",
-            dry_run=dry_run,
-            sql=sql,
-            allow=tuple(allow),
-            snapshot=snapshot,
-            lock_wait=lock_wait,
-            confirm=reader.asked(confirm),
-            say=reader.waits(say),
-        )
-        return reader.recorded(lambda: safe_upgrade(application, request))
-
-    def deploy(
-        self,
-        *,
-        directory: str | None = None,
-        x_arg: Sequence[str] = (),
-        dry_run: bool = False,
-        allow: Sequence[str] = (),
-        wait: float | None = None,
-        snapshot: bool | None = None,
-        lock_wait: float | None = None,
-        phase: str = "all",
-        confirm: Confirm | None = None,
-        say: Say | None = None,
-    ) -> Outcome:
-        """Do what ``flask db deploy`` does.
-
-        :param dry_run: change nothing; ``planned_hooks`` are those that would run.
-        :param phase: run the revisions of one phase, ``before`` or ``after`` the new code is
-            live, or of ``all``.
-        :param confirm: shown the plan before anything is changed.
-        :param wait: seconds to wait for a database that is on its way up.
-        :param lock_wait: seconds.
-        """
+    def deploy(self, **options: Unpack[DeployOptions]) -> Outcome:
+        """Do what ``flask db deploy`` does; ``planned_hooks`` are those that would run."""
         from flask_safemigrate.workflows.deploy import deploy
-        from flask_safemigrate.workflows.ports import Request
 
-        application = self._application(directory, x_arg)
-        reader = _Reader(application)
-        request = Request(
-            "deploy",
-            dry_run=dry_run,
-            allow=tuple(allow),
-            snapshot=snapshot,
-            lock_wait=lock_wait,
-            wait=wait,
-            phase=phase,
-            confirm=reader.asked(confirm),
-            say=reader.waits(say),
-        )
-        return reader.recorded(lambda: deploy(application, request))
+        return self._change("deploy", options, deploy)
 
-    def reset(
-        self,
-        *,
-        directory: str | None = None,
-        x_arg: Sequence[str] = (),
-        snapshot: bool | None = None,
-        lock_wait: float | None = None,
-        confirm: Confirm | None = None,
-        say: Say | None = None,
-    ) -> Outcome:
-        """Do what ``flask db reset`` does.
-
-        :param lock_wait: seconds.
-        """
-        from flask_safemigrate.workflows.ports import Request
+    def reset(self, **options: Unpack[ResetOptions]) -> Outcome:
+        """Do what ``flask db reset`` does."""
         from flask_safemigrate.workflows.reset import reset
 
-        application = self._application(directory, x_arg)
-        reader = _Reader(application)
-        request = Request(
-            "reset",
-            snapshot=snapshot,
-            lock_wait=lock_wait,
-            confirm=reader.asked(confirm),
-            say=reader.waits(say),
-        )
-        return reader.recorded(lambda: reset(application, request))
+        return self._change("reset", options, reset)
 
-    def take_snapshot(
-        self, *, bind: str | None = None, why: str = "by hand", say: Say | None = None
-    ) -> Outcome:
+    def take_snapshot(self, **options: Unpack[SnapshotOptions]) -> Outcome:
         """Copy one database, or all where no bind is named."""
         from flask_safemigrate.workflows.snapshots import take
 
-        application = self._application()
-        reader = _Reader(application)
-        return reader.recorded(lambda: take(application, bind, why, reader.waits(say)))
+        return self._change("take_snapshot", options, take)
 
-    def snapshots(
-        self, *, bind: str | None = None, verify: bool = False, say: Say | None = None
-    ) -> Outcome:
-        """The snapshots that are there, newest first.
-
-        :param verify: read every one to its end; a damaged one fails the outcome.
-        """
+    def snapshots(self, **options: Unpack[SnapshotsOptions]) -> Outcome:
+        """The snapshots that are there, newest first."""
         from flask_safemigrate.workflows.snapshots import listed
 
-        application = self._application()
-        reader = _Reader(application)
-        return reader.told(lambda: listed(application, bind, verify, reader.hears(say)))
+        return self._read("snapshots", options, listed)
 
-    def restore(
-        self,
-        snapshot: str | None = None,
-        *,
-        bind: str | None = None,
-        into: str | None = None,
-        lock_wait: float | None = None,
-        confirm: Confirm | None = None,
-        say: Say | None = None,
-    ) -> Outcome:
-        """Put a snapshot back, the newest one where none is named.
-
-        :param into: another database of the same server, or another SQLite file, that is empty.
-        :param lock_wait: seconds.
-        """
-        from flask_safemigrate.workflows.ports import Request
+    def restore(self, snapshot: str | None = None, **options: Unpack[RestoreOptions]) -> Outcome:
+        """Put a snapshot back, the newest one where none is named."""
         from flask_safemigrate.workflows.snapshots import restore
 
-        application = self._application()
-        reader = _Reader(application)
-        request = Request(
-            "restore",
-            lock_wait=lock_wait,
-            confirm=reader.asked(confirm),
-            say=reader.waits(say),
+        return self._change(
+            "restore", options, lambda ports, given: restore(ports, snapshot, given)
         )
-        return reader.recorded(lambda: restore(application, snapshot, bind, request, into))
+
+    def _read(self, method: str, options: Any, work: Work) -> Outcome:
+        """Do the work of a command that changes nothing the log would tell of."""
+        from flask_safemigrate.workflows.requests import require_known, silent
+
+        require_known(method, options)
+        application = self._application(options)
+        return _shown(application, work, options, options.get("say") or silent)
+
+    def _change(self, method: str, options: Any, work: Work) -> Outcome:
+        """Do the work of a command that is logged."""
+        from flask_safemigrate.report.log import record, waits
+        from flask_safemigrate.workflows.requests import require_known, silent
+
+        require_known(method, options)
+        say = waits(options.get("say") or silent)
+        return record(_shown(self._application(options), work, options, say))

@@ -33,7 +33,8 @@ from flask_safemigrate.reading.provenance import Inquiry
 from flask_safemigrate.reading.state import Source, read_state
 from flask_safemigrate.settings import Settings, read_settings
 from flask_safemigrate.state import DatabaseState, ProjectState, State, Table
-from flask_safemigrate.workflows.ports import Hook, Repaired, Request, Say
+from flask_safemigrate.workflows.ports import Hook, Repaired
+from flask_safemigrate.workflows.requests import Request, Say, patience
 
 # Alembic and what stands on it is imported where it is used: reading needs none of it.
 if TYPE_CHECKING:
@@ -268,8 +269,8 @@ class Application:
 
         databases, settings = self._databases, self.settings
         history = read_history(self.folder)
-        patience = request.patience(settings)
-        options = SessionOptions(settings.lock_timeout, settings.statement_timeout, patience)
+        wait = patience(request.options, settings)
+        options = SessionOptions(settings.lock_timeout, settings.statement_timeout, wait)
 
         def guard_of(bind: str, connection: Connection) -> Guard:
             plan = next(plan for plan in plans if plan.bind == bind)
@@ -303,7 +304,7 @@ class Application:
             checksum=checksum,
             keep_journal=self.keeps_journal,
             environment=settings.environment,
-            patience=patience,
+            patience=wait,
             ancestors=history.ancestors,
             rehearse=rehearse,
         )

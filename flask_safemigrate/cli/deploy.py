@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from flask_safemigrate.cli import options
@@ -24,38 +26,10 @@ from flask_safemigrate.cli.running import run
 @click.option("-y", "--yes", is_flag=True, help="Without effect: deploy never asks.")
 @options.shared
 @click.pass_context
-def deploy(
-    ctx: click.Context,
-    directory: str | None,
-    x_arg: tuple[str, ...],
-    form: str,
-    wait: float | None,
-    lock_wait: float | None,
-    snapshot: bool | None,
-    allow: tuple[str, ...],
-    phase: str,
-    dry_run: bool,
-    yes: bool,
-) -> None:
+def deploy(ctx: click.Context, /, yes: bool, **given: Any) -> None:
     """Upgrade to head in a release phase or when a container starts.
 
     Waits for the database, locks, checks, upgrades, verifies, runs the deploy hooks. Never asks.
     Safe to run any number of times, anywhere, at once.
     """
-    run(
-        ctx,
-        lambda call: call.service.deploy(
-            directory=call.directory,
-            x_arg=call.x_arg,
-            dry_run=dry_run,
-            allow=allow,
-            wait=wait,
-            snapshot=snapshot,
-            lock_wait=lock_wait,
-            phase=phase,
-            say=call.say,
-        ),
-        directory=directory,
-        x_arg=x_arg,
-        form=form,
-    )
+    run(ctx, "deploy", given, shows=False)

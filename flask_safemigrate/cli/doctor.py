@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -57,19 +57,12 @@ _ALL = "ALL"
 @click.pass_context
 def doctor(
     ctx: click.Context,
-    directory: str | None,
-    x_arg: tuple[str, ...],
-    form: str,
-    explain: str | None,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
-    fix: tuple[str, ...],
-    from_journal: bool,
-    fast: bool,
-    offline: bool,
-    strict: bool,
-    output: Path | None,
+    /,
     yes: bool,
+    explain: str | None,
+    fix: tuple[str, ...],
+    output: Path | None,
+    **given: Any,
 ) -> None:
     """Find what is wrong with project, history and databases, and say what helps.
 
@@ -78,28 +71,16 @@ def doctor(
     reaches anything else is stopped before it does, and named. --fast leaves that out.
     """
     if explain:
-        _explain(ctx, explain, form)
-    if from_journal and not fix:
+        _explain(ctx, explain, given["form"])
+    if given["from_journal"] and not fix:
         raise click.UsageError("--from-journal says what --fix may do.", ctx)
-    repairs = None if not fix else () if _ALL in fix else fix
+    given["fix"] = None if not fix else () if _ALL in fix else fix
     run(
         ctx,
-        lambda call: call.service.doctor(
-            directory=call.directory,
-            select=select,
-            ignore=ignore,
-            fix=repairs,
-            from_journal=from_journal,
-            strict=strict,
-            fast=fast,
-            offline=offline,
-            confirm=call.confirm if repairs is not None else None,
-            say=call.say,
-        ),
-        directory=directory,
-        x_arg=x_arg,
-        form=form,
+        "doctor",
+        given,
         yes=yes,
+        shows=bool(fix),
         question=question("Make these repairs?"),
         output=output,
     )

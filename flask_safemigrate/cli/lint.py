@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from flask_safemigrate.cli import options
@@ -30,18 +32,7 @@ from flask_safemigrate.names import DIALECTS
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @options.sharing("text", "json", "html", "sarif", "github", "markdown")
 @click.pass_context
-def lint(
-    ctx: click.Context,
-    directory: str | None,
-    x_arg: tuple[str, ...],
-    form: str,
-    revision: str | None,
-    since: str | None,
-    base: str | None,
-    offline: bool,
-    dialect: str | None,
-    strict: bool,
-) -> None:
+def lint(ctx: click.Context, /, **given: Any) -> None:
     """Judge revisions: what they lock, lose, break or fail on.
 
     REVISION is one, or FIRST:LAST for all between; without it the pending ones are judged. Exits
@@ -49,25 +40,10 @@ def lint(
     changed; the rows of the real one are asked whether they fit. Revisions that are applied are
     judged against what the history before them builds.
     """
-    given = {"REVISION": revision, "--since": since, "--base": base}
-    words = [word for word, value in given.items() if value is not None]
+    named = {"REVISION": "revision", "--since": "since", "--base": "base"}
+    words = [word for word, name in named.items() if given[name] is not None]
     if len(words) > 1:
         raise click.UsageError(f"{' and '.join(words)} say twice what is to be judged.", ctx)
-    if dialect is not None and not offline:
+    if given["dialect"] is not None and not given["offline"]:
         raise click.UsageError("--dialect is for --offline; else the database tells it.", ctx)
-    run(
-        ctx,
-        lambda call: call.service.lint(
-            revision,
-            directory=call.directory,
-            x_arg=call.x_arg,
-            since=since,
-            base=base,
-            strict=strict,
-            offline=offline,
-            dialect=dialect,
-        ),
-        directory=directory,
-        x_arg=x_arg,
-        form=form,
-    )
+    run(ctx, "lint", given)

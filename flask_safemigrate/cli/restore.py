@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from flask_safemigrate.cli import options
@@ -21,34 +23,16 @@ from flask_safemigrate.cli.running import run
 @options.yes
 @options.shared
 @click.pass_context
-def restore(
-    ctx: click.Context,
-    directory: str | None,
-    x_arg: tuple[str, ...],
-    form: str,
-    id: str | None,
-    bind: str | None,
-    into: str | None,
-    lock_wait: float | None,
-    yes: bool,
-) -> None:
+def restore(ctx: click.Context, /, yes: bool, id: str | None, **given: Any) -> None:
     """Put snapshot ID back, or the newest one.
 
     Verifies it first, and takes a snapshot of the present state before it is overwritten.
     """
     run(
         ctx,
-        lambda call: call.service.restore(
-            id,
-            bind=bind,
-            into=into,
-            lock_wait=lock_wait,
-            confirm=None if into else call.confirm,
-            say=call.say,
-        ),
-        directory=directory,
-        x_arg=x_arg,
-        form=form,
+        "restore",
+        {**given, "snapshot": id},
         yes=yes,
+        shows=not given["into"],
         question=question("Put this snapshot back over the database?"),
     )

@@ -7,7 +7,7 @@ import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from flask import current_app, g
@@ -15,43 +15,39 @@ from flask import current_app, g
 from flask_safemigrate.cli import documents
 from flask_safemigrate.cli.asking import Asking
 from flask_safemigrate.cli.naming import renaming
-from flask_safemigrate.cli.service import Say, Service
 from flask_safemigrate.errors import SafeMigrateError, UsageError
 from flask_safemigrate.outcome import Outcome, exit_code, status_of
+from flask_safemigrate.workflows.requests import OPTIONS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from flask_safemigrate.report.screen import Screen
 
-
-class Call(NamedTuple):
-    """What a command hands to its workflow."""
-
-    service: Service
-    directory: str | None
-    x_arg: tuple[str, ...]
-    say: Say
-    confirm: Callable[[Outcome], bool]
+#: What every command has, whether its method takes it or not.
+_SHARED = frozenset({"directory", "x_arg", "confirm", "say"})
 
 
 def run(
     ctx: click.Context,
-    work: Callable[[Call], Outcome],
+    method: str,
+    options: dict[str, Any],
     *,
-    directory: str | None,
-    x_arg: tuple[str, ...],
-    form: str,
     yes: bool = True,
+    shows: bool = True,
     question: Callable[[Outcome], None] | None = None,
+    judge: Callable[[Outcome], Outcome] = lambda outcome: outcome,
     show: Callable[[Outcome, Screen], None] | None = None,
     output: Path | None = None,
 ) -> NoReturn:
-    """Run a workflow, write its outcome and leave with the exit code.
+    """Call a method of the extension, write its outcome and leave with the exit code.
 
-    :param form: ``text``, or that of the one document on standard output.
+    :param options: what the command was given, by the names that the method has for it, and
+        ``form``: ``text``, or that of the one document on standard output.
     :param yes: nobody is asked.
+    :param shows: what would be done is shown before it is done.
     :param question: asks the person at the terminal; raises :class:`click.Abort` for no.
+    :param judge: what the command line makes of the outcome.
     :param show: writes the outcome in place of the usual text report.
     :param output: a file for the document; the text report then goes to standard output.
     """
@@ -63,7 +59,7 @@ def run(
         # What the application's start has made lives as long as the process. Looking through it
         # for garbage again and again, at the exit too, costs a fifth of a short command.
         gc.freeze()
-    name = ctx.info_name or ""
+    name, form = ctx.info_name or "", options.pop("form")
     out, err = (renaming(ctx, screen.screen(s)) for s in (sys.stdout, sys.stderr))
     alone = form != "text" and output is None
     asking = Asking(ctx, err if alone else out, yes, question)
@@ -75,7 +71,8 @@ def run(
                 stack.enter_context(contextlib.redirect_stdout(sys.stderr))
             told = stack.enter_context(progress.telling(err))
             asking.pause = told.pause
-            outcome = work(_call(directory, x_arg, told.say, asking.confirm))
+            given = {"confirm": asking.confirm if shows else None, "say": told.say}
+            outcome = judge(_call(method, {**options, **given}))
         _close_files()
         if output is not None:
             documents.save(output, out.wording(documents.document(kept, outcome)))
@@ -124,11 +121,10 @@ def failed(command: str, error: SafeMigrateError) -> Outcome:
     return Outcome(command, status_of(error), error=error.message, hint=error.hint or "")
 
 
-def _call(
-    directory: str | None, x_arg: tuple[str, ...], say: Say, confirm: Callable[[Outcome], bool]
-) -> Call:
-    service = current_app.extensions.get("safemigrate")
-    if service is None:
+def _call(method: str, options: dict[str, Any]) -> Outcome:
+    """Call the method with what it takes of the options that every command has."""
+    migrate = current_app.extensions.get("safemigrate")
+    if migrate is None:
         raise UsageError(
             f'The app "{current_app.name}" has no SafeMigrate.',
             hint="where the app sets up its extensions, write\n"
@@ -136,6 +132,10 @@ def _call(
             "    SafeMigrate(app, db)  # in a factory: migrate.init_app(app, db)",
         )
     # Flask-Migrate's group leaves its own -d and -x there, and reads them there.
-    g.directory = directory or g.get("directory")
-    g.x_arg = x_arg or tuple(g.get("x_arg") or ())
-    return Call(service, g.directory, g.x_arg, say, confirm)
+    g.directory = options["directory"] or g.get("directory")
+    g.x_arg = options["x_arg"] or tuple(g.get("x_arg") or ())
+    options |= {"directory": g.directory, "x_arg": g.x_arg}
+    for name in _SHARED - OPTIONS[method]:
+        del options[name]
+    outcome: Outcome = getattr(migrate, method)(**options)
+    return outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -24,49 +24,31 @@ if TYPE_CHECKING:
 @options.yes
 @options.shared
 @click.pass_context
-def safe_upgrade(
-    ctx: click.Context,
-    directory: str | None,
-    x_arg: tuple[str, ...],
-    form: str,
-    revision: str,
-    dry_run: bool,
-    sql: bool,
-    allow: tuple[str, ...],
-    snapshot: bool | None,
-    lock_wait: float | None,
-    yes: bool,
-) -> None:
+def safe_upgrade(ctx: click.Context, /, yes: bool, **given: Any) -> None:
     """Upgrade to REVISION (default: heads), all or nothing.
 
     Checks, shows the plan, asks, takes a snapshot, upgrades, verifies.
     """
-    rehearsal = dry_run or sql
+    rehearsed(ctx, "upgrade", {**given, "asks": not yes}, yes, "Upgrade?")
+
+
+def rehearsed(
+    ctx: click.Context, method: str, options: dict[str, Any], yes: bool, ask: str
+) -> NoReturn:
+    """Run a command that can be rehearsed; nobody is asked about a rehearsal."""
+    rehearsal = options["dry_run"] or options["sql"]
     run(
         ctx,
-        lambda call: call.service.upgrade(
-            revision,
-            directory=call.directory,
-            x_arg=call.x_arg,
-            dry_run=rehearsal,
-            sql=sql,
-            allow=allow,
-            snapshot=snapshot,
-            lock_wait=lock_wait,
-            confirm=None if rehearsal else call.confirm,
-            asks=not yes,
-            say=call.say,
-        ),
-        directory=directory,
-        x_arg=x_arg,
-        form=form,
+        method,
+        {**options, "dry_run": rehearsal},
         yes=yes,
-        question=question("Upgrade?"),
-        show=show_sql if sql else None,
+        shows=not rehearsal,
+        question=question(ask),
+        show=_show_sql if options["sql"] else None,
     )
 
 
-def show_sql(outcome: Outcome, screen: Screen) -> None:
+def _show_sql(outcome: Outcome, screen: Screen) -> None:
     """Write the statements of a rehearsal and nothing else."""
     from flask_safemigrate.report.screen import write
     from flask_safemigrate.report.text import statements

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from flask_safemigrate.cli import options
@@ -12,18 +14,6 @@ from flask_safemigrate.cli.running import run
 @options.bind
 @options.shared
 @click.pass_context
-def snapshot(
-    ctx: click.Context,
-    directory: str | None,
-    x_arg: tuple[str, ...],
-    form: str,
-    bind: str | None,
-) -> None:
+def snapshot(ctx: click.Context, /, **given: Any) -> None:
     """Take a snapshot of every database, or of one."""
-    run(
-        ctx,
-        lambda call: call.service.take_snapshot(bind=bind, say=call.say),
-        directory=directory,
-        x_arg=x_arg,
-        form=form,
-    )
+    run(ctx, "take_snapshot", given)

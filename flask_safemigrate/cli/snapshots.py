@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from flask_safemigrate.cli import options
@@ -13,19 +15,6 @@ from flask_safemigrate.cli.running import run
 @click.option("--verify", is_flag=True, help="Read every one of them to its end.")
 @options.shared
 @click.pass_context
-def snapshots(
-    ctx: click.Context,
-    directory: str | None,
-    x_arg: tuple[str, ...],
-    form: str,
-    bind: str | None,
-    verify: bool,
-) -> None:
+def snapshots(ctx: click.Context, /, **given: Any) -> None:
     """List the snapshots, newest first."""
-    run(
-        ctx,
-        lambda call: call.service.snapshots(bind=bind, verify=verify, say=call.say),
-        directory=directory,
-        x_arg=x_arg,
-        form=form,
-    )
+    run(ctx, "snapshots", given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 @click.option("--graph", is_flag=True, help="List every revision, newest first.")
 @shared
 @click.pass_context
-def status(
-    ctx: click.Context,
-    directory: str | None,
-    x_arg: tuple[str, ...],
-    form: str,
-    check: bool,
-    graph: bool,
-) -> None:
+def status(ctx: click.Context, /, check: bool, graph: bool, **given: Any) -> None:
     """Show where each database stands and which revisions are pending.
 
     Reads, and changes nothing.
@@ -38,14 +31,7 @@ def status(
 
         screens.show(screen, text.report(outcome, screen.width, with_graph=graph))
 
-    run(
-        ctx,
-        lambda call: checked(call.service.status(directory=call.directory), check),
-        directory=directory,
-        x_arg=x_arg,
-        form=form,
-        show=show,
-    )
+    run(ctx, "status", given, judge=lambda outcome: checked(outcome, check), show=show)
 
 
 def checked(outcome: Outcome, check: bool) -> Outcome:

@@ -28,20 +28,8 @@ def guarded_upgrade(stock: click.Command) -> click.Command:
                 stock, directory=directory, sql=sql, tag=tag, x_arg=x_arg, revision=revision
             )
             return
-        run(
-            ctx,
-            lambda call: call.service.upgrade(
-                revision,
-                directory=call.directory,
-                x_arg=call.x_arg,
-                confirm=call.confirm,
-                asks=False,
-                say=call.say,
-            ),
-            directory=directory,
-            x_arg=x_arg,
-            form="text",
-        )
+        given = {"revision": revision, "directory": directory, "x_arg": x_arg, "asks": False}
+        run(ctx, "upgrade", {**given, "form": "text"})
 
     return click.Command(
         "upgrade",

@@ -25,7 +25,7 @@ from flask_safemigrate.errors import (
 )
 from flask_safemigrate.names import JOURNAL
 from flask_safemigrate.state import DatabaseState, ProgressRow, Table
-from flask_safemigrate.workflows.ports import Say
+from flask_safemigrate.workflows.requests import Say
 
 
 class Databases:

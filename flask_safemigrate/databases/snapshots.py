@@ -19,7 +19,7 @@ from flask_safemigrate.outcome import Progress, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.settings import Settings
 from flask_safemigrate.state import DatabaseState
-from flask_safemigrate.workflows.ports import Request, Say
+from flask_safemigrate.workflows.requests import Request, Say
 
 
 class Snapshots(NamedTuple):
@@ -42,7 +42,8 @@ class Snapshots(NamedTuple):
             return False
         if state.location == MEMORY:
             return False
-        return self._by_settings(state) if request.snapshot is None else request.snapshot
+        snapshot = request.options.get("snapshot")
+        return self._by_settings(state) if snapshot is None else snapshot
 
     def wanted_by_repair(self, state: DatabaseState) -> bool:
         """Whether the settings want one before the database is repaired."""

@@ -17,7 +17,8 @@ from flask_safemigrate.project.history import read_history
 from flask_safemigrate.reading.provenance import Inquiry
 from flask_safemigrate.repairs import database, project, revisions, versions
 from flask_safemigrate.state import ProjectState, State
-from flask_safemigrate.workflows.ports import Direction, Repaired, Request, Say
+from flask_safemigrate.workflows.ports import Repaired
+from flask_safemigrate.workflows.requests import Direction, Request, Say
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -171,7 +172,7 @@ def _upgrade(means: Means, target: Target | None, names: Sequence[str], say: Say
     if plan.empty:
         return Repaired("")
     # The stamp before it has taken the snapshot.
-    means.apply([plan], Request("doctor", snapshot=False, say=say))
+    means.apply([plan], Request("doctor", options={"snapshot": False}, say=say))
     return Repaired(f"Upgraded {found.name} to {' and '.join(plan.target)}.")
 
 
@@ -184,7 +185,7 @@ def _finish(means: Means, target: Target | None, names: Sequence[str], say: Say)
     direction = next(r.direction for r in found.progress if r.revision == revision)
     plan = plan_half_applied(state.history, found, revision, direction)
     going: Direction = "upgrade" if direction == "upgrade" else "downgrade"
-    means.apply([plan], Request("doctor", revision, going, snapshot=False))
+    means.apply([plan], Request("doctor", revision, going, {"snapshot": False}))
     return Repaired(f"Finished the {direction} of revision '{revision}'.")
 
 

@@ -9,7 +9,8 @@ from flask_safemigrate.errors import HookFailed, SafeMigrateError, UsageError
 from flask_safemigrate.outcome import Outcome, Progress, Status
 from flask_safemigrate.workflows.guarded import agreed, locked, may_be_passing, told, under_lock
 from flask_safemigrate.workflows.hooks import hooks_to_run, plan_hooks, require_journal, run_hooks
-from flask_safemigrate.workflows.ports import Ports, Request, Say
+from flask_safemigrate.workflows.ports import Ports
+from flask_safemigrate.workflows.requests import DeployOptions, Say, request_of
 from flask_safemigrate.workflows.safe_upgrade import hazards_in, judged, look, safe_upgrade
 
 #: What a database that is on its way up answers; everything else does not change by waiting.
@@ -69,23 +70,26 @@ def _noted(ports: Ports, outcome: Outcome, started: str) -> Outcome:
     return outcome
 
 
-def deploy(ports: Ports, request: Request) -> Outcome:
+def deploy(ports: Ports, options: DeployOptions) -> Outcome:
     """Wait for the database, lock, check, upgrade, verify, run the deploy hooks.
 
     Hooks run under the same lock as the upgrade, so that two deploys never run them at once.
     """
+    request = request_of("deploy", options, phase=options.get("phase", "all"))
+    rehearsed = options.get("dry_run", False)
 
     def work() -> Outcome:
         started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         _require_environment(ports)
-        wait = ports.settings.wait if request.wait is None else request.wait
+        wait = options.get("wait")
+        wait = ports.settings.wait if wait is None else wait
         if wait:
             _wait_for_databases(ports, wait, request.say)
         hooks = ports.hooks("deploy")
         require_journal(hooks, ports)
-        if not hooks or request.dry_run:
+        if not hooks or rehearsed:
             outcome = safe_upgrade(ports, request)
-            if request.dry_run:
+            if rehearsed:
                 return outcome._replace(planned_hooks=plan_hooks(hooks, outcome.databases))
             return _noted(ports, outcome, started)
         looked = judged(ports, request, look(ports, request))

@@ -11,31 +11,19 @@ from flask_safemigrate.outcome import Outcome, Status, status_away
 from flask_safemigrate.planning import why_not
 from flask_safemigrate.state import State
 from flask_safemigrate.workflows.guarded import plans_for, told
-from flask_safemigrate.workflows.ports import Confirm, Ports, Request, Say
+from flask_safemigrate.workflows.ports import Ports
+from flask_safemigrate.workflows.requests import DoctorOptions, Request, Say, silent
 
 _Identity = tuple[str, "str | None", str, "str | None"]
 
 _ROUNDS = 5
 
 
-def doctor(
-    ports: Ports,
-    *,
-    select: Sequence[str],
-    ignore: Sequence[str],
-    fix: Sequence[str] | None,
-    from_journal: bool,
-    strict: bool,
-    fast: bool,
-    confirm: Confirm | None,
-    say: Say,
-) -> Outcome:
-    """Read, check; with ``fix`` repair what can be repaired, then read and check again.
-
-    :param from_journal: let repairs write revision files of which only a database has the text.
-    :param fast: do not compare the schemas, for which the history is replayed, and do not judge
-        what is pending.
-    """
+def doctor(ports: Ports, options: DoctorOptions) -> Outcome:
+    """Read, check; with ``fix`` repair what can be repaired, then read and check again."""
+    select, ignore = options.get("select", ()), options.get("ignore", ())
+    fast, fix, confirm = options.get("fast", False), options.get("fix"), options.get("confirm")
+    say = options.get("say") or silent
 
     def examine() -> Outcome:
         read = ports.read(thorough=True, compare=not fast)
@@ -48,7 +36,7 @@ def doctor(
         state, findings = catalogue.examine(read, select, ignore, settings=ports.settings)
         return Outcome(
             "doctor",
-            _verdict(state, findings, strict),
+            _verdict(state, findings, options.get("strict", False)),
             databases=state.databases,
             state=state,
             findings=findings,
@@ -69,7 +57,7 @@ def doctor(
                 for f in outcome.findings
                 if f.repair and (not fix or f.code in fix) and _identity(f) not in tried
             ]
-            todo = [f for f in wanted if from_journal or not f.from_journal]
+            todo = [f for f in wanted if options.get("from_journal") or not f.from_journal]
             if not todo:
                 not_done += map(_withheld, wanted)
                 break

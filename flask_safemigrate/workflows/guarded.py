@@ -12,7 +12,8 @@ from flask_safemigrate.outcome import Outcome, Status, status_away, status_of
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_downgrade, plan_upgrade, why_not
 from flask_safemigrate.state import UNFINISHED_KINDS, State
-from flask_safemigrate.workflows.ports import Ports, Request
+from flask_safemigrate.workflows.ports import Ports
+from flask_safemigrate.workflows.requests import Request, patience
 
 
 def told(command: str, work: Callable[[], Outcome], *, stopped: str = "") -> Outcome:
@@ -42,7 +43,7 @@ def plans_for(state: State, request: Request) -> tuple[Plan, ...]:
 
 def blocked(state: State, findings: Sequence[Finding], request: Request) -> Outcome | None:
     """The outcome of a run that must not start, None where it may."""
-    reasons = why_not(findings, request.allow)
+    reasons = why_not(findings, request.options.get("allow", ()))
     if not reasons:
         return None
     away = [d.unreachable for d in state.databases if d.unreachable is not None]
@@ -69,7 +70,7 @@ def agreed(request: Request, looked: Outcome) -> bool:
 def locked(ports: Ports, request: Request, looked: Outcome) -> AbstractContextManager[None]:
     """The lock on every database that the plans change, or on all where there is no plan."""
     binds = [p.bind for p in looked.plans if not p.empty] or [d.bind for d in looked.databases]
-    return ports.lock(binds, request.patience(ports.settings), request.say)
+    return ports.lock(binds, patience(request.options, ports.settings), request.say)
 
 
 def under_lock(lock: AbstractContextManager[None], work: Callable[[], Outcome]) -> Outcome:

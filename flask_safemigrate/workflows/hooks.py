@@ -11,7 +11,8 @@ from flask_safemigrate.checks.found import counted
 from flask_safemigrate.errors import HookFailed, SafeMigrateError, UsageError
 from flask_safemigrate.outcome import HookPlan, HookRun, Progress
 from flask_safemigrate.state import DatabaseState
-from flask_safemigrate.workflows.ports import Hook, Ports, Say
+from flask_safemigrate.workflows.ports import Hook, Ports
+from flask_safemigrate.workflows.requests import Say
 
 
 def run_hooks(hooks: Sequence[Hook], ports: Ports, say: Say) -> tuple[HookRun, ...]:

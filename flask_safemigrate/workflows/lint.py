@@ -12,31 +12,23 @@ from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import Selection, plan_up_to, select
 from flask_safemigrate.state import State
 from flask_safemigrate.workflows.guarded import blocked, plans_for, told
-from flask_safemigrate.workflows.ports import Ports, Request
+from flask_safemigrate.workflows.ports import Ports
+from flask_safemigrate.workflows.requests import LintOptions, Request
 
 #: What keeps a database from being connected to, which offline nobody does.
 _OF_CONNECTIONS = ("SM102", "SM103", "SM104")
 
 
-def lint(
-    ports: Ports,
-    *,
-    selection: Selection,
-    strict: bool,
-    base: str | None = None,
-    offline: bool = False,
-    dialect: str | None = None,
-) -> Outcome:
+def lint(ports: Ports, revision: str | None, options: LintOptions) -> Outcome:
     """Read, plan, record what the plans would do, judge it.
 
-    :param base: judge what this branch of git lacks.
-    :param offline: connect to no database, of which the ports have read none.
-    :param dialect: of the databases that are not asked.
+    :param revision: as :class:`Selection` reads it.
     """
+    base, offline = options.get("base"), options.get("offline", False)
 
     def work() -> Outcome:
         request = Request("lint")
-        named = selection
+        named = Selection(revision, options.get("since"))
         if offline and base is None and named.empty:
             raise UsageError(
                 "Without a database nobody knows which revisions are pending.",
@@ -44,7 +36,7 @@ def lint(
             )
         state = ports.read()
         if offline:
-            state = state._replace(databases=ports.unasked(dialect))
+            state = state._replace(databases=ports.unasked(options.get("dialect")))
         unasked = _OF_CONNECTIONS if offline else ()
         stopped = blocked(state, run_checks(state, ignore=unasked, command="status"), request)
         if stopped is not None:
@@ -60,7 +52,7 @@ def lint(
         findings = run_checks(state, ["SM6"], command="lint", settings=ports.settings)
         return Outcome(
             "lint",
-            _verdict(findings, strict),
+            _verdict(findings, options.get("strict", False)),
             databases=() if offline else state.databases,
             state=state,
             findings=findings,

@@ -7,14 +7,11 @@ from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol
 
 from flask_safemigrate.findings import Finding
-from flask_safemigrate.outcome import Applied, HookRun, Outcome, Progress, Snapshot
+from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.settings import Settings
 from flask_safemigrate.state import DatabaseState, State, Table
-
-Say = Callable[[Progress], None]
-Confirm = Callable[[Outcome], bool]
-Direction = Literal["upgrade", "downgrade"]
+from flask_safemigrate.workflows.requests import Request, Say
 
 
 class Hook(NamedTuple):
@@ -37,40 +34,6 @@ class Repaired(NamedTuple):
 
     said: str
     take_back: Callable[[], None] | None = None
-
-
-class Request(NamedTuple):
-    """What was asked for, the same for every workflow that changes something.
-
-    :param dry_run: change nothing; try it on a copy where there can be one.
-    :param sql: of a dry run: the SQL is wanted.
-    :param locked: the caller holds the lock already.
-    :param allow: codes of findings that may stand.
-    :param phase: ``before`` or ``after`` the new code is live, or ``all``.
-    :param snapshot: take a snapshot; None means as the settings say.
-    :param lock_wait: seconds to wait for other processes; None means as the settings say.
-    :param confirm: asked with the plan before anything is changed; None means yes.
-    :param asks: whether it may say no, and does not only show the plan.
-    """
-
-    command: str
-    revision: str = "heads"
-    direction: Direction = "upgrade"
-    dry_run: bool = False
-    sql: bool = False
-    locked: bool = False
-    allow: Sequence[str] = ()
-    phase: str = "all"
-    snapshot: bool | None = None
-    lock_wait: float | None = None
-    wait: float | None = None
-    confirm: Confirm | None = None
-    asks: bool = True
-    say: Say = lambda progress: None
-
-    def patience(self, settings: Settings) -> float:
-        """Seconds to wait for other processes."""
-        return settings.lock_wait if self.lock_wait is None else self.lock_wait
 
 
 class Ports(Protocol):

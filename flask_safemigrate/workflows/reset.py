@@ -9,7 +9,8 @@ from flask_safemigrate.outcome import Doomed, Outcome, Status
 from flask_safemigrate.state import State, Table
 from flask_safemigrate.workflows.guarded import agreed, blocked, told
 from flask_safemigrate.workflows.hooks import run_hooks
-from flask_safemigrate.workflows.ports import Ports, Request
+from flask_safemigrate.workflows.ports import Ports
+from flask_safemigrate.workflows.requests import Request, ResetOptions, patience, request_of
 from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
 
 #: Whatever the settings say: one that is left empty must not open production.
@@ -98,12 +99,13 @@ def _content(looked: Outcome) -> list[tuple[str, str, frozenset[Table]]]:
     return [(d.bind, d.location, frozenset(d.tables)) for d in looked.doomed]
 
 
-def reset(ports: Ports, request: Request) -> Outcome:
+def reset(ports: Ports, options: ResetOptions) -> Outcome:
     """Show what goes, refuse outside development, snapshot, drop, upgrade, verify, seed.
 
     What was seen before the lock may have changed while it was waited for, so everything is
     looked at again under it, and asked again where something else would go.
     """
+    request = request_of("reset", options)
 
     def work() -> Outcome:
         shown = _look(ports, request)
@@ -112,9 +114,8 @@ def reset(ports: Ports, request: Request) -> Outcome:
         if not agreed(request, shown):
             return shown._replace(status=Status.FAILED, error="Nothing was changed.")
         binds = [d.bind for d in shown.databases]
-        patience = request.patience(ports.settings)
         snapshots = []
-        with ports.lock(binds, patience, request.say):
+        with ports.lock(binds, patience(options, ports.settings), request.say):
             looked = _look(ports, request)
             if looked.status is not Status.DONE:
                 return looked
@@ -124,11 +125,13 @@ def reset(ports: Ports, request: Request) -> Outcome:
                 if not agreed(request, looked):
                     return looked._replace(status=Status.FAILED, error="Nothing was changed.")
             for database, going in zip(looked.databases, looked.doomed, strict=True):
-                if request.snapshot is not False and database.exists and going.tables:
+                if options.get("snapshot") is not False and database.exists and going.tables:
                     snapshots.append(ports.take_snapshot(database.bind, "reset", request.say))
             for bind in binds:
                 ports.drop_everything(bind)
-            upgrade = request._replace(confirm=None, locked=True, snapshot=False, revision="heads")
+            upgrade = request._replace(
+                options={**request.options, "snapshot": False}, locked=True, confirm=None
+            )
             outcome = safe_upgrade(ports, upgrade)._replace(
                 doomed=looked.doomed, snapshots=tuple(snapshots)
             )

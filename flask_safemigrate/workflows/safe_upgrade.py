@@ -23,10 +23,28 @@ from flask_safemigrate.workflows.guarded import (
     told,
     under_lock,
 )
-from flask_safemigrate.workflows.ports import Ports, Request
+from flask_safemigrate.workflows.ports import Ports
+from flask_safemigrate.workflows.requests import (
+    DowngradeOptions,
+    Request,
+    UpgradeOptions,
+    patience,
+    request_of,
+)
 
 _FIRST_PAUSE = 0.5  # seconds
 _LONGEST_PAUSE = 5.0
+
+
+def upgrade(ports: Ports, revision: str, options: UpgradeOptions) -> Outcome:
+    """The guarded upgrade."""
+    return safe_upgrade(ports, request_of("safe-upgrade", options, revision))
+
+
+def downgrade(ports: Ports, revision: str, options: DowngradeOptions) -> Outcome:
+    """The guarded downgrade."""
+    request = request_of("safe-downgrade", options, revision, "downgrade")
+    return safe_upgrade(ports, request)
 
 
 def safe_upgrade(ports: Ports, request: Request) -> Outcome:
@@ -35,7 +53,7 @@ def safe_upgrade(ports: Ports, request: Request) -> Outcome:
     The snapshot, the revisions and the proof are one step, because they share a transaction.
     """
     outcome = told(request.command, lambda: _line(ports, request))
-    return outcome._replace(dry_run=request.dry_run)
+    return outcome._replace(dry_run=request.options.get("dry_run", False))
 
 
 def _line(ports: Ports, request: Request) -> Outcome:
@@ -45,7 +63,7 @@ def _line(ports: Ports, request: Request) -> Outcome:
     if request.direction == "downgrade" and first.status is Status.DONE and first.state:
         gone = ports.losses(first.plans, first.state)
         first = first._replace(notes=(*first.notes, *gone))
-    if request.dry_run:
+    if request.options.get("dry_run"):
         return _rehearse(ports, request, first) if first.status is Status.DONE else first
     if first.status is not Status.DONE and not may_be_passing(first):
         return first
@@ -99,7 +117,7 @@ def _until_unblocked(ports: Ports, request: Request, looked: Outcome) -> Outcome
 
     :raises Blocked: it is over.
     """
-    wait = request.patience(ports.settings)
+    wait = patience(request.options, ports.settings)
     started = time.monotonic()
     pause = _FIRST_PAUSE
     while True:
@@ -152,9 +170,10 @@ def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
         return looked
     assert looked.state is not None
     deploys = request.command == "deploy"
-    asked = request.confirm is not None and request.asks
+    asked = request.confirm is not None and request.options.get("asks", True)
     sqlite = all(d.dialect == "sqlite" for d in looked.databases)
-    tried = sqlite and not deploys and request.dry_run and not request.sql
+    rehearsed = request.options.get("dry_run") and not request.options.get("sql")
+    tried = sqlite and not deploys and rehearsed
     if sqlite and not (deploys or asked or tried):
         return looked
     try:
@@ -213,7 +232,7 @@ def _commits(state: State, plans: Sequence[Plan]) -> list[str]:
 
 def _rehearse(ports: Ports, request: Request, looked: Outcome) -> Outcome:
     servers = sorted({d.dialect for d in looked.databases if d.dialect != "sqlite"})
-    if servers and request.sql:
+    if servers and request.options.get("sql"):
         return looked._replace(script=ports.script(looked.plans))
     if servers:
         note = (

@@ -18,7 +18,15 @@ from flask_safemigrate.errors import (
 from flask_safemigrate.outcome import Outcome, Progress, Status
 from flask_safemigrate.state import DatabaseState, State
 from flask_safemigrate.workflows.guarded import told
-from flask_safemigrate.workflows.ports import Ports, Request, Say
+from flask_safemigrate.workflows.ports import Ports
+from flask_safemigrate.workflows.requests import (
+    RestoreOptions,
+    Say,
+    SnapshotOptions,
+    SnapshotsOptions,
+    patience,
+    silent,
+)
 
 
 def _chosen(state: State, bind: str | None) -> tuple[DatabaseState, ...]:
@@ -51,17 +59,18 @@ def _there(database: DatabaseState) -> DatabaseState:
     return database
 
 
-def take(ports: Ports, bind: str | None, why: str, say: Say) -> Outcome:
+def take(ports: Ports, options: SnapshotOptions) -> Outcome:
     """Copy one database, or all."""
 
     def work() -> Outcome:
         state = ports.read()
-        chosen = [_there(d) for d in _chosen(state, bind)]
+        chosen = [_there(d) for d in _chosen(state, options.get("bind"))]
         empty = [d.location for d in chosen if not d.exists]
         if empty:
             raise UsageError(
                 f"There is no database at {empty[0]} yet.", hint="flask db safe-upgrade"
             )
+        why, say = options.get("why", "by hand"), options.get("say") or silent
         taken = tuple(ports.take_snapshot(d.bind, why, say) for d in chosen)
         _prune(ports, [d.bind for d in chosen])
         return Outcome("snapshot", Status.DONE, databases=tuple(chosen), snapshots=taken)
@@ -80,18 +89,17 @@ def _prune(ports: Ports, binds: Sequence[str]) -> None:
         ports.prune_snapshots()
 
 
-def listed(ports: Ports, bind: str | None, verify: bool, say: Say) -> Outcome:
-    """The snapshots that are there, newest first.
-
-    :param verify: read each to its end.
-    """
+def listed(ports: Ports, options: SnapshotsOptions) -> Outcome:
+    """The snapshots that are there, newest first."""
 
     def work() -> Outcome:
         state = ports.read()
-        chosen = _chosen(state, bind)
+        chosen = _chosen(state, options.get("bind"))
         found = tuple(s for d in chosen for s in ports.snapshots(d.bind))
         outcome = Outcome("snapshots", Status.DONE, databases=chosen, snapshots=found)
-        return _verified(ports, outcome, say) if verify else outcome
+        if not options.get("verify"):
+            return outcome
+        return _verified(ports, outcome, options.get("say") or silent)
 
     return told("snapshots", work)
 
@@ -128,21 +136,16 @@ def _verified(ports: Ports, outcome: Outcome, say: Say) -> Outcome:
     )
 
 
-def restore(
-    ports: Ports,
-    name: str | None,
-    bind: str | None,
-    request: Request,
-    into: str | None = None,
-) -> Outcome:
+def restore(ports: Ports, name: str | None, options: RestoreOptions) -> Outcome:
     """Prove the snapshot, keep the present state, put the snapshot back, look at the result.
 
-    :param into: another database, which is empty; nothing is kept or locked then.
+    Where it goes into another database, nothing is kept or locked.
     """
+    into, confirm, say = options.get("into"), options.get("confirm"), options.get("say") or silent
 
     def work() -> Outcome:
         state = ports.read()
-        chosen = _chosen(state, bind)
+        chosen = _chosen(state, options.get("bind"))
         if len(chosen) > 1 and name is not None:
             chosen = tuple(d for d in chosen if _has(ports, d, name)) or chosen
         if len(chosen) > 1:
@@ -156,19 +159,18 @@ def restore(
             "restore", Status.DONE, databases=(database,), snapshots=(snapshot,), state=state
         )
         if into is not None:
-            filled = ports.put_back_into(into, snapshot, request.say)
+            filled = ports.put_back_into(into, snapshot, say)
             notes = [f"Put snapshot {snapshot.id} into {filled.location}."]
             return shown._replace(databases=(filled,), notes=tuple(notes))
-        if request.confirm is not None and not request.confirm(shown):
+        if confirm is not None and not confirm(shown):
             return shown._replace(status=Status.FAILED, error="Nothing was changed.")
-        patience = request.patience(ports.settings)
         kept = None
-        with ports.lock([database.bind], patience, request.say):
+        with ports.lock([database.bind], patience(options, ports.settings), say):
             if database.exists and database.unreachable is None:
-                kept = ports.take_snapshot(database.bind, "restore", request.say)
-            request.say(Progress("restoring", snapshot.id, snapshot.path, bind=database.bind))
+                kept = ports.take_snapshot(database.bind, "restore", say)
+            say(Progress("restoring", snapshot.id, snapshot.path, bind=database.bind))
             try:
-                proven = ports.put_back(snapshot, request.say)
+                proven = ports.put_back(snapshot, say)
             except KeyboardInterrupt as stop:
                 raise Interrupted(
                     f"Stopped by {str(stop) or 'Ctrl-C'}. The database is as it was, or as the "

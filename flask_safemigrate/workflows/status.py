@@ -6,7 +6,8 @@ from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.planning.phases import two_phases
 from flask_safemigrate.workflows.guarded import blocked, plans_for, told
-from flask_safemigrate.workflows.ports import Ports, Request
+from flask_safemigrate.workflows.ports import Ports
+from flask_safemigrate.workflows.requests import Request
 
 
 def status(ports: Ports) -> Outcome:

@@ -1,4 +1,4 @@
-"""Running a command against the service in memory."""
+"""Running a command against the migrate in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run(service, "status", "--check")` -> click's result, streams apart, 80 columns."""
+    """`run(migrate, "status", "--check")` -> click's result, streams apart, 80 columns."""
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
@@ -24,8 +24,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     apart = "mix_stderr" in inspect.signature(CliRunner.__init__).parameters
     runner = make_app(None).test_cli_runner(**({"mix_stderr": False} if apart else {}))
 
-    def invoke(service: Any, *arguments: str, **options: Any) -> Result:
-        runner.app = make_app(service)
+    def invoke(migrate: Any, *arguments: str, **options: Any) -> Result:
+        runner.app = make_app(migrate)
         return runner.invoke(args=["db", *arguments], **options)
 
     return invoke

@@ -1,7 +1,8 @@
-"""A service in memory and an application that has it, for tests of the command line."""
+"""An extension in memory and an application that has it, for tests of the command line."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import click
 from flask import Flask, g
 from flask.cli import with_appcontext
 
+from flask_safemigrate import SafeMigrate
 from flask_safemigrate.cli import commands
 from flask_safemigrate.outcome import (
     Applied,
@@ -22,8 +24,8 @@ from flask_safemigrate.outcome import (
     TableWork,
 )
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.settings import Settings
 from flask_safemigrate.state import DatabaseState, History, ProjectState, Revision, State, Table
+from flask_safemigrate.workflows.requests import require_known
 
 REVISIONS = (
     Revision("a1", (), message="create tables", created="2024-01-02 10:00:00", tables=("user",)),
@@ -72,15 +74,14 @@ def looked(command: str, **fields: Any) -> Outcome:
 
 
 @dataclass
-class FakeService:
-    """Answers every command with `outcome`, asking first where the command gives `confirm`."""
+class FakeMigrate:
+    """Answers what `SafeMigrate` does with `outcome`, asking first where it is given `confirm`."""
 
     outcome: Outcome = field(default_factory=lambda: looked("status"))
     asks: Outcome | None = None
     news: tuple[Progress, ...] = ()
     raises: BaseException | None = None
     during: Callable[[], None] | None = None
-    settings: Settings = field(default_factory=Settings)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     changed: bool = False
 
@@ -99,20 +100,22 @@ class FakeService:
         return self.outcome
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
+        """A method that takes what the one of `SafeMigrate` takes, and nothing else."""
+        signature = inspect.signature(getattr(SafeMigrate, name))
 
-        def method(*positional: Any, **arguments: Any) -> Outcome:
-            return self._answer(name, {**dict(enumerate(positional)), **arguments})
+        def method(**arguments: Any) -> Outcome:
+            bound = signature.bind(self, **arguments)
+            require_known(name, bound.arguments.get("options", {}))
+            return self._answer(name, arguments)
 
         return method
 
 
-def make_app(service: Any) -> Flask:
+def make_app(migrate: Any) -> Flask:
     """An application whose `db` group takes -d and -x, as Flask-Migrate's does."""
     app = Flask("shop")
-    if service is not None:
-        app.extensions["safemigrate"] = service
+    if migrate is not None:
+        app.extensions["safemigrate"] = migrate
 
     @app.cli.group()
     @click.option("-d", "--directory", default=None)
@@ -136,11 +139,11 @@ def create_upgrade() -> Flask:
         Progress("committed", DATABASE.location),
     )
     done = plan._replace(applied=(WORK,))
-    return make_app(FakeService(outcome=done, asks=plan, news=news))
+    return make_app(FakeMigrate(outcome=done, asks=plan, news=news))
 
 
 def create_reset() -> Flask:
     """For `flask --app tests.cli.fake:create_reset`: a reset of one database."""
     doomed = Doomed("", "app.db", DATABASE.location, DATABASE.size, DATABASE.tables)
     asked = looked("reset", doomed=(doomed,))
-    return make_app(FakeService(outcome=asked._replace(applied=(WORK,)), asks=asked))
+    return make_app(FakeMigrate(outcome=asked._replace(applied=(WORK,)), asks=asked))

@@ -11,7 +11,7 @@ import pytest
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
 from tests.cli.conftest import Run
-from tests.cli.fake import FakeService, looked
+from tests.cli.fake import FakeMigrate, looked
 
 FINDING = Finding(
     "SM112",
@@ -32,7 +32,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_sarif(run: Run) -> None:
-    result = run(FakeService(outcome=FOUND), "doctor", "--format", "sarif")
+    result = run(FakeMigrate(outcome=FOUND), "doctor", "--format", "sarif")
     assert result.exit_code == 3
     (found,) = json.loads(result.stdout)["runs"][0]["results"]
     assert found["ruleId"] == "SM112"
@@ -40,7 +40,7 @@ def test_sarif(run: Run) -> None:
 
 
 def test_github(run: Run) -> None:
-    result = run(FakeService(outcome=FOUND), "doctor", "--format", "github")
+    result = run(FakeMigrate(outcome=FOUND), "doctor", "--format", "github")
     assert result.exit_code == 3
     assert result.stdout.splitlines() == [
         "::error file=/srv/shop/migrations/env.py,line=7,title=SM112 env-broken"
@@ -50,7 +50,7 @@ def test_github(run: Run) -> None:
 
 
 def test_html(run: Run) -> None:
-    result = run(FakeService(outcome=FOUND), "doctor", "--format", "html")
+    result = run(FakeMigrate(outcome=FOUND), "doctor", "--format", "html")
     assert result.exit_code == 3
     assert "env.py cannot be used." in "".join(ElementTree.fromstring(result.stdout).itertext())
 
@@ -75,7 +75,7 @@ def test_files_are_named_from_the_repository(
     monkeypatch.chdir(folder)
     finding = FINDING._replace(file=str(folder / "env.py"))
     outcome = FOUND._replace(findings=(finding,))
-    result = run(FakeService(outcome=outcome), "doctor", "--format", "github")
+    result = run(FakeMigrate(outcome=outcome), "doctor", "--format", "github")
     assert f" file={expected},line=7," in result.stdout
 
 
@@ -93,7 +93,7 @@ def test_files_are_named_from_the_repository(
 def test_output_writes_a_file_and_shows_the_text(
     run: Run, tmp_path: Path, arguments: tuple[str, ...], start: str
 ) -> None:
-    result = run(FakeService(outcome=FOUND), "doctor", *arguments)
+    result = run(FakeMigrate(outcome=FOUND), "doctor", *arguments)
     assert result.exit_code == 3
     (file,) = tmp_path.iterdir()
     assert file.read_text(encoding="utf-8").startswith(start)
@@ -101,24 +101,24 @@ def test_output_writes_a_file_and_shows_the_text(
 
 
 def test_output_without_a_known_ending_needs_a_format(run: Run, tmp_path: Path) -> None:
-    service = FakeService(outcome=FOUND)
-    result = run(service, "doctor", "--output", "report.txt")
+    migrate = FakeMigrate(outcome=FOUND)
+    result = run(migrate, "doctor", "--output", "report.txt")
     assert result.exit_code == 2
     assert 'Nothing says what is to be written to "report.txt".' in result.stderr
     assert "Hint: name it .html, .sarif or .json" in result.stderr
-    assert not service.calls
+    assert not migrate.calls
     assert not list(tmp_path.iterdir())
 
 
 def test_output_that_cannot_be_written(run: Run) -> None:
-    result = run(FakeService(outcome=FOUND), "doctor", "--output", "no/where/r.html")
+    result = run(FakeMigrate(outcome=FOUND), "doctor", "--output", "no/where/r.html")
     assert result.exit_code == 2
     assert '"no/where/r.html" cannot be written: No such file' in result.stderr
 
 
 @pytest.mark.parametrize("form", ["sarif", "github", "html"])
 def test_only_the_doctor_has_it(run: Run, form: str) -> None:
-    result = run(FakeService(), "status", "--format", form)
+    result = run(FakeMigrate(), "status", "--format", form)
     assert result.exit_code == 2
     assert f"'{form}' is not" in result.stderr
 
@@ -126,7 +126,7 @@ def test_only_the_doctor_has_it(run: Run, form: str) -> None:
 @pytest.mark.parametrize("form", ["sarif", "github", "html"])
 def test_what_stopped_it_is_in_the_document_and_on_standard_error(run: Run, form: str) -> None:
     stopped = Outcome("doctor", Status.USAGE, error="There is no check 'X'.", hint="SM301")
-    result = run(FakeService(outcome=stopped), "doctor", "--format", form)
+    result = run(FakeMigrate(outcome=stopped), "doctor", "--format", form)
     assert result.exit_code == 2
     assert "There is no check" in result.stdout
     assert "Error: There is no check 'X'." in result.stderr
@@ -134,8 +134,8 @@ def test_what_stopped_it_is_in_the_document_and_on_standard_error(run: Run, form
 
 @pytest.mark.parametrize("form", ["sarif", "github", "html"])
 def test_a_crash_leaves_a_document(run: Run, form: str) -> None:
-    service = FakeService(raises=RuntimeError("odd"), during=lambda: print("noise"))  # noqa: T201
-    result = run(service, "doctor", "--format", form)
+    migrate = FakeMigrate(raises=RuntimeError("odd"), during=lambda: print("noise"))  # noqa: T201
+    result = run(migrate, "doctor", "--format", form)
     assert isinstance(result.exception, RuntimeError)
     assert "RuntimeError: odd" in result.stdout
     assert "noise" not in result.stdout

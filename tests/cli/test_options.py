@@ -1,16 +1,19 @@
-"""What every command's options become when the service is called."""
+"""What every command's options become when the migrate is called."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import click
 import pytest
 from flask_migrate.cli import db
 
+from flask_safemigrate import SafeMigrate
 from flask_safemigrate.cli import commands, guarded_upgrade
+from flask_safemigrate.workflows import requests
 from tests.cli.conftest import Run
-from tests.cli.fake import PLAN, FakeService, looked, make_app
+from tests.cli.fake import PLAN, FakeMigrate, looked, make_app
 
 UPGRADE = {
     "directory": None,
@@ -61,43 +64,47 @@ CASES: list[tuple[str, str, dict[Any, Any]]] = [
     ("doctor --fast", "doctor", {**DOCTOR, "fast": True}),
     ("doctor --offline", "doctor", {**DOCTOR, "offline": True}),
     ("doctor --ignore SM3 --strict", "doctor", {**DOCTOR, "ignore": ("SM3",), "strict": True}),
-    ("safe-upgrade", "upgrade", {0: "heads", **UPGRADE, "asks": True}),
-    ("safe-upgrade a1 --yes", "upgrade", {0: "a1", **UPGRADE, "asks": False}),
-    ("safe-upgrade +1", "upgrade", {0: "+1", **UPGRADE, "asks": True}),
-    ("safe-upgrade --dry-run", "upgrade", {0: "heads", **UPGRADE, "asks": True, "dry_run": True}),
+    ("safe-upgrade", "upgrade", {"revision": "heads", **UPGRADE, "asks": True}),
+    ("safe-upgrade a1 --yes", "upgrade", {"revision": "a1", **UPGRADE, "asks": False}),
+    ("safe-upgrade +1", "upgrade", {"revision": "+1", **UPGRADE, "asks": True}),
+    (
+        "safe-upgrade --dry-run",
+        "upgrade",
+        {"revision": "heads", **UPGRADE, "asks": True, "dry_run": True},
+    ),
     (
         "safe-upgrade --sql",
         "upgrade",
-        {0: "heads", **UPGRADE, "asks": True, "dry_run": True, "sql": True},
+        {"revision": "heads", **UPGRADE, "asks": True, "dry_run": True, "sql": True},
     ),
     (
         "safe-upgrade --no-snapshot",
         "upgrade",
-        {0: "heads", **UPGRADE, "asks": True, "snapshot": False},
+        {"revision": "heads", **UPGRADE, "asks": True, "snapshot": False},
     ),
     (
         "safe-upgrade --snapshot",
         "upgrade",
-        {0: "heads", **UPGRADE, "asks": True, "snapshot": True},
+        {"revision": "heads", **UPGRADE, "asks": True, "snapshot": True},
     ),
     (
         "safe-upgrade --lock-wait 1.5",
         "upgrade",
-        {0: "heads", **UPGRADE, "asks": True, "lock_wait": 1.5},
+        {"revision": "heads", **UPGRADE, "asks": True, "lock_wait": 1.5},
     ),
     (
         "safe-upgrade --allow sm601 --allow SM602",
         "upgrade",
-        {0: "heads", **UPGRADE, "asks": True, "allow": ("SM601", "SM602")},
+        {"revision": "heads", **UPGRADE, "asks": True, "allow": ("SM601", "SM602")},
     ),
     (
         "safe-upgrade -d m -x a=1 -x b=2",
         "upgrade",
-        {0: "heads", **UPGRADE, "asks": True, "directory": "m", "x_arg": ("a=1", "b=2")},
+        {"revision": "heads", **UPGRADE, "asks": True, "directory": "m", "x_arg": ("a=1", "b=2")},
     ),
-    ("safe-downgrade -1 --yes", "downgrade", {0: "-1", **UPGRADE}),
-    ("safe-downgrade base", "downgrade", {0: "base", **UPGRADE}),
-    ("safe-downgrade a1 --dry-run", "downgrade", {0: "a1", **UPGRADE, "dry_run": True}),
+    ("safe-downgrade -1 --yes", "downgrade", {"revision": "-1", **UPGRADE}),
+    ("safe-downgrade base", "downgrade", {"revision": "base", **UPGRADE}),
+    ("safe-downgrade a1 --dry-run", "downgrade", {"revision": "a1", **UPGRADE, "dry_run": True}),
     ("deploy", "deploy", DEPLOY),
     ("deploy --yes", "deploy", DEPLOY),
     ("deploy --dry-run", "deploy", {**DEPLOY, "dry_run": True}),
@@ -113,24 +120,28 @@ CASES: list[tuple[str, str, dict[Any, Any]]] = [
     ("snapshot --bind audit", "take_snapshot", {"bind": "audit"}),
     ("snapshots --bind audit", "snapshots", {"bind": "audit", "verify": False}),
     ("snapshots --verify", "snapshots", {"bind": None, "verify": True}),
-    ("restore", "restore", {0: None, "bind": None, "into": None, "lock_wait": None}),
+    ("restore", "restore", {"snapshot": None, "bind": None, "into": None, "lock_wait": None}),
     (
         "restore x --bind a --yes",
         "restore",
-        {0: "x", "bind": "a", "into": None, "lock_wait": None},
+        {"snapshot": "x", "bind": "a", "into": None, "lock_wait": None},
     ),
-    ("restore --into b", "restore", {0: None, "bind": None, "into": "b", "lock_wait": None}),
+    (
+        "restore --into b",
+        "restore",
+        {"snapshot": None, "bind": None, "into": "b", "lock_wait": None},
+    ),
 ]
 
 
 @pytest.mark.parametrize(("line", "method", "arguments"), CASES, ids=[case[0] for case in CASES])
-def test_options_reach_the_service(
+def test_options_reach_the_extension(
     run: Run, line: str, method: str, arguments: dict[Any, Any]
 ) -> None:
-    service = FakeService()
-    result = run(service, *line.split())
+    migrate = FakeMigrate()
+    result = run(migrate, *line.split())
     assert result.exit_code == 0, result.output
-    assert service.calls == [(method, arguments)]
+    assert migrate.calls == [(method, arguments)]
 
 
 @pytest.mark.parametrize(
@@ -144,10 +155,10 @@ def test_options_reach_the_service(
 def test_own_options_go_before_the_groups(
     run: Run, before: str, after: str, directory: str, x_arg: tuple[str, ...]
 ) -> None:
-    service = FakeService()
-    run(service, *before.split(), "deploy", *after.split())
-    assert service.calls[0][1]["directory"] == directory
-    assert service.calls[0][1]["x_arg"] == x_arg
+    migrate = FakeMigrate()
+    run(migrate, *before.split(), "deploy", *after.split())
+    assert migrate.calls[0][1]["directory"] == directory
+    assert migrate.calls[0][1]["x_arg"] == x_arg
 
 
 @pytest.mark.parametrize(
@@ -167,23 +178,23 @@ def test_own_options_go_before_the_groups(
     ],
 )
 def test_wrong_options_are_usage_errors(run: Run, line: str) -> None:
-    service = FakeService()
-    result = run(service, *line.split())
+    migrate = FakeMigrate()
+    result = run(migrate, *line.split())
     assert result.exit_code == 2
     assert "Error: " in result.stderr
     assert result.stdout == ""
-    assert service.calls == []
+    assert migrate.calls == []
 
 
 def test_a_mistyped_option_names_the_near_one(run: Run) -> None:
-    assert "--dry-run" in run(FakeService(), "safe-upgrade", "--dryrun").stderr
+    assert "--dry-run" in run(FakeMigrate(), "safe-upgrade", "--dryrun").stderr
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda c: c.name)
 def test_every_command_takes_directory_x_and_format(run: Run, command: Any) -> None:
     names = {name for p in command.params for name in p.opts}
     assert {"-d", "--directory", "-x", "--x-arg", "--format"} <= names
-    shown = run(FakeService(), command.name, "--help")
+    shown = run(FakeMigrate(), command.name, "--help")
     assert shown.exit_code == 0
     assert all(len(line) <= 80 for line in shown.output.splitlines())
 
@@ -193,14 +204,16 @@ def test_what_changes_something_takes_yes() -> None:
     assert taking == {"doctor", "safe-upgrade", "safe-downgrade", "deploy", "reset", "restore"}
 
 
-def test_the_guarded_upgrade_upgrades_by_the_service_without_asking() -> None:
-    service = FakeService(asks=looked("safe-upgrade", plans=(PLAN,)))
-    app = make_app(service)
+def test_the_guarded_upgrade_upgrades_by_the_extension_without_asking() -> None:
+    migrate = FakeMigrate(asks=looked("safe-upgrade", plans=(PLAN,)))
+    app = make_app(migrate)
     group = app.cli.commands["db"]
     group.add_command(guarded_upgrade(db.commands["upgrade"]))  # type: ignore[attr-defined]
     result = app.test_cli_runner().invoke(args=["db", "upgrade", "-d", "m", "a1"])
     assert result.exit_code == 0, result.output
-    assert service.calls == [("upgrade", {0: "a1", "directory": "m", "x_arg": (), "asks": False})]
+    assert migrate.calls == [
+        ("upgrade", {"revision": "a1", "directory": "m", "x_arg": (), "asks": False})
+    ]
 
 
 def test_the_guarded_upgrade_leaves_sql_to_the_stock_command() -> None:
@@ -215,8 +228,8 @@ def test_the_guarded_upgrade_leaves_sql_to_the_stock_command() -> None:
     def stock(**options: Any) -> None:
         seen.update(options)
 
-    service = FakeService()
-    app = make_app(service)
+    migrate = FakeMigrate()
+    app = make_app(migrate)
     app.cli.commands["db"].add_command(guarded_upgrade(stock))  # type: ignore[attr-defined]
     app.test_cli_runner().invoke(args=["db", "upgrade", "--sql", "-x", "a", "a1:b2"])
     assert seen == {
@@ -226,4 +239,31 @@ def test_the_guarded_upgrade_leaves_sql_to_the_stock_command() -> None:
         "x_arg": ("a",),
         "revision": "a1:b2",
     }
-    assert service.calls == []
+    assert migrate.calls == []
+
+
+@pytest.mark.parametrize(("method", "options"), requests.OPTIONS.items())
+def test_a_method_takes_the_options_that_its_signature_names(
+    method: str, options: frozenset[str]
+) -> None:
+    taken = inspect.signature(getattr(SafeMigrate, method)).parameters["options"]
+    assert taken.kind is taken.VAR_KEYWORD
+    name = taken.annotation.removeprefix("Unpack[").removesuffix("]")
+    assert getattr(requests, name).__optional_keys__ == options
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "error"),
+    [
+        ("upgarde", {}, AttributeError),
+        ("upgrade", {"dryrun": True}, TypeError),
+        ("downgrade", {}, TypeError),
+        ("status", {"x_arg": ()}, TypeError),
+    ],
+)
+def test_a_command_cannot_call_what_the_extension_does_not_have(
+    method: str, given: dict[str, Any], error: type[Exception]
+) -> None:
+    for migrate in (FakeMigrate(), SafeMigrate()):
+        with pytest.raises(error):
+            getattr(migrate, method)(**given)

@@ -19,7 +19,7 @@ from tests.cli.fake import (
     SNAPSHOT,
     STATE,
     WORK,
-    FakeService,
+    FakeMigrate,
     looked,
     make_app,
 )
@@ -54,7 +54,7 @@ def test_the_exit_code_is_that_of_the_status(
     run: Run, status: Status, code: int, form: str
 ) -> None:
     outcome = Outcome("deploy", status, error="It stopped.", hint="do this")
-    result = run(FakeService(outcome=outcome), "deploy", "--format", form)
+    result = run(FakeMigrate(outcome=outcome), "deploy", "--format", form)
     assert result.exit_code == code
     if form == "text":
         assert "Error: It stopped.\nHint: do this\n" in result.stderr
@@ -80,7 +80,7 @@ def test_the_exit_code_is_that_of_the_status(
 def test_an_error_of_ours_has_message_hint_and_code(
     run: Run, error: errors.SafeMigrateError, code: int, form: str
 ) -> None:
-    result = run(FakeService(raises=error), "deploy", "--format", form)
+    result = run(FakeMigrate(raises=error), "deploy", "--format", form)
     assert result.exit_code == code
     assert "Traceback" not in result.output
     if form == "json":
@@ -91,9 +91,9 @@ def test_an_error_of_ours_has_message_hint_and_code(
 
 
 def test_an_error_that_nobody_foresaw_is_not_hidden(run: Run) -> None:
-    result = run(FakeService(raises=ZeroDivisionError("by zero")), "status")
+    result = run(FakeMigrate(raises=ZeroDivisionError("by zero")), "status")
     assert isinstance(result.exception, ZeroDivisionError)
-    result = run(FakeService(raises=ZeroDivisionError("by zero")), "status", "--format", "json")
+    result = run(FakeMigrate(raises=ZeroDivisionError("by zero")), "status", "--format", "json")
     assert isinstance(result.exception, ZeroDivisionError)
     document = json.loads(result.stdout)
     assert document["status"] == "failed"
@@ -112,8 +112,8 @@ def test_without_the_extension_the_line_to_add_is_shown(run: Run) -> None:
 
 
 def test_the_plan_is_shown_before_the_work_and_not_again(run: Run) -> None:
-    service = FakeService(outcome=PLANNED._replace(applied=(WORK,)), asks=PLANNED)
-    result = run(service, "safe-upgrade", "--yes")
+    migrate = FakeMigrate(outcome=PLANNED._replace(applied=(WORK,)), asks=PLANNED)
+    result = run(migrate, "safe-upgrade", "--yes")
     assert result.exit_code == 0
     assert result.stdout.startswith("Database  SQLite 3.40.1 /srv/shop/instance/app.db\n")
     assert result.stdout.count("/srv/shop/instance/app.db") == 1
@@ -125,10 +125,10 @@ def test_the_plan_is_shown_before_the_work_and_not_again(run: Run) -> None:
 @pytest.mark.parametrize("answer", ["y\n", "Y\n", "yes\n"])
 @pytest.mark.usefixtures("person")
 def test_yes_goes_on(run: Run, answer: str) -> None:
-    service = FakeService(outcome=PLANNED._replace(applied=(WORK,)), asks=PLANNED)
-    result = run(service, "safe-upgrade", input=answer)
+    migrate = FakeMigrate(outcome=PLANNED._replace(applied=(WORK,)), asks=PLANNED)
+    result = run(migrate, "safe-upgrade", input=answer)
     assert result.exit_code == 0
-    assert service.changed
+    assert migrate.changed
     assert "Upgrade? [y/N]" in result.stderr
 
 
@@ -138,10 +138,10 @@ def test_yes_goes_on(run: Run, answer: str) -> None:
 )
 @pytest.mark.usefixtures("person")
 def test_anything_else_changes_nothing(run: Run, line: str, answer: str) -> None:
-    service = FakeService(asks=looked(line.split()[0], plans=(PLAN,), doomed=(DOOMED,)))
-    result = run(service, *line.split(), input=answer)
+    migrate = FakeMigrate(asks=looked(line.split()[0], plans=(PLAN,), doomed=(DOOMED,)))
+    result = run(migrate, *line.split(), input=answer)
     assert result.exit_code == 1
-    assert not service.changed
+    assert not migrate.changed
     assert result.stderr.endswith("Nothing was changed.\n")
     assert "Traceback" not in result.output
 
@@ -152,9 +152,9 @@ def test_ctrl_c_at_the_question_changes_nothing(run: Run, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr(click, "confirm", interrupted)
-    service = FakeService(asks=PLANNED)
-    result = run(service, "safe-upgrade")
-    assert (result.exit_code, service.changed) == (1, False)
+    migrate = FakeMigrate(asks=PLANNED)
+    result = run(migrate, "safe-upgrade")
+    assert (result.exit_code, migrate.changed) == (1, False)
     assert result.stderr.endswith("Nothing was changed.\n")
 
 
@@ -164,10 +164,10 @@ def test_ctrl_c_at_the_question_changes_nothing(run: Run, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_where_nobody_can_be_asked_yes_is_needed(run: Run, line: str, form: str) -> None:
     name = line.split()[0]
-    service = FakeService(asks=looked(name, plans=(PLAN,), doomed=(DOOMED,)))
-    result = run(service, *line.split(), "--format", form, input="y\n")
+    migrate = FakeMigrate(asks=looked(name, plans=(PLAN,), doomed=(DOOMED,)))
+    result = run(migrate, *line.split(), "--format", form, input="y\n")
     assert result.exit_code == 2
-    assert not service.changed
+    assert not migrate.changed
     said = result.stderr if form == "text" else json.loads(result.stdout)["error"]
     assert f"{name} needs --yes where nobody can be asked" in said
     hint = result.stderr if form == "text" else json.loads(result.stdout)["hint"]
@@ -176,7 +176,7 @@ def test_where_nobody_can_be_asked_yes_is_needed(run: Run, line: str, form: str)
 
 def test_nothing_to_do_needs_no_yes(run: Run) -> None:
     outcome = looked("safe-upgrade")._replace(status=Status.NOTHING_TO_DO)
-    result = run(FakeService(outcome=outcome), "safe-upgrade")
+    result = run(FakeMigrate(outcome=outcome), "safe-upgrade")
     assert result.exit_code == 0
     assert result.stdout.endswith("Nothing to do.\n")
 
@@ -197,9 +197,9 @@ def test_the_hint_repeats_the_command_that_was_typed(monkeypatch: pytest.MonkeyP
 )
 def test_reset_wants_the_name(run: Run, answer: str, code: int) -> None:
     asked = looked("reset", doomed=(DOOMED,))
-    service = FakeService(outcome=asked._replace(applied=(WORK,)), asks=asked)
-    result = run(service, "reset", input=answer)
-    assert (result.exit_code, service.changed) == (code, code == 0)
+    migrate = FakeMigrate(outcome=asked._replace(applied=(WORK,)), asks=asked)
+    result = run(migrate, "reset", input=answer)
+    assert (result.exit_code, migrate.changed) == (code, code == 0)
     assert 'Everything in "app.db" goes: 1 table, 52,000 rows, 1.4 MB.' in result.stdout
     assert 'Type the name of the database, "app.db"' in result.stderr
 
@@ -207,14 +207,14 @@ def test_reset_wants_the_name(run: Run, answer: str, code: int) -> None:
 @pytest.mark.usefixtures("person")
 def test_reset_wants_the_name_of_every_database(run: Run) -> None:
     other = DOOMED._replace(bind="audit", name="audit.db")
-    service = FakeService(asks=looked("reset", doomed=(DOOMED, other)))
-    assert run(service, "reset", input="app.db\napp.db\n").exit_code == 1
-    assert run(service, "reset", input="app.db\naudit.db\n").exit_code == 0
+    migrate = FakeMigrate(asks=looked("reset", doomed=(DOOMED, other)))
+    assert run(migrate, "reset", input="app.db\napp.db\n").exit_code == 1
+    assert run(migrate, "reset", input="app.db\naudit.db\n").exit_code == 0
 
 
 def test_deploy_never_asks(run: Run) -> None:
-    service = FakeService(outcome=looked("deploy", applied=(WORK,)), asks=PLANNED)
-    result = run(service, "deploy")
+    migrate = FakeMigrate(outcome=looked("deploy", applied=(WORK,)), asks=PLANNED)
+    result = run(migrate, "deploy")
     assert result.exit_code == 0
     assert result.stdout.startswith("Database  SQLite")
 
@@ -226,9 +226,9 @@ def test_progress_goes_to_standard_error(run: Run) -> None:
         Progress("applied", "b2", "add column", 0.25, done=1, total=12),
         Progress("committed", "/srv/shop/instance/app.db"),
     )
-    service = FakeService(outcome=looked("deploy", applied=(WORK,)), news=news)
+    migrate = FakeMigrate(outcome=looked("deploy", applied=(WORK,)), news=news)
     for form in ("text", "json"):
-        result = run(service, "deploy", "--format", form)
+        result = run(migrate, "deploy", "--format", form)
         assert [line.split() for line in result.stderr.splitlines()] == [
             ["snapshot", "20240506T101112-a1", "/srv/x.db"],
             ["applied", "1/12", "b2", "add", "column", "250", "ms"],
@@ -238,8 +238,8 @@ def test_progress_goes_to_standard_error(run: Run) -> None:
 
 
 def test_json_is_one_document_whatever_a_revision_prints(run: Run) -> None:
-    service = FakeService(outcome=PLANNED, asks=PLANNED, during=lambda: print("noise"))  # noqa: T201
-    result = run(service, "safe-upgrade", "--yes", "--format", "json")
+    migrate = FakeMigrate(outcome=PLANNED, asks=PLANNED, during=lambda: print("noise"))  # noqa: T201
+    result = run(migrate, "safe-upgrade", "--yes", "--format", "json")
     document = json.loads(result.stdout)
     assert document["schema"] == 1
     assert document["dry_run"] is False
@@ -250,20 +250,20 @@ def test_json_is_one_document_whatever_a_revision_prints(run: Run) -> None:
 
 def test_a_dry_run_never_asks_and_shows_plan_and_rehearsal(run: Run) -> None:
     applied = (WORK._replace(snapshot=None),)
-    service = FakeService(outcome=PLANNED._replace(applied=applied, dry_run=True))
-    result = run(service, "safe-upgrade", "--dry-run")
+    migrate = FakeMigrate(outcome=PLANNED._replace(applied=applied, dry_run=True))
+    result = run(migrate, "safe-upgrade", "--dry-run")
     assert result.exit_code == 0
     assert "Upgrade from a1 to b2, 1 revision:" in result.stdout
     assert "Rehearsed on a copy, from a1 to b2" in result.stdout
     assert "rebuild" in result.stdout
-    document = json.loads(run(service, "safe-upgrade", "--dry-run", "--format", "json").stdout)
+    document = json.loads(run(migrate, "safe-upgrade", "--dry-run", "--format", "json").stdout)
     assert document["dry_run"] is True
 
 
 def test_sql_prints_statements_alone(run: Run) -> None:
     work = WORK._replace(script=("CREATE TABLE x (a)",))
-    service = FakeService(outcome=PLANNED._replace(applied=(work,)))
-    result = run(service, "safe-upgrade", "--sql")
+    migrate = FakeMigrate(outcome=PLANNED._replace(applied=(work,)))
+    result = run(migrate, "safe-upgrade", "--sql")
     assert result.stdout.splitlines() == [
         "-- /srv/shop/instance/app.db: a1 to b2",
         "-- user: rebuild, UNIQUE (email)",
@@ -272,7 +272,7 @@ def test_sql_prints_statements_alone(run: Run) -> None:
         "COMMIT;",
     ]
     refused = Outcome("safe-upgrade", Status.REFUSED, findings=(FINDING,), error="Not started.")
-    result = run(FakeService(outcome=refused), "safe-upgrade", "--sql")
+    result = run(FakeMigrate(outcome=refused), "safe-upgrade", "--sql")
     assert (result.exit_code, result.stdout) == (3, "")
     assert "Not started." in result.stderr
 
@@ -304,13 +304,13 @@ HEAD = looked("status")._replace(
     ],
 )
 def test_status_check(run: Run, outcome: Outcome, code: int) -> None:
-    assert run(FakeService(outcome=outcome), "status", "--check").exit_code == code
+    assert run(FakeMigrate(outcome=outcome), "status", "--check").exit_code == code
     if not outcome.error:
-        assert run(FakeService(outcome=outcome), "status").exit_code == 0
+        assert run(FakeMigrate(outcome=outcome), "status").exit_code == 0
 
 
 def test_status_shows_place_and_pending(run: Run) -> None:
-    result = run(FakeService(outcome=BEHIND), "status")
+    result = run(FakeMigrate(outcome=BEHIND), "status")
     assert result.stdout.splitlines()[:3] == [
         "Database  SQLite 3.40.1 /srv/shop/instance/app.db",
         "          1.4 MB, 1 table, 52,000 rows",
@@ -321,7 +321,7 @@ def test_status_shows_place_and_pending(run: Run) -> None:
 
 
 def test_status_graph_lists_every_revision(run: Run) -> None:
-    result = run(FakeService(outcome=BEHIND), "status", "--graph")
+    result = run(FakeMigrate(outcome=BEHIND), "status", "--graph")
     rows = [line.split() for line in result.stdout.splitlines() if "2024-" in line]
     assert rows == [
         [">", "b2", "2024-01-03", "add", "column", "head"],
@@ -334,7 +334,7 @@ def test_doctor_shows_findings_and_counts_them(run: Run) -> None:
     outcome = looked("doctor", findings=(warning, FINDING))._replace(
         status=Status.REFUSED, state=STATE
     )
-    result = run(FakeService(outcome=outcome), "doctor")
+    result = run(FakeMigrate(outcome=outcome), "doctor")
     assert result.exit_code == 3
     assert result.stdout.index("SM301 error  Revision 'x'") < result.stdout.index("SM106 warning")
     assert "\n      app.db\n      Hint: flask db doctor --fix\n" in result.stdout
@@ -344,24 +344,24 @@ def test_doctor_shows_findings_and_counts_them(run: Run) -> None:
 def test_doctor_fix_shows_the_repairs_before_it_asks(run: Run) -> None:
     fixable = FINDING._replace(repair="restore the file from git")
     asked = looked("doctor", findings=(fixable,))
-    service = FakeService(outcome=looked("doctor", repairs=("SM301: done",)), asks=asked)
-    result = run(service, "doctor", "--fix", "--yes")
+    migrate = FakeMigrate(outcome=looked("doctor", repairs=("SM301: done",)), asks=asked)
+    result = run(migrate, "doctor", "--fix", "--yes")
     assert "Repairs:\n  SM301  restore the file from git\n" in result.stdout
     assert "Repaired: SM301: done\n" in result.stdout
     assert result.stdout.endswith("No problems found.\n")
 
 
 def test_snapshots_are_listed(run: Run) -> None:
-    result = run(FakeService(outcome=looked("snapshots", snapshots=(SNAPSHOT,))), "snapshots")
+    result = run(FakeMigrate(outcome=looked("snapshots", snapshots=(SNAPSHOT,))), "snapshots")
     assert "20240506T101112-a1 2024-05-06 10:11:12 UTC 1.4 MB\n" in result.stdout
     assert SNAPSHOT.path in result.stdout
-    none = run(FakeService(outcome=looked("snapshots")), "snapshots")
+    none = run(FakeMigrate(outcome=looked("snapshots")), "snapshots")
     assert "There are no snapshots.\n" in none.stdout
 
 
 def test_restore_says_what_it_puts_back(run: Run) -> None:
     asked = looked("restore", snapshots=(SNAPSHOT,))
-    result = run(FakeService(outcome=asked, asks=asked), "restore", "--yes")
+    result = run(FakeMigrate(outcome=asked, asks=asked), "restore", "--yes")
     assert "Snapshot  20240506T101112-a1, 1.4 MB\n" in result.stdout
     assert "taken 2024-05-06 10:11:12 UTC, safe-upgrade\n" in result.stdout
 
@@ -376,7 +376,7 @@ def test_hints_call_the_commands_by_the_name_of_their_group(
     monkeypatch.setenv("COLUMNS", "80")
     hint = f"{'word ' * 13}flask db doctor --fix, or flask db safe-upgrade; flask db migrate"
     outcome = Outcome("status", Status.FAILED, error="It stopped.", hint=hint)
-    app = make_app(FakeService(outcome=outcome))
+    app = make_app(FakeMigrate(outcome=outcome))
     app.cli.add_command(app.cli.commands["db"], name)
     for form in ("text", "json"):
         result = app.test_cli_runner().invoke(args=[name, "status", "--format", form])

@@ -12,7 +12,8 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import HalfApplied, Refused, SafeMigrateError
 from flask_safemigrate.findings import FROM_JOURNAL, Step
 from flask_safemigrate.repairs.steps import VERBS, Means, Verb, take_steps
-from flask_safemigrate.workflows.ports import Repaired, Say
+from flask_safemigrate.workflows.ports import Repaired
+from flask_safemigrate.workflows.requests import Say
 
 _CHECKS = sorted(Path(checks.__file__).parent.glob("*.py"))
 

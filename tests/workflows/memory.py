@@ -11,7 +11,8 @@ from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.settings import Settings, read_settings
 from flask_safemigrate.state import DatabaseState, State, Table
-from flask_safemigrate.workflows.ports import Hook, Repaired, Request, Say
+from flask_safemigrate.workflows.ports import Hook, Repaired
+from flask_safemigrate.workflows.requests import Request, Say
 
 
 class Memory:

@@ -9,7 +9,7 @@ from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Status
 from flask_safemigrate.state import JournalRow
 from flask_safemigrate.workflows.deploy import deploy
-from flask_safemigrate.workflows.ports import Hook, Request
+from flask_safemigrate.workflows.ports import Hook
 from tests.checks.states import at, state
 from tests.workflows.memory import Memory
 
@@ -38,7 +38,7 @@ def test_hooks_run_in_order_until_one_fails(
     called: dict[str, Any], ran: list[tuple[str, str, str]], error: str
 ) -> None:
     ports = Memory(BEHIND, hooks=[Hook(name, call) for name, call in called.items()])
-    outcome = deploy(ports, Request("deploy"))
+    outcome = deploy(ports, {})
     assert [(run.name, run.ended, run.result) for run in ports.noted] == ran
     assert outcome.error == error
     assert outcome.status is (Status.FAILED if error else Status.DONE)
@@ -50,20 +50,20 @@ def test_hooks_run_in_order_until_one_fails(
 def test_no_hook_runs_once_the_lock_is_lost() -> None:
     ports = Memory(BEHIND, hooks=[Hook("warm", _fails)])
     ports.raising["check lock"] = [LockLost("the lock was lost")]
-    outcome = deploy(ports, Request("deploy"))
+    outcome = deploy(ports, {})
     assert (outcome.status, outcome.error) == (Status.FAILED, "the lock was lost")
     assert ports.noted == []
 
 
 def test_a_hook_that_is_to_run_once_does_not_run_again() -> None:
     ports = Memory(state(at("c3", journal=(_RAN,))), hooks=[Hook("warm", _fails, once=True)])
-    assert deploy(ports, Request("deploy")).status is Status.NOTHING_TO_DO
+    assert deploy(ports, {}).status is Status.NOTHING_TO_DO
     assert ports.noted == []
 
 
 def test_what_was_judged_is_told_behind_hooks_too() -> None:
     ports = Memory(BEHIND, hooks=[Hook("warm", lambda: 3)])
     ports.hazardous = [Finding("SM610", Severity.WARNING, "waits.", "b2", "", bind="")]
-    outcome = deploy(ports, Request("deploy"))
+    outcome = deploy(ports, {})
     assert outcome.status is Status.DONE
     assert [finding.code for finding in outcome.findings] == ["SM610"]

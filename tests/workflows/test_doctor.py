@@ -20,9 +20,8 @@ def _left(*names: str) -> State:
 
 
 def _fix(ports: Memory, **options: Any) -> Outcome:
-    given = {"select": ["SM401"], "ignore": [], "fix": [], "from_journal": False, "strict": False}
-    given |= {"fast": True, "confirm": None, **options}
-    return doctor(ports, say=lambda progress: None, **given)
+    given: Any = {"select": ["SM401"], "fix": [], "fast": True, **options}
+    return doctor(ports, given)
 
 
 def test_a_repair_that_brings_another_finding_is_followed_up_five_times() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,18 +19,28 @@ from flask_safemigrate.report.text import report
 from flask_safemigrate.state import State
 from flask_safemigrate.workflows import safe_upgrade as module
 from flask_safemigrate.workflows.deploy import deploy
-from flask_safemigrate.workflows.ports import Request
+from flask_safemigrate.workflows.requests import UpgradeOptions, request_of
 from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
 from tests.checks.states import at, state
 from tests.workflows.memory import Memory
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 BEHIND = state(at("a1"))
 ALL = ["read", "lock", "read", "apply", "prune", "unlock"]
 WITHOUT = ["read", "lock", "read", "unlock"]
 
 
-def _upgrade(ports: Memory, **request: Any) -> Outcome:
-    return safe_upgrade(ports, Request("safe-upgrade", **request))
+def _upgrade(
+    ports: Memory,
+    *,
+    revision: str = "heads",
+    locked: bool = False,
+    **options: Unpack[UpgradeOptions],
+) -> Outcome:
+    request = request_of("safe-upgrade", options, revision)
+    return safe_upgrade(ports, request._replace(locked=locked))
 
 
 @pytest.mark.parametrize(
@@ -188,8 +198,8 @@ def test_what_goes_is_told_however_little_it_is() -> None:
     ]
     for outcome in (
         _upgrade(ports, dry_run=True),
-        deploy(ports, Request("deploy", dry_run=True)),
-        deploy(ports, Request("deploy")),
+        deploy(ports, {"dry_run": True}),
+        deploy(ports, {}),
     ):
         assert outcome.status is Status.DONE
         assert [finding.code for finding in outcome.findings] == ["SM630"]
