@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
     from typing_extensions import Unpack
 
-    from flask_safemigrate.checkout import Failure
+    from flask_safemigrate.facts.project import Failure
     from flask_safemigrate.outcome import Outcome
     from flask_safemigrate.settings import Settings
     from flask_safemigrate.wiring import Application

@@ -6,9 +6,10 @@ from enum import Enum
 from typing import NamedTuple
 
 from flask_safemigrate import errors
+from flask_safemigrate.facts.database import UNFINISHED_KINDS, DatabaseState, Table
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.state import UNFINISHED_KINDS, DatabaseState, State, Table
 
 
 class Status(Enum):

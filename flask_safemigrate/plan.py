@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flask_safemigrate.state import Revision
+from flask_safemigrate.facts.history import Revision
 
 
 class Plan(NamedTuple):

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.facts.state import Ignored
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import Ignored
 
 PREFIX = "SAFEMIGRATE_"
 

@@ -15,13 +15,15 @@ from flask import Flask
 from sqlalchemy import Connection
 
 from flask_safemigrate.backends.contract import SessionOptions, Target
-from flask_safemigrate.checkout import Failure
 from flask_safemigrate.databases import addresses
 from flask_safemigrate.databases.databases import Databases
 from flask_safemigrate.databases.rehearsal import copied_databases
 from flask_safemigrate.databases.snapshots import Snapshots
 from flask_safemigrate.databases.stopping import Stopping
 from flask_safemigrate.errors import SafeMigrateError, UsageError
+from flask_safemigrate.facts.database import DatabaseState, Table
+from flask_safemigrate.facts.project import Failure, ProjectState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import FROM_JOURNAL, Finding, Severity
 from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
@@ -29,10 +31,9 @@ from flask_safemigrate.project.environment import read_project
 from flask_safemigrate.project.history import checksum, read_history
 from flask_safemigrate.reading.filtering import Filters
 from flask_safemigrate.reading.models import Models
-from flask_safemigrate.reading.provenance import Inquiry
+from flask_safemigrate.reading.past import Inquiry
 from flask_safemigrate.reading.state import Source, read_state
 from flask_safemigrate.settings import Settings, read_settings
-from flask_safemigrate.state import DatabaseState, ProjectState, State, Table
 from flask_safemigrate.workflows.ports import Hook, Repaired
 from flask_safemigrate.workflows.requests import Request, Say, patience
 
@@ -40,9 +41,9 @@ from flask_safemigrate.workflows.requests import Request, Say, patience
 if TYPE_CHECKING:
     from alembic.config import Config
 
-    from flask_safemigrate.alembic_bridge.terms import Run
+    from flask_safemigrate.alembic_bridge.run_record import Run
     from flask_safemigrate.databases.guard import Guard
-    from flask_safemigrate.reading.evidence import Gathering
+    from flask_safemigrate.reading.comparison import Gathering
     from flask_safemigrate.repairs.steps import Means
     from flask_safemigrate.report.redaction import Mask
 
@@ -156,7 +157,7 @@ class Application:
 
     def _gathering(self) -> Gathering:
         from flask_safemigrate.alter.options import EngineOptions
-        from flask_safemigrate.reading.evidence import Gathering
+        from flask_safemigrate.reading.comparison import Gathering
 
         targets, models = self._databases.targets, self._models
         return Gathering(
@@ -263,7 +264,7 @@ class Application:
         *,
         rehearse: Callable[[str], Connection] | None = None,
     ) -> Run:
-        from flask_safemigrate.alembic_bridge.terms import Run
+        from flask_safemigrate.alembic_bridge.run_record import Run
         from flask_safemigrate.alter.options import EngineOptions
         from flask_safemigrate.databases.guard import Guard
 

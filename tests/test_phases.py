@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.errors import Refused, UsageError
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.planning import plan_upgrade
 from flask_safemigrate.planning.phases import left_over, two_phases
 from flask_safemigrate.project.headers import read_header
-from flask_safemigrate.state import DatabaseState, History, Revision
 from tests.support.projects import ProjectFactory
 
 

@@ -15,11 +15,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_downgrade, plan_upgrade, target_of, why_not
 from flask_safemigrate.project.history import read_history
-from flask_safemigrate.state import DatabaseState, History, Revision
 from tests.support.graphs import random_history
 
 Planner = Callable[[History, DatabaseState, str], Plan]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.planning import Selection, select
-from flask_safemigrate.state import History, Revision
 
 #: a - b - c - m - d, and x - y beside it, which m merges.
 HISTORY = History(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.facts.state import Ignored
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.settings import Settings, read_settings
-from flask_safemigrate.state import Ignored
 
 SEVERITIES = 'a dictionary such as {"SM113": "info"}, with error, warning or info'
 

@@ -18,7 +18,7 @@ from flask_safemigrate.alembic_bridge.failure import (
     migration_failed,
     short,
 )
-from flask_safemigrate.alembic_bridge.terms import Position, Run, directory_of, is_untouched
+from flask_safemigrate.alembic_bridge.run_record import Position, Run, directory_of, is_untouched
 from flask_safemigrate.errors import (
     Blocked,
     DatabaseUnavailable,

@@ -20,7 +20,7 @@ from flask_safemigrate.alembic_bridge.beside_files import hearing_files
 from flask_safemigrate.alembic_bridge.environment import Stage
 from flask_safemigrate.alembic_bridge.failure import short
 from flask_safemigrate.alembic_bridge.listening import is_reading
-from flask_safemigrate.alembic_bridge.terms import Guard, Position
+from flask_safemigrate.alembic_bridge.run_record import Guard, Position
 
 if TYPE_CHECKING:
     from flask_safemigrate.alembic_bridge.resume import Recorder

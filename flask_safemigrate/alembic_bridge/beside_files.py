@@ -14,6 +14,7 @@ from sqlalchemy import Engine, Pool, event
 
 from flask_safemigrate.alembic_bridge import audit
 from flask_safemigrate.alembic_bridge.failure import short
+from flask_safemigrate.alembic_bridge.run_record import Position
 from flask_safemigrate.alembic_bridge.sqlite.literals import is_read
 from flask_safemigrate.alembic_bridge.sqlite.second import verb_of
 from flask_safemigrate.alembic_bridge.sqlite.sharing import (
@@ -23,7 +24,6 @@ from flask_safemigrate.alembic_bridge.sqlite.sharing import (
     named_file,
     speaks_for_another,
 )
-from flask_safemigrate.alembic_bridge.terms import Position
 from flask_safemigrate.ddl.tokens import tokenize
 
 _BEGINS = ("BEGIN", "SAVEPOINT", "RELEASE")

@@ -19,8 +19,8 @@ from flask_safemigrate.errors import (
     MigrationFailed,
     SafeMigrateError,
 )
+from flask_safemigrate.facts.database import ProgressRow
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.state import ProgressRow
 
 _STATEMENT_WIDTH = 300
 #: What drivers say where the storage takes no more: SQLite (where a limit of the file's size is an

@@ -15,8 +15,8 @@ from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.alembic_bridge.confinement import of_our_own
 from flask_safemigrate.alembic_bridge.environment import Stage
 from flask_safemigrate.alembic_bridge.failure import place_now
+from flask_safemigrate.alembic_bridge.run_record import Position, is_untouched
 from flask_safemigrate.alembic_bridge.statementwise import each_by_itself
-from flask_safemigrate.alembic_bridge.terms import Position, is_untouched
 from flask_safemigrate.alembic_bridge.witness import Witness
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import MigrationFailed

@@ -14,8 +14,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import Column as SQLColumn
 
+from flask_safemigrate.facts.schema import Check, ForeignKey, Index
 from flask_safemigrate.hazards import operations as ops
-from flask_safemigrate.schema import Check, ForeignKey, Index
 
 if TYPE_CHECKING:
     from flask_safemigrate.alembic_bridge.recording import Recorder

@@ -24,7 +24,7 @@ from flask_safemigrate.alembic_bridge.failure import migration_failed
 from flask_safemigrate.alembic_bridge.listening import undid
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import MigrationFailed, NotConfined, Refused, SafeMigrateError
-from flask_safemigrate.evidence import Fact, Facts, Replay
+from flask_safemigrate.facts.comparison import Fact, Facts, ReplayedHistory
 
 Prelude = Callable[[str, Connection], tuple[tuple[str, ...], tuple[str, ...]]]
 _UNSEEN = ("select", "pragma", "insert", "update", "delete")
@@ -86,8 +86,8 @@ class _Recorder:
         self.names.update(facts.names)
 
     @property
-    def replay(self) -> Replay:
-        return Replay(
+    def replay(self) -> ReplayedHistory:
+        return ReplayedHistory(
             self.changes,
             self.names,
             self.stopped_at,
@@ -109,7 +109,7 @@ def replay(
     read: Callable[[str, Connection], Facts],
     prelude: Prelude,
     options: sqlite.EngineOptions,
-) -> Mapping[str, Replay]:
+) -> Mapping[str, ReplayedHistory]:
     """Run revisions on an empty database for every bind; nothing real is changed or told.
 
     A revision that reaches outside of its scratch database is stopped before it does.

@@ -20,9 +20,9 @@ from flask_safemigrate.alembic_bridge.failure import short
 from flask_safemigrate.alembic_bridge.progress import Entry, Group
 from flask_safemigrate.checks.found import counted
 from flask_safemigrate.errors import HalfApplied, LockTimeout, Refused
+from flask_safemigrate.facts.history import Revision
 from flask_safemigrate.names import PROGRESS_TABLE
 from flask_safemigrate.outcome import Progress
-from flask_safemigrate.state import Revision
 
 _PAUSE_SECONDS = 0.5
 

@@ -26,16 +26,16 @@ from flask_safemigrate.alembic_bridge.environment import (
 )
 from flask_safemigrate.alembic_bridge.failure import migration_failed
 from flask_safemigrate.alembic_bridge.listening import listening, still_begun, watched
-from flask_safemigrate.alembic_bridge.terms import Guard, Position, Run, directory_of
+from flask_safemigrate.alembic_bridge.run_record import Guard, Position, Run, directory_of
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import (
     Refused,
     UsageError,
     VerificationFailed,
 )
+from flask_safemigrate.facts.history import Revision
 from flask_safemigrate.outcome import Applied, AppliedRevision, Progress, TableWork
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.state import Revision
 
 if TYPE_CHECKING:
     from flask_safemigrate.alembic_bridge.resume import Recorder

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.queue.queue import Queue, refused
 from flask_safemigrate.alter.queue.tracked import RULES, TrackedTable
-from flask_safemigrate.condition import Unusable
 from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.tokens import fold, significant, tokenize, unquote
 from flask_safemigrate.errors import OperationRefused
+from flask_safemigrate.facts.examination import Unusable
 
 #: What is nobody's fault: the disk, another program, the file.
 _OUTER = re.compile(

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from flask_safemigrate.state import Unreachable
+from flask_safemigrate.facts.database import Unreachable
 
 
 class Address(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Engine
 
-from flask_safemigrate.condition import Condition
+from flask_safemigrate.facts.database import DatabaseState, Unreachable
+from flask_safemigrate.facts.examination import Examination
+from flask_safemigrate.facts.schema import Schema
 from flask_safemigrate.outcome import Progress
-from flask_safemigrate.schema import Schema
-from flask_safemigrate.state import DatabaseState, Unreachable
 
 Say = Callable[[Progress], None]
 
@@ -67,7 +67,7 @@ class Examine(Protocol):
     :param thorough: ask also what takes reading all of the database.
     """
 
-    def __call__(self, target: Target, *, thorough: bool) -> Condition: ...
+    def __call__(self, target: Target, *, thorough: bool) -> Examination: ...
 
 
 class Outside(Protocol):

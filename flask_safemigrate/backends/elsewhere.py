@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import DatabaseUnavailable, UsageError
-from flask_safemigrate.state import UNFINISHED_KINDS
+from flask_safemigrate.facts.database import UNFINISHED_KINDS
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from flask_safemigrate.state import JournalRow
+from flask_safemigrate.facts.database import JournalRow
 
 
 def journal_query(table: str) -> str:

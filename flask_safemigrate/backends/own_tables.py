@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flask_safemigrate.state import Unreachable
+from flask_safemigrate.facts.database import Unreachable
 
 
 class NotOurs(Exception):

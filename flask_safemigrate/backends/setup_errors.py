@@ -17,7 +17,7 @@ from flask_safemigrate.backends.driver_errors import (
     error_number,
     errors_behind,
 )
-from flask_safemigrate.state import Unreachable
+from flask_safemigrate.facts.database import Unreachable
 
 # A driver's own name where SQLAlchemy has another one for it.
 _NAMES = {

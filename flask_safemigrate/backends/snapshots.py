@@ -21,8 +21,8 @@ from pathlib import Path
 from flask_safemigrate.backends import file_locks, private
 from flask_safemigrate.backends.tools import is_gone, private_folder
 from flask_safemigrate.errors import SnapshotFailed
+from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.outcome import Snapshot
-from flask_safemigrate.state import DatabaseState
 
 #: What must stay free beside the snapshot: a twentieth of it, and no less than this many bytes.
 MARGIN_BYTES = 16 * 1024 * 1024

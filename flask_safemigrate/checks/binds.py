@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, listed, reached, tables
-from flask_safemigrate.state import DatabaseState, State
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.state import State
 
 
 def database_of_another_bind(state: State) -> Iterator[Found]:

@@ -33,9 +33,9 @@ from flask_safemigrate.checks import (
 )
 from flask_safemigrate.checks.found import ALL, CHANGING, UPWARD, Found
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.facts.state import Ignored, State
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.settings import PREFIX, Settings
-from flask_safemigrate.state import Ignored, State
 
 FAMILIES = {
     "SM1": "project and configuration",

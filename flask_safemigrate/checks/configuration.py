@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, counted, file, listed
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import State
 
 # Families whose checks need no comparison of schemas; of a name, the family is not known here.
 _WITHOUT_COMPARISON = ("SM1", "SM2", "SM3", "SM5")
@@ -46,7 +46,7 @@ def no_database_url(state: State) -> Iterator[Found]:
         Read required variables with ``os.environ["DATABASE_URL"]``, which fails with a clear
         error where a default of ``None`` goes on.
     """
-    variable = state.project.checkout.variable
+    variable = state.project.setup.variable
     for message in _config(state, "no url"):
         if variable:
             yield Found(
@@ -141,7 +141,7 @@ def dotenv_not_read(state: State) -> Iterator[Found]:
     Prevention
         List ``python-dotenv`` among the application's requirements.
     """
-    dotenv = state.project.checkout.dotenv
+    dotenv = state.project.setup.dotenv
     if dotenv.paths:
         names = " and ".join(f'"{file(path)}"' for path in dotenv.paths)
         several = len(dotenv.paths) > 1
@@ -171,7 +171,7 @@ def database_file_twin(state: State) -> Iterator[Found]:
         Write absolute paths: ``"sqlite:///" + os.path.join(app.instance_path, "app.db")``.
     """
     for database in state.databases:
-        files = state.project.checkout.other_files.get(database.bind, ())
+        files = state.project.setup.other_files.get(database.bind, ())
         if not files:
             continue
         own, others = files[0], sorted(files[1:], key=lambda each: -each.tables)
@@ -209,7 +209,7 @@ def production_in_debug(state: State) -> Iterator[Found]:
         Set ``SAFEMIGRATE_ENVIRONMENT`` where you deploy: ``flask db reset`` refuses a database
         that was deployed as one of ``SAFEMIGRATE_PROTECTED_ENVIRONMENTS``.
     """
-    checkout = state.project.checkout
+    checkout = state.project.setup
     if not checkout.debug:
         return
     hosts = dict(checkout.hosts)
@@ -250,7 +250,7 @@ def application_not_loaded(state: State) -> Iterator[Found]:
     Prevention
         Keep work that can fail, queries above all, out of module level and of ``create_app``.
     """
-    failure = state.project.checkout.failure
+    failure = state.project.setup.failure
     if failure is not None:
         yield Found(
             failure.message,
@@ -274,7 +274,7 @@ def extension_missing(state: State) -> Iterator[Found]:
     Prevention
         Initialise extensions in one place of the factory, without conditions.
     """
-    if not state.project.checkout.initialised:
+    if not state.project.setup.initialised:
         yield Found(
             f'The application "{state.project.app}" has neither Flask-Migrate nor SafeMigrate.',
             state.project.app,
@@ -327,7 +327,7 @@ def ignore_unused(state: State) -> Iterator[Found]:
     if not state.project.models:
         return
     compared = all(
-        d.bind in state.evidence and state.evidence[d.bind].compared for d in state.databases
+        d.bind in state.comparisons and state.comparisons[d.bind].compared for d in state.databases
     )
     for ignored in state.ignored:
         known = compared or ignored.code.upper().startswith(_WITHOUT_COMPARISON)

@@ -14,9 +14,10 @@ from flask_safemigrate.checks.found import (
     reached,
     tables,
 )
-from flask_safemigrate.condition import Lacking
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.examination import Lacking
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
-from flask_safemigrate.state import DatabaseState, State
 
 _ANYWAY = "SAFEMIGRATE_EXCLUDE_TABLES names such tables, and --allow SM505 goes on in spite of it"
 _ROLE_HINT = (
@@ -124,7 +125,7 @@ def privilege_missing(state: State) -> Iterator[Found]:
             yield found
     for database in reached(state):
         named = ("", *tables(database))
-        lacking = [one for one in database.condition.lacking if one.table in named]
+        lacking = [one for one in database.examination.lacking if one.table in named]
         applied = state.history.ancestors(database.version_rows or ())
         pending = [r for r in state.history.revisions if r.id not in applied]
         touched = {name for revision in pending for name in revision.tables}
@@ -143,7 +144,7 @@ def privilege_missing(state: State) -> Iterator[Found]:
             shown.append(f"{more} more")
         stays = any(one.table for one in lacking)
         yield Found(
-            f'User "{database.condition.user}" may not {"; nor ".join(shown)} (database '
+            f'User "{database.examination.user}" may not {"; nor ".join(shown)} (database '
             f'"{database.label}"): migrations will fail.',
             database.location,
             "as an administrator: "
@@ -163,7 +164,8 @@ def _of_others(database: DatabaseState, lacking: Sequence[Lacking], *, unknown: 
     """
     shown = listed([one.table for one in lacking], _SHOWN)
     return Found(
-        f'User "{database.condition.user}" may not change {shown} (database "{database.label}"), '
+        f'User "{database.examination.user}" may not change {shown} '
+        f'(database "{database.label}"), '
         + (
             "and what the pending revisions change could not be told from all of them."
             if unknown
@@ -318,11 +320,11 @@ def database_damaged(state: State) -> Iterator[Found]:
     """
     yield from _unreachable(state, "damaged")
     for database in reached(state):
-        faults = database.condition.damage
+        faults = database.examination.damage
         if not faults:
             continue
         path = f'"{database.location}"'
-        lost = database.condition.unreadable
+        lost = database.examination.unreadable
         indexes = all(" index " in fault for fault in faults) and not lost
         what = (
             f"; {listed(lost)} cannot be read to the end"

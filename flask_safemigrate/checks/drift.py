@@ -16,9 +16,10 @@ from flask_safemigrate.checks.found import (
     things,
 )
 from flask_safemigrate.checks.tracing import changed_since
-from flask_safemigrate.evidence import Difference, Evidence
+from flask_safemigrate.facts.comparison import Comparison, Difference
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
-from flask_safemigrate.state import DatabaseState, State
 
 _NEVER_RAN = "what comes between never ran here, or was undone by hand"
 _PLAIN = re.compile(r"[\w$]+(?:, [\w$]+)*")
@@ -27,17 +28,17 @@ _PLAIN = re.compile(r"[\w$]+(?:, [\w$]+)*")
 _SEEN_BY_AUTOGENERATE = ("table", "column", "unique", "foreign key", "index")
 
 
-def _compared(state: State) -> Iterator[tuple[DatabaseState, Evidence]]:
+def _compared(state: State) -> Iterator[tuple[DatabaseState, Comparison]]:
     for database in reached(state):
-        evidence = state.evidence.get(database.bind)
-        if evidence is not None:
-            yield database, evidence
+        comparison = state.comparisons.get(database.bind)
+        if comparison is not None:
+            yield database, comparison
 
 
-def _elsewhere(evidence: Evidence) -> tuple[str, ...] | None:
+def _elsewhere(comparison: Comparison) -> tuple[str, ...] | None:
     """The revisions whose schema a database has, where those are not the ones it names."""
-    if evidence.at_version is False and evidence.equals:
-        return evidence.equals[0]
+    if comparison.at_version is False and comparison.equals:
+        return comparison.equals[0]
     return None
 
 
@@ -63,12 +64,12 @@ def wrong_revision(state: State) -> Iterator[Found]:
     Prevention
         Stamp only what is proven.
     """
-    for database, evidence in _compared(state):
-        place = _elsewhere(evidence)
+    for database, comparison in _compared(state):
+        place = _elsewhere(comparison)
         if place is None or _is_ahead(state, database, place):
             continue
         ran = _between(state, database, place)
-        gone = [d for d in evidence.drift if d.kind == "table" and d.here is None]
+        gone = [d for d in comparison.drift if d.kind == "table" and d.here is None]
         models = state.project.models.get(database.bind, ())
         strange = [name for name in tables(database) if name not in models]
         says = " and ".join(named(state.history, row) for row in database.version_rows or ())
@@ -87,7 +88,7 @@ def wrong_revision(state: State) -> Iterator[Found]:
             instead = f"; but if {listed(strange, 3)} is what was {things(gone)}, rename it back"
         yield Found(
             f'Database "{database.label}" says that it is at {says}, {what}'
-            f"{_but(evidence.but)}: {ran or _NEVER_RAN}.",
+            f"{_but(comparison.but)}: {ran or _NEVER_RAN}.",
             database.location,
             (f"flask db doctor --fix ({by_hand})" if repair else by_hand)
             + ", then flask db safe-upgrade"
@@ -127,11 +128,15 @@ def _but(differences: Sequence[Difference]) -> str:
 
 
 def _by_hand(state: State) -> Iterator[tuple[DatabaseState, tuple[Difference, ...]]]:
-    for database, evidence in _compared(state):
-        if evidence.at_version is not None and _elsewhere(evidence) is None and evidence.drift:
+    for database, comparison in _compared(state):
+        if (
+            comparison.at_version is not None
+            and _elsewhere(comparison) is None
+            and comparison.drift
+        ):
             # What follows from an edit is reported with it.
             edited = changed_since(state, database)
-            yield database, tuple(d for d in evidence.drift if d.made_by not in edited)
+            yield database, tuple(d for d in comparison.drift if d.made_by not in edited)
 
 
 def _place(state: State, database: DatabaseState) -> str:
@@ -322,13 +327,13 @@ def pending_already_there(state: State) -> Iterator[Found]:
     Prevention
         Change the schema by revisions only; do not edit ``alembic_version``.
     """
-    for database, evidence in _compared(state):
-        place = _elsewhere(evidence)
+    for database, comparison in _compared(state):
+        place = _elsewhere(comparison)
         if place is not None and _is_ahead(state, database, place):
             yield Found(
                 f'Database "{database.label}" says that it is at {_place(state, database)}, but '
                 f"its schema is already that of {at_places(state.history, place)}"
-                f"{_but(evidence.but)}.",
+                f"{_but(comparison.but)}.",
                 database.location,
                 f"flask db doctor --fix (flask db stamp {' '.join(place)}), then "
                 "flask db safe-upgrade",
@@ -338,7 +343,7 @@ def pending_already_there(state: State) -> Iterator[Found]:
                 subject=" ".join(place),
             )
         elif place is None:
-            for there in evidence.already:
+            for there in comparison.already:
                 if not there.missing:
                     yield Found(
                         f"Revision {named(state.history, there.revision)} is pending for database "
@@ -377,10 +382,10 @@ def pending_half_there(state: State) -> Iterator[Found]:
     Prevention
         ``flask db safe-upgrade`` undoes everything when it fails, where the database can.
     """
-    for database, evidence in _compared(state):
-        if _elsewhere(evidence) is not None:
+    for database, comparison in _compared(state):
+        if _elsewhere(comparison) is not None:
             continue
-        for there in evidence.already:
+        for there in comparison.already:
             if there.missing:
                 undo = _undo(there.done, database.dialect)
                 yield Found(
@@ -446,16 +451,16 @@ def models_differ(state: State) -> Iterator[Found]:
         Run ``flask db check`` in continuous integration.
     """
     for database in state.databases:
-        evidence = state.evidence.get(database.bind)
-        if evidence is None or not evidence.models:
+        comparison = state.comparisons.get(database.bind)
+        if comparison is None or not comparison.models:
             continue
         # What follows from an edit of an applied revision is reported with it.
         edited = changed_since(state, database)
-        differ = [d for d in evidence.models if d.made_by not in edited]
+        differ = [d for d in comparison.models if d.made_by not in edited]
         seen = [d for d in differ if _is_seen(d, database.dialect)]
-        views = {*evidence.views, *map(str.lower, database.views)}
+        views = {*comparison.views, *map(str.lower, database.views)}
         mapped = [d for d in seen if d.there is None and _is_one_of(d, views)]
-        virtual = [d for d in seen if d.here is None and _is_one_of(d, evidence.virtual)]
+        virtual = [d for d in seen if d.here is None and _is_one_of(d, comparison.virtual)]
         yield from _no_plain_tables(state, database, mapped, virtual)
         told = [d for d in seen or differ if d not in (*mapped, *virtual)]
         seen = [d for d in seen if d in told]
@@ -559,17 +564,17 @@ def _two_sides(differences: Sequence[Difference]) -> str:
     return "; ".join(parts)
 
 
-def _fails_next(state: State, bind: str, evidence: Evidence) -> str:
+def _fails_next(state: State, bind: str, comparison: Comparison) -> str:
     """The database on which the same revision will run on the same schema; "" for none.
 
     What fails for want of rows, or of a table that no revision makes, may go through there.
     """
     database = next((d for d in reached(state) if d.bind == bind), None)
-    unknown = evidence.strangers or not evidence.at_version
-    if database is None or unknown or not evidence.cure:
+    unknown = comparison.strangers or not comparison.at_version
+    if database is None or unknown or not comparison.cure:
         return ""
     applied = state.history.ancestors(database.version_rows or ())
-    return "" if evidence.stopped_at in applied else database.label
+    return "" if comparison.stopped_at in applied else database.label
 
 
 def history_fails_on_empty(state: State) -> Iterator[Found]:
@@ -590,13 +595,13 @@ def history_fails_on_empty(state: State) -> Iterator[Found]:
         Build an empty database in continuous integration: ``flask db safe-upgrade``.
     """
     told = set()
-    for bind, evidence in state.evidence.items():
-        revision = state.history.by_id.get(evidence.stopped_at)
-        if revision is None or evidence.stopped_at in told or evidence.unconfined:
+    for bind, comparison in state.comparisons.items():
+        revision = state.history.by_id.get(comparison.stopped_at)
+        if revision is None or comparison.stopped_at in told or comparison.unconfined:
             continue
-        told.add(evidence.stopped_at)
-        problem = evidence.problem.rstrip(". \n")
-        ahead = _fails_next(state, bind, evidence)
+        told.add(comparison.stopped_at)
+        problem = comparison.problem.rstrip(". \n")
+        ahead = _fails_next(state, bind, comparison)
         yield Found(
             (
                 f'The next upgrade of database "{ahead}" will fail. {problem}.'
@@ -604,7 +609,7 @@ def history_fails_on_empty(state: State) -> Iterator[Found]:
                 else f"The history cannot build a database from nothing. {problem}."
             ),
             revision.path,
-            evidence.cure or "make the revision run on empty tables",
+            comparison.cure or "make the revision run on empty tables",
             bind=bind,
             subject=revision.id,
         )
@@ -631,11 +636,11 @@ def history_not_replayed(state: State) -> Iterator[Found]:
     """
     yield from _not_compared(state)
     reasons: dict[str, tuple[str, str, str]] = {}
-    for bind, evidence in state.evidence.items():
-        if evidence.unconfined:
-            reasons.setdefault(evidence.problem, (bind, evidence.stopped_at, evidence.cure))
-        elif evidence.refused:
-            reasons.setdefault(evidence.refused, (bind, "", evidence.cure))
+    for bind, comparison in state.comparisons.items():
+        if comparison.unconfined:
+            reasons.setdefault(comparison.problem, (bind, comparison.stopped_at, comparison.cure))
+        elif comparison.refused:
+            reasons.setdefault(comparison.refused, (bind, "", comparison.cure))
     for reason, (bind, stopped_at, cure) in reasons.items():
         database = next((d for d in state.databases if d.bind == bind), None)
         place = database.location if database is not None else state.project.directory
@@ -652,11 +657,11 @@ def history_not_replayed(state: State) -> Iterator[Found]:
 
 def _not_compared(state: State) -> Iterator[Found]:
     for database in reached(state):
-        evidence = state.evidence.get(database.bind)
-        if evidence is not None and evidence.unmodelled:
+        comparison = state.comparisons.get(database.bind)
+        if comparison is not None and comparison.unmodelled:
             yield Found(
                 f'Not compared in database "{database.label}": '
-                f"{'; '.join(each.rstrip('.') for each in evidence.unmodelled)}.",
+                f"{'; '.join(each.rstrip('.') for each in comparison.unmodelled)}.",
                 database.location,
                 "flask db check, which compares the models with the database itself",
                 bind=database.bind,
@@ -678,10 +683,10 @@ def database_unlike_models(state: State) -> Iterator[Found]:
         Let the history build a database from nothing; then the doctor can tell more.
     """
     for database in reached(state):
-        evidence = state.evidence.get(database.bind)
-        if evidence is None:
+        comparison = state.comparisons.get(database.bind)
+        if comparison is None:
             continue
-        seen = [d for d in evidence.direct or () if _is_seen(d, database.dialect)]
+        seen = [d for d in comparison.direct or () if _is_seen(d, database.dialect)]
         # Tables that an include_object filter keeps out of the history are meant to differ.
         if {"include_object", "include_name"} & state.project.configure_keywords:
             seen = [d for d in seen if d.kind != "table"]

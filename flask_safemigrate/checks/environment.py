@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from flask_safemigrate.checks.found import ALL, Found, listed, not_in_folder
+from flask_safemigrate.facts.project import ProjectState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
-from flask_safemigrate.state import ProjectState, State
 
 
 def async_environment(state: State) -> Iterator[Found]:
@@ -128,7 +129,7 @@ def _named(project: ProjectState) -> str:
 def _broken_now(state: State) -> Iterator[str]:
     """What an old ``env.py`` does wrong for this very application."""
     project = state.project
-    faults, checkout = project.checkout.env.faults, project.checkout
+    faults, checkout = project.setup.env.faults, project.setup
     default = next((d for d in state.databases if not d.bind), None)
     if {"own engine", "config url"} <= faults and default is not None and default.configured:
         yield (
@@ -180,7 +181,7 @@ def env_outdated(state: State) -> Iterator[Found]:
         Run ``flask db doctor`` after an update of Flask-Migrate.
     """
     project = state.project
-    env = project.checkout.env
+    env = project.setup.env
     if not env.outdated or env.modified:
         return
     broken = [*_broken_now(state)]
@@ -213,7 +214,7 @@ def env_behind(state: State) -> Iterator[Found]:
         Pass options to ``Migrate(app, db, include_object=...)`` and leave ``env.py`` as it is.
     """
     project = state.project
-    env = project.checkout.env
+    env = project.setup.env
     broken = [*_broken_now(state)]
     if not env.modified or not (env.outdated or broken):
         return
@@ -261,7 +262,7 @@ def package_shadowed(state: State) -> Iterator[Found]:
     Prevention
         Look a name up before you take it: ``python -c "import NAME"``.
     """
-    for shadow in state.project.checkout.shadows:
+    for shadow in state.project.setup.shadows:
         path = PurePath(shadow.path)
         shown = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
         yield Found(

@@ -15,8 +15,8 @@ from flask_safemigrate.checks.found import (
     tables,
     versions,
 )
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
-from flask_safemigrate.state import State
 
 
 def migrations_folder_missing(state: State) -> Iterator[Found]:
@@ -57,7 +57,7 @@ def migrations_folder_missing(state: State) -> Iterator[Found]:
 
 def _known_to_git(state: State) -> bool:
     """Whether it is known where the files went, which is the cause and is reported."""
-    return any(lost.fate or lost.other_path for lost in state.provenance.lost.values())
+    return any(lost.fate or lost.other_path for lost in state.past.lost.values())
 
 
 def versions_folder_missing(state: State) -> Iterator[Found]:
@@ -231,7 +231,7 @@ def revisions_not_shipped(state: State) -> Iterator[Found]:
     """
     if not in_use(state) and not state.history.revisions:
         return
-    for left in state.project.checkout.left_out:
+    for left in state.project.setup.left_out:
         what = "every revision" if left.every else listed(map(file, left.paths), 3)
         yield Found(
             f'"{file(left.source)}" leaves {what} out of {left.reader}: line {left.line}, '

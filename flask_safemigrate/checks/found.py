@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import NamedTuple
 
-from flask_safemigrate.evidence import Difference
+from flask_safemigrate.facts.comparison import Difference
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History
+from flask_safemigrate.facts.past import Commit
+from flask_safemigrate.facts.project import ProjectState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.names import MEMORY
-from flask_safemigrate.provenance import Commit
-from flask_safemigrate.state import DatabaseState, History, ProjectState, State
 
 #: The commands that a check can forbid.
 CHANGING = ("upgrade", "downgrade", "deploy", "reset")

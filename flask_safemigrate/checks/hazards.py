@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found
-from flask_safemigrate.state import State
+from flask_safemigrate.facts.state import State
 
 
 def _seen(state: State, code: str) -> Iterator[Found]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from flask_safemigrate.checks.found import Found, file, listed, reached
+from flask_safemigrate.facts.history import History
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Step
-from flask_safemigrate.state import History, State
 
 
 def _marks(history: History, head: str) -> frozenset[str]:
@@ -27,11 +28,11 @@ def _marks(history: History, head: str) -> frozenset[str]:
 
 def _described(state: State, head: str) -> str:
     revision = state.history.by_id[head]
-    origin = state.provenance.origins.get(revision.path)
+    origin = state.past.origins.get(revision.path)
     made = ""
     if origin is not None and origin.added is not None:
         made = f"{origin.added.author}, {origin.added.date}"
-    elif origin is not None and state.provenance.git and not origin.tracked:
+    elif origin is not None and state.past.git and not origin.tracked:
         made = "not in git"
     applied = [
         f'applied in "{d.label}"'
@@ -87,8 +88,8 @@ def _movable(state: State, heads: tuple[str, ...]) -> _Move | None:
         line = _line(history, head, other)
         if not line or applied & set(line):
             continue
-        origins = [state.provenance.origins.get(history.by_id[id].path) for id in line]
-        if state.provenance.git and all(origin and origin.private for origin in origins):
+        origins = [state.past.origins.get(history.by_id[id].path) for id in line]
+        if state.past.git and all(origin and origin.private for origin in origins):
             found.append(_Move(line[-1], line, other))
     return max(found, key=lambda m: (history.by_id[m.first].created, m.first), default=None)
 
@@ -138,7 +139,7 @@ def several_heads(state: State) -> Iterator[Found]:
     else:
         name = file(history.by_id[move.first].path)
         why = "no remote branch has it and no database has applied it"
-        if not all(state.provenance.origins[history.by_id[i].path].tracked for i in move.line):
+        if not all(state.past.origins[history.by_id[i].path].tracked for i in move.line):
             why = "it is not in git and no database has applied it"
         repair = f"lets '{move.first}' come after '{move.after}' (down_revision in {name}): {why}"
         step = Step("reparent", (move.first, move.after))

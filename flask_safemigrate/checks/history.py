@@ -18,9 +18,10 @@ from flask_safemigrate.checks.found import (
     searching,
 )
 from flask_safemigrate.checks.tracing import by_hand, chain, fixing, looked, restoring, went
+from flask_safemigrate.facts.history import History, Revision
+from flask_safemigrate.facts.past import Lost
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Step
-from flask_safemigrate.provenance import Lost
-from flask_safemigrate.state import History, Revision, State
 
 
 def _explained(history: History, missing: str) -> bool:
@@ -32,13 +33,13 @@ def _meant(state: State, child: Revision, missing: str) -> tuple[str, str] | Non
     """The revision that a wrong ``down_revision`` means, and what proves it."""
     history = state.history
     after = history.descendants(child.id)
-    became = state.provenance.lost.get(missing, Lost(missing)).became
+    became = state.past.lost.get(missing, Lost(missing)).became
     plain = missing.strip().removesuffix(".py")
     for other in history.by_id.values():
         if other.id in after:
             continue
         if other.id == became:
-            made = commit(state.provenance.lost[missing].commit)
+            made = commit(state.past.lost[missing].commit)
             return other.id, f"{made} gave '{missing}' this id"
         if PurePath(other.path).stem == plain:
             return other.id, "it is the name of the file and not the id"
@@ -97,7 +98,7 @@ def parent_missing(state: State) -> Iterator[Found]:
 def _parent(state: State, missing: str, children: Sequence[Revision]) -> Found:
     history = state.history
     child = children[0]
-    lost = state.provenance.lost.get(missing, Lost(missing))
+    lost = state.past.lost.get(missing, Lost(missing))
     who = " and ".join(named(history, r.id) for r in children[:3])
     more = f" and {len(children) - 3} more" if len(children) > 3 else ""
     begin = (
@@ -159,9 +160,9 @@ def _advice(state: State, lost: Lost, child: Revision, near: str) -> str:
         place = lost.branches[0] if lost.branches else lost.commit.id
         return f"git checkout {shlex.quote(place)} -- {in_shell(f':/{lost.path}')}"
     search = f"bring the file back: {searching(lost.id)}"
-    if state.provenance.git is not None:
+    if state.past.git is not None:
         search += " on the machine that made it"
-    if state.provenance.shallow:
+    if state.past.shallow:
         search = "git fetch --unshallow, then flask db doctor"
     meant = f"if that is meant, down_revision = '{near}' in {file(child.path)}; else "
     return f"{meant if near else ''}{search}"

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from flask_safemigrate.checks.found import Found, not_in_folder
+from flask_safemigrate.facts.project import ProjectState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
-from flask_safemigrate.state import ProjectState, State
 
 
 def _line_in(problem: str) -> int | None:
@@ -85,7 +86,7 @@ def ini_swallows_errors(state: State) -> Iterator[Found]:
         The commands of Flask-SafeMigrate print their errors themselves.
     """
     project = state.project
-    ini = project.checkout.ini
+    ini = project.setup.ini
     if ini.missing_logger:
         yield Found(
             f'"{_named(project)}" does not name the logger {ini.missing_logger}, so env.py '
@@ -122,10 +123,9 @@ def ini_logging_broken(state: State) -> Iterator[Found]:
         Change the file with care.
     """
     project = state.project
-    if project.checkout.ini.problem and project.env_exists and not project.env_problem:
+    if project.setup.ini.problem and project.env_exists and not project.env_problem:
         yield Found(
-            f'The logging in "{_named(project)}" cannot be set up: '
-            f"{project.checkout.ini.problem}.",
+            f'The logging in "{_named(project)}" cannot be set up: {project.setup.ini.problem}.',
             _path(project),
             "add it, or copy the logging sections of a folder made by flask db init -d NEW",
             file=_path(project),
@@ -147,7 +147,7 @@ def ini_script_location(state: State) -> Iterator[Found]:
         None is needed while only ``flask db`` is used.
     """
     project = state.project
-    location = project.checkout.ini.script_location
+    location = project.setup.ini.script_location
     if location:
         yield Found(
             f"\"{_named(project)}\" names '{location}' as script_location, which is not this "
@@ -173,7 +173,7 @@ def ini_database_url(state: State) -> Iterator[Found]:
         Keep the URL in the application's configuration, and its password in the environment.
     """
     project = state.project
-    ini = project.checkout.ini
+    ini = project.setup.ini
     if not ini.url:
         return
     secret = " The file holds a password, too." if "***" in ini.url else ""

@@ -18,9 +18,10 @@ from flask_safemigrate.checks.found import (
 )
 from flask_safemigrate.checks.tracing import changed_since
 from flask_safemigrate.ddl.secrets import without_secrets
+from flask_safemigrate.facts.database import DatabaseState, JournalRow
+from flask_safemigrate.facts.past import Edit
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
-from flask_safemigrate.provenance import Edit
-from flask_safemigrate.state import DatabaseState, JournalRow, State
 
 _LINES = 3  # of a difference in a finding
 _SHOWN = 120  # characters of a statement in a finding
@@ -59,13 +60,13 @@ def applied_file_changed(state: State) -> Iterator[Found]:
         changed = changed_since(state, database)
         for id, row in ran.items():
             if id in have and id in changed:
-                yield _changed(state, database, row, state.provenance.edits.get(id, Edit()))
+                yield _changed(state, database, row, state.past.edits.get(id, Edit()))
 
 
 def _changed(state: State, database: DatabaseState, row: JournalRow, edit: Edit) -> Found:
     id, path = row.subject, state.history.by_id[row.subject].path
-    evidence = state.evidence.get(database.bind)
-    missing = [d for d in (evidence.drift if evidence else ()) if d.made_by == id]
+    comparison = state.comparisons.get(database.bind)
+    missing = [d for d in (comparison.drift if comparison else ()) if d.made_by == id]
     parts = []
     if edit.lines:
         shown = [" ".join(line[1:].split()) for line in edit.lines if line[1:].strip()]

@@ -29,16 +29,17 @@ from flask_safemigrate.checks.tracing import (
     restoring,
     went,
 )
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.past import Lost
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Step
-from flask_safemigrate.provenance import Lost
-from flask_safemigrate.state import DatabaseState, State
 
 _Row = tuple[DatabaseState, str, Lost]
 
 
 def _joins(state: State, ids: tuple[str, ...]) -> frozenset[str]:
     """The revisions that are there on which lost ones stand."""
-    lost = state.provenance.lost
+    lost = state.past.lost
     parents = {parent for id in ids for parent in lost[id].parents or ()}
     return frozenset(parents & state.history.by_id.keys())
 
@@ -48,7 +49,7 @@ def _written_anew(state: State, id: str) -> bool:
 
     A file that was given another id ends the way back: it is part of the new history.
     """
-    lost, known = state.provenance.lost, state.history.by_id
+    lost, known = state.past.lost, state.history.by_id
     seen: set[str] = set()
     waiting = [id]
     while waiting:
@@ -78,21 +79,21 @@ def _unknown(state: State, database: DatabaseState) -> list[str]:
 
 def _parent_is_reported(state: State, row: str) -> bool:
     """Whether the file is missed by another file too; that is one cause."""
-    return row in state.history.children and not state.provenance.lost.get(row, Lost(row)).became
+    return row in state.history.children and not state.past.lost.get(row, Lost(row)).became
 
 
 def _lost_rows(state: State) -> Iterator[_Row]:
     for database in reached(state):
         for row in _unknown(state, database):
             if not _parent_is_reported(state, row):
-                yield database, row, state.provenance.lost.get(row, Lost(row))
+                yield database, row, state.past.lost.get(row, Lost(row))
 
 
 def _proof(state: State, database: DatabaseState) -> Proof | None:
     """The proof, where what is known beside the lost revision does not speak against it."""
-    evidence = state.evidence.get(database.bind)
+    comparison = state.comparisons.get(database.bind)
     # A table that nobody knows may be the work of the revision that is lost.
-    proof = None if evidence and evidence.strangers else proven(state, database)
+    proof = None if comparison and comparison.strangers else proven(state, database)
     known = set(database.version_rows or ()) - set(_unknown(state, database))
     if proof is None or not known <= state.history.ancestors(tuple(proof.stamp.split())):
         return None
@@ -204,9 +205,9 @@ def _untraceable(state: State, database: DatabaseState, row: str, lost: Lost) ->
 
 
 def _search(state: State, id: str) -> str:
-    if state.provenance.git and state.provenance.shallow:
+    if state.past.git and state.past.shallow:
         return "git fetch --unshallow, then flask db doctor"
-    if state.provenance.git:
+    if state.past.git:
         return (
             "git fetch --all, then flask db doctor; or copy the file from the machine that made "
             f"it ({searching(id)} there)"
@@ -364,8 +365,12 @@ def ids_rewritten(state: State) -> Iterator[Found]:
 
 def _no_place_in_new(state: State, database: DatabaseState, row: str, lost: Lost) -> Found:
     begins = [r.id for r in state.history.by_id.values() if not r.parents]
-    evidence = state.evidence.get(database.bind)
-    near = f" (the nearest is {listed(evidence.nearest)})" if evidence and evidence.nearest else ""
+    comparison = state.comparisons.get(database.bind)
+    near = (
+        f" (the nearest is {listed(comparison.nearest)})"
+        if comparison and comparison.nearest
+        else ""
+    )
     old = (
         f"git worktree add ../before {lost.commit.id}^, flask db upgrade there"
         if lost.fate == "deleted" and lost.commit

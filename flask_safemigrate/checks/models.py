@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from flask_safemigrate.checkout import ModelClass
 from flask_safemigrate.checks.found import (
     Found,
     counted,
@@ -14,8 +13,9 @@ from flask_safemigrate.checks.found import (
     rows,
     tables,
 )
+from flask_safemigrate.facts.project import ModelClass
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import State
 
 
 def no_models(state: State) -> Iterator[Found]:
@@ -103,7 +103,7 @@ def models_not_imported(state: State) -> Iterator[Found]:
         Import every module with models in one place, such as ``app/models/__init__.py``.
     """
     files: dict[str, list[ModelClass]] = {}
-    for each in state.project.checkout.unimported:
+    for each in state.project.setup.unimported:
         files.setdefault(each.path, []).append(each)
     for path, classes in files.items():
         missing = {each.table for each in classes}
@@ -151,7 +151,7 @@ def constraints_unnamed(state: State) -> Iterator[Found]:
         Begin a project with a convention.
     """
     for database in state.databases:
-        unnamed = state.project.checkout.unnamed.get(database.bind, ())
+        unnamed = state.project.setup.unnamed.get(database.bind, ())
         if database.dialect == "sqlite" and unnamed:
             yield Found(
                 f"{counted(len(unnamed), 'table')} of the models "

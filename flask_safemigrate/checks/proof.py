@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from flask_safemigrate.checks.found import at_places, listed, things
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Step
-from flask_safemigrate.state import DatabaseState, State
 
 
 class Proof(NamedTuple):
@@ -29,15 +30,15 @@ class Proof(NamedTuple):
 
 def proven(state: State, database: DatabaseState) -> Proof | None:
     """The revision whose schema a database has, None where it has none's."""
-    evidence = state.evidence.get(database.bind)
-    if evidence is None or not evidence.equals or not evidence.equals[0]:
+    comparison = state.comparisons.get(database.bind)
+    if comparison is None or not comparison.equals or not comparison.equals[0]:
         return None
-    first = evidence.equals[0]
+    first = comparison.equals[0]
     newest = state.history.ancestors(first) == frozenset(state.history.by_id)
     place = at_places(state.history, first) + (", the newest" if newest else "")
-    if evidence.but:
-        place += f" (but for {things(evidence.but, 3)})"
-    others = [id for ids in evidence.equals[1:] for id in ids]
+    if comparison.but:
+        place += f" (but for {things(comparison.but, 3)})"
+    others = [id for ids in comparison.equals[1:] for id in ids]
     if others:
         place += (
             f"; so {'does' if len(others) == 1 else 'do'} {listed(others, 3)}, which "

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, file, listed
+from flask_safemigrate.facts.history import BrokenFile
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import BrokenFile, State
 
 
 def _broken(state: State, problem: str) -> Iterator[BrokenFile]:
@@ -148,7 +149,7 @@ def stray_file(state: State) -> Iterator[Found]:
     Prevention
         ``git`` keeps old versions; copies are not needed.
     """
-    stray = state.project.checkout.stray
+    stray = state.project.setup.stray
     if stray:
         several = len(stray) > 1
         yield Found(
@@ -175,7 +176,7 @@ def revision_sourceless(state: State) -> Iterator[Found]:
     Prevention
         Remove ``sourceless`` from ``alembic.ini``.
     """
-    for path in state.project.checkout.sourceless:
+    for path in state.project.setup.sourceless:
         yield Found(
             f'"{file(path)}" is a revision without its source, which Alembic loads all the same '
             "(sourceless in alembic.ini).",
@@ -203,7 +204,7 @@ def revision_imports_models(state: State) -> Iterator[Found]:
         Import nothing of the application in a revision. Pending revisions are looked at always,
         applied ones where the schemas are compared, that is, without ``--fast``.
     """
-    several = state.project.checkout.model_imports
+    several = state.project.setup.model_imports
     if len(several) > 1:
         first = several[0]
         places = listed((f"{file(each.path)}:{each.line}" for each in several), 5)
@@ -244,7 +245,7 @@ def revision_name_unknown(state: State) -> Iterator[Found]:
         Add it to ``migrations/script.py.mako`` too, which every new revision is made from. Only
         pending revisions are looked at: those that ran have proven their names.
     """
-    for found in state.project.checkout.unknown_names:
+    for found in state.project.setup.unknown_names:
         upward = not found.function.startswith("downgrade")
         yield Found(
             f"Revision file \"{file(found.path)}\", line {found.line}, uses '{found.name}', "

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, commit, counted, file, listed, reached
+from flask_safemigrate.facts.history import Revision
+from flask_safemigrate.facts.past import Origin
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Step
-from flask_safemigrate.provenance import Origin
-from flask_safemigrate.state import Revision, State
 
 # Alembic's own words: RevisionMap refuses these in an id, and makes the column this wide.
 _ILLEGAL = "@-+:"
@@ -16,7 +17,7 @@ _WIDTH = 32
 
 def _age(state: State, revision: Revision) -> tuple[int, str, str]:
     """What sorts the copy behind the file that it was made of."""
-    origin = state.provenance.origins.get(revision.path, Origin(tracked=True))
+    origin = state.past.origins.get(revision.path, Origin(tracked=True))
     own_name = 0 if revision.id in file(revision.path) else 1
     return (
         0 if origin.added else 1 if origin.tracked else 2,
@@ -52,20 +53,20 @@ def duplicate_revision(state: State) -> Iterator[Found]:
 
 
 def _duplicate(state: State, id: str, first: Revision, copy: Revision, number: int) -> Found:
-    provenance = state.provenance
-    origins = [provenance.origins.get(r.path, Origin(tracked=True)) for r in (first, copy)]
+    past = state.past
+    origins = [past.origins.get(r.path, Origin(tracked=True)) for r in (first, copy)]
     told = [
         f'"{file(r.path)}"'
         + (
             f" ({commit(origin.added)})"
             if origin.added
             else " (not in git)"
-            if provenance.git and not origin.tracked
+            if past.git and not origin.tracked
             else ""
         )
         for r, origin in zip((first, copy), origins, strict=True)
     ]
-    same = {(first.path, copy.path), (copy.path, first.path)} & provenance.same
+    same = {(first.path, copy.path), (copy.path, first.path)} & past.same
     known = origins[0] != origins[1]
     heads = state.history.heads
     after = tuple(head for head in heads if head != id) or (id,)

@@ -14,9 +14,10 @@ from flask_safemigrate.checks.found import (
     rows,
     tables,
 )
+from flask_safemigrate.facts.database import DatabaseState, Table
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.names import LEFTOVER
-from flask_safemigrate.state import DatabaseState, State, Table
 
 
 def _left(database: DatabaseState) -> Iterator[tuple[Table, str, Table | None]]:
@@ -135,13 +136,13 @@ def leftover_is_the_table(state: State) -> Iterator[Found]:
         ``flask db safe-upgrade`` undoes everything when it fails.
     """
     for database in reached(state):
-        evidence = state.evidence.get(database.bind)
+        comparison = state.comparisons.get(database.bind)
         for leftover, original, table in _left(database):
             if not _is_the_data(state, database, leftover, original, table):
                 continue
             count = "" if leftover.rows is None else f" ({counted(leftover.rows, 'row')})"
             gone = "is empty" if table else "is missing"
-            indexes = evidence.indexes.get(original, ()) if evidence else ()
+            indexes = comparison.indexes.get(original, ()) if comparison else ()
             drops = f"drops the empty '{original}' and " if table else ""
             yield Found(
                 f"Table '{original}' {gone} in database \"{database.label}\"; its data"
@@ -177,10 +178,12 @@ def tables_without_model(state: State) -> Iterator[Found]:
         models = state.project.models.get(database.bind, ())
         if not models or not at_head(state, database):
             continue
-        evidence = state.evidence.get(database.bind)
-        made = {d.table for d in (evidence.models if evidence else None) or () if d.here is None}
+        comparison = state.comparisons.get(database.bind)
+        made = {
+            d.table for d in (comparison.models if comparison else None) or () if d.here is None
+        }
         # Those that the history makes are told by the comparison of models and history.
-        told = {c.table for c in state.project.checkout.unimported if c.bind == database.bind}
+        told = {c.table for c in state.project.setup.unimported if c.bind == database.bind}
         known = {*models, *made, *told, *hidden.get(database.bind, ())}
         # A model may name the schema that the database leaves away.
         known |= {name.rpartition(".")[2] for name in models}
@@ -220,8 +223,8 @@ def model_tables_missing(state: State) -> Iterator[Found]:
     """
     for database in reached(state):
         models = state.project.models.get(database.bind, ())
-        evidence = state.evidence.get(database.bind)
-        if evidence is not None and evidence.at_version is not None:
+        comparison = state.comparisons.get(database.bind)
+        if comparison is not None and comparison.at_version is not None:
             continue  # the comparison of schemas knows better
         # What is in another schema, or in an attached file, was not looked at.
         there = {*tables(database), *database.views}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from flask_safemigrate.checks.found import UPWARD, Found, in_sql, listed, reached, tables
-from flask_safemigrate.condition import OtherVersionTable
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.examination import OtherVersionTable
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
-from flask_safemigrate.state import DatabaseState, State
 
 _SHOWN = 3
 
@@ -28,8 +29,8 @@ def snapshot_impossible(state: State) -> Iterator[Found]:
         Put the server's own programs of its version into the image that deploys.
     """
     for database in state.databases:
-        if database.condition.no_snapshot is not None:
-            message, hint = database.condition.no_snapshot
+        if database.examination.no_snapshot is not None:
+            message, hint = database.examination.no_snapshot
             yield Found(message, database.location, hint, bind=database.bind)
 
 
@@ -50,8 +51,8 @@ def index_invalid(state: State) -> Iterator[Found]:
         Look for what may be in the way before, and give the index a revision of its own.
     """
     for database in reached(state):
-        evidence = state.evidence.get(database.bind)
-        missing = {d.name for d in (evidence.drift if evidence else ()) if d.here is None}
+        comparison = state.comparisons.get(database.bind)
+        missing = {d.name for d in (comparison.drift if comparison else ()) if d.here is None}
         for index in database.invalid_indexes:
             wanted = index.name.rpartition(".")[2].strip('"') in missing
             rebuild = f"REINDEX INDEX CONCURRENTLY {index.name}"
@@ -84,10 +85,10 @@ def enum_type_unused(state: State) -> Iterator[Found]:
         In ``downgrade()``: ``sa.Enum(name="mood").drop(op.get_bind())``.
     """
     for database in reached(state):
-        evidence = state.evidence.get(database.bind)
-        for unused in database.condition.unused_types:
-            maker = evidence.unused_types.get(unused.plain) if evidence else None
-            compared = evidence is not None and evidence.compared
+        comparison = state.comparisons.get(database.bind)
+        for unused in database.examination.unused_types:
+            maker = comparison.unused_types.get(unused.plain) if comparison else None
+            compared = comparison is not None and comparison.compared
             if compared and maker is None:
                 continue  # the history has it so at this version
             next_one = (
@@ -127,7 +128,7 @@ def version_table_elsewhere(state: State) -> Iterator[Found]:
     """
     for database in reached(state):
         used = database.version_rows
-        others = [o for o in database.condition.version_tables if o.visible or used is None]
+        others = [o for o in database.examination.version_tables if o.visible or used is None]
         if not others or all(other.rows == used for other in others):
             continue
         first, told = others[0], _places(others, database)
@@ -146,20 +147,20 @@ def version_table_elsewhere(state: State) -> Iterator[Found]:
         elif tables(database):
             yield Found(
                 f'Database "{database.label}" has no version table where user '
-                f'"{database.condition.user}" looks, but there is {told}.',
+                f'"{database.examination.user}" looks, but there is {told}.',
                 database.location,
-                f'{use}, or ALTER ROLE "{database.condition.user}" SET search_path = '
+                f'{use}, or ALTER ROLE "{database.examination.user}" SET search_path = '
                 f'"{first.schema}", public;',
                 bind=database.bind,
                 subject=first.schema,
             )
         else:
             yield Found(
-                f'Database "{database.label}" is empty where user "{database.condition.user}" '
+                f'Database "{database.label}" is empty where user "{database.examination.user}" '
                 f"looks, but there is {told}. Where each schema is a database of its own, that is "
                 "as it should be.",
                 database.location,
-                f'if not: ALTER ROLE "{database.condition.user}" SET search_path = '
+                f'if not: ALTER ROLE "{database.examination.user}" SET search_path = '
                 f'"{first.schema}";',
                 bind=database.bind,
                 severity=Severity.INFO,
@@ -190,7 +191,7 @@ def version_table_twice(state: State) -> Iterator[Found]:
     """
     for database in reached(state):
         used = database.version_rows
-        others = [o for o in database.condition.version_tables if o.visible]
+        others = [o for o in database.examination.version_tables if o.visible]
         if used is not None and others and all(other.rows == used for other in others):
             first = others[0]
             yield Found(
@@ -226,7 +227,7 @@ def session_idle_in_transaction(state: State) -> Iterator[Found]:
     """
     for database in reached(state):
         own = {*tables(database), database.version_table}
-        for session in database.condition.idle:
+        for session in database.examination.idle:
             if session.tables and not own & {*session.tables}:
                 continue
             age = f" for {session.seconds:,} s" if session.seconds is not None else ""
@@ -263,7 +264,7 @@ def sequence_behind(state: State) -> Iterator[Found]:
         users``.
     """
     for database in reached(state):
-        for late in database.condition.late_sequences:
+        for late in database.examination.late_sequences:
             if late.table not in tables(database):
                 continue
             yield Found(

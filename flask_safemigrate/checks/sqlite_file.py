@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, counted, in_memory, listed, reached, tables
 from flask_safemigrate.checks.unusable import remedy, told
-from flask_safemigrate.condition import Mismatch
+from flask_safemigrate.facts.examination import Mismatch
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
 from flask_safemigrate.names import MEMORY
-from flask_safemigrate.state import State
 
 
 def relative_path(state: State) -> Iterator[Found]:
@@ -100,10 +100,10 @@ def foreign_keys_violated(state: State) -> Iterator[Found]:
         Turn enforcement on (SM528).
     """
     for database in reached(state):
-        evidence = state.evidence.get(database.bind)
+        comparison = state.comparisons.get(database.bind)
         there = {name.lower() for name in tables(database)}
-        for orphans in database.condition.orphans:
-            if evidence and evidence.compared and orphans.parent.lower() not in there:
+        for orphans in database.examination.orphans:
+            if comparison and comparison.compared and orphans.parent.lower() not in there:
                 continue  # that the table is gone is told by the comparison
             key = ", ".join(orphans.columns)
             some = ", ".join(map(str, orphans.rowids))
@@ -148,7 +148,7 @@ def foreign_keys_not_enforced(state: State) -> Iterator[Found]:
     """
     for database in reached(state):
         references = state.project.references.get(database.bind, ())
-        if database.dialect != "sqlite" or database.condition.enforces is not False:
+        if database.dialect != "sqlite" or database.examination.enforces is not False:
             continue
         if references:
             keys = listed(dict.fromkeys(f"{r.table}.{r.column}" for r in references), 3)
@@ -182,7 +182,7 @@ def foreign_key_mismatch(state: State) -> Iterator[Found]:
     """
     for database in reached(state):
         by_parent: dict[str, list[Mismatch]] = {}
-        for wrong in database.condition.mismatches:
+        for wrong in database.examination.mismatches:
             by_parent.setdefault(wrong.parent.lower(), []).append(wrong)
         for all_wrong in by_parent.values():
             parent = all_wrong[0].parent
@@ -198,7 +198,7 @@ def foreign_key_mismatch(state: State) -> Iterator[Found]:
                 "\n".join(_made_unique(parent, columns) for columns in wanted)
                 + "\nin a new revision: flask db revision",
                 bind=database.bind,
-                severity=Severity.WARNING if database.condition.enforces is False else None,
+                severity=Severity.WARNING if database.examination.enforces is False else None,
                 subject=parent,
             )
 
@@ -281,7 +281,7 @@ def network_file_system(state: State) -> Iterator[Found]:
         One machine, one local disk for each SQLite file.
     """
     for database in reached(state):
-        kind = database.condition.file_system
+        kind = database.examination.file_system
         if kind:
             yield Found(
                 f'Database "{database.label}" is on a network file system ({kind}), whose locks '
@@ -310,7 +310,7 @@ def table_unusable(state: State) -> Iterator[Found]:
         ``flask db safe-upgrade`` refuses to leave such a table behind.
     """
     for database in reached(state):
-        for fault in database.condition.unusable:
+        for fault in database.examination.unusable:
             yield Found(
                 f'In database "{database.label}" {told(fault)}.',
                 database.location,
@@ -336,7 +336,7 @@ def boolean_default_is_text(state: State) -> Iterator[Found]:
         Write ``server_default=sa.false()`` or ``sa.true()``.
     """
     for database in reached(state):
-        for each in database.condition.text_defaults:
+        for each in database.examination.text_defaults:
             word = each.default.strip("()'\" ").lower()
             right = "sa.true()" if word in ("true", "t", "yes", "y", "on") else "sa.false()"
             value = 1 if right == "sa.true()" else 0

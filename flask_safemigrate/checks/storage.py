@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import Found, counted, listed, reached, tables
-from flask_safemigrate.condition import Storage
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.examination import Storage
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import DatabaseState, State
 
 _SHOWN = 3
 _TRANSACTIONAL = ("INNODB", "ROCKSDB", "TOKUDB", "NDBCLUSTER", "")
@@ -33,7 +34,7 @@ def table_not_transactional(state: State) -> Iterator[Found]:
         names = set(tables(database))
         old = [
             s
-            for s in database.condition.storage
+            for s in database.examination.storage
             if s.engine.upper() not in _TRANSACTIONAL and s.table in names
         ]
         if not old:
@@ -72,7 +73,7 @@ def collations_differ(state: State) -> Iterator[Found]:
         Make the database with the collation that all tables shall have.
     """
     for database in reached(state):
-        storage = {s.table: s for s in database.condition.storage if s.table in tables(database)}
+        storage = {s.table: s for s in database.examination.storage if s.table in tables(database)}
         broken = [*_broken_keys(state, database, storage)]
         for message, table, collation in broken:
             yield Found(
@@ -86,7 +87,7 @@ def collations_differ(state: State) -> Iterator[Found]:
         counts = Counter(s.collation for s in storage.values() if s.collation)
         if broken or len(counts) < 2:
             continue
-        usual = database.condition.collation
+        usual = database.examination.collation
         usual = usual if usual in counts else counts.most_common(1)[0][0]
         others = [s for s in storage.values() if s.collation not in ("", usual)]
         yield Found(
@@ -113,7 +114,7 @@ def _broken_keys(
     state: State, database: DatabaseState, storage: dict[str, Storage]
 ) -> Iterator[tuple[str, str, str]]:
     """What keeps a foreign key of the models from being made: words, table, collation to have."""
-    default = database.condition.collation
+    default = database.examination.collation
     texts = {
         (s.table, column): collation for s in storage.values() for column, _, collation in s.texts
     }
@@ -155,7 +156,7 @@ def sql_mode_lenient(state: State) -> Iterator[Found]:
         Keep the server's default, which is strict.
     """
     for database in reached(state):
-        mode = database.condition.sql_mode
+        mode = database.examination.sql_mode
         if mode is None or "STRICT_" in mode.upper():
             continue
         yield Found(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from flask_safemigrate.checks.found import commit, counted, in_shell
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.past import Lost
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import FROM_JOURNAL, Step
-from flask_safemigrate.provenance import Lost
-from flask_safemigrate.state import DatabaseState, State
 
 # The width of Alembic's column, where servers cut or refuse what is longer.
 _WIDTH = 32
@@ -24,7 +25,7 @@ def cut_from(state: State, row: str) -> list[str]:
 def nearly(state: State, row: str) -> str:
     """The id that a row of a version table misspells, "" for none."""
     known = state.history.by_id
-    if row in known or (row in state.provenance.lost and state.provenance.lost[row].restorable):
+    if row in known or (row in state.past.lost and state.past.lost[row].restorable):
         return ""
     plain = row.strip().strip("'\"").lower()
     same = [id for id in known if id.lower() == plain]
@@ -47,7 +48,7 @@ def chain(state: State, id: str) -> tuple[str, ...] | None:
 
     :return: None where the text of one cannot be had.
     """
-    lost = state.provenance.lost
+    lost = state.past.lost
     found: list[str] = []
     waiting = [id]
     while waiting:
@@ -68,7 +69,7 @@ def changed_since(state: State, database: DatabaseState) -> frozenset[str]:
         for row in database.journal
         if row.kind == "revision" and row.direction == "upgrade" and row.checksum
     }
-    harmless = {id for id, edit in state.provenance.edits.items() if edit.harmless}
+    harmless = {id for id, edit in state.past.edits.items() if edit.harmless}
     return frozenset(
         id
         for id, sum in ran.items()
@@ -78,7 +79,7 @@ def changed_since(state: State, database: DatabaseState) -> frozenset[str]:
 
 def restoring(state: State, ids: tuple[str, ...]) -> tuple[str, tuple[Step, ...]]:
     """A repair that brings files back, in words and steps."""
-    lost = [state.provenance.lost[id] for id in ids]
+    lost = [state.past.lost[id] for id in ids]
     sources = dict.fromkeys("git" if one.in_git else "the journal" for one in lost)
     verb = "restore" if all(one.in_git for one in lost) else FROM_JOURNAL
     first = f'"{PurePath(lost[0].path).name}"' if lost[0].path else f"revision '{lost[0].id}'"
@@ -123,14 +124,14 @@ def by_hand(lost: Lost) -> str:
 
 def looked(state: State, id: str) -> str:
     """A sentence on where a revision was looked for in vain."""
-    provenance = state.provenance
-    if provenance.git is None:
+    past = state.past
+    if past.git is None:
         return ""
     journal = "no journal has it"
-    if not provenance.git:
+    if not past.git:
         return f" There is no git repository here to ask, or git may not read it; {journal}."
-    if provenance.gave_up:
+    if past.gave_up:
         return f" Git did not answer what it knows of it, in time or at all; {journal}."
-    if provenance.shallow:
+    if past.shallow:
         return f" Git knows nothing of it, but its history is cut off here; {journal}."
     return f" No commit on any branch that git has here knows it, and {journal}."

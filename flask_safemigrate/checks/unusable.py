@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_safemigrate.condition import Unusable
+from flask_safemigrate.facts.examination import Unusable
 
 #: What others have, and how SQLite says it.
 _INSTEAD = {

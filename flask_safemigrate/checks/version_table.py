@@ -18,8 +18,9 @@ from flask_safemigrate.checks.found import (
 )
 from flask_safemigrate.checks.proof import proven
 from flask_safemigrate.checks.tracing import cut_from, nearly
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
-from flask_safemigrate.state import DatabaseState, State
 
 
 def _unversioned(state: State, database: DatabaseState) -> tuple[str, Severity | None]:
@@ -40,24 +41,24 @@ def _unversioned(state: State, database: DatabaseState) -> tuple[str, Severity |
 
 def _unproven(state: State, database: DatabaseState) -> tuple[str, str]:
     """What is told, and advised, where the schema is no revision's."""
-    evidence = state.evidence.get(database.bind)
-    if evidence is None or not evidence.nearest:
+    comparison = state.comparisons.get(database.bind)
+    if comparison is None or not comparison.nearest:
         return "", _STAMP
-    near = at_places(state.history, evidence.nearest)
-    stamp = " ".join(evidence.nearest)
-    gone = [d for d in evidence.apart if d.here is None]
-    more = [d for d in evidence.apart if d.there is None]
-    other = [d for d in evidence.apart if d.here is not None and d.there is not None]
+    near = at_places(state.history, comparison.nearest)
+    stamp = " ".join(comparison.nearest)
+    gone = [d for d in comparison.apart if d.here is None]
+    more = [d for d in comparison.apart if d.there is None]
+    other = [d for d in comparison.apart if d.here is not None and d.there is not None]
     parts = [
         *([f"{things(gone)} missing"] if gone else []),
         *([f"{things(more)} added"] if more else []),
         *([f"{things(other)} different"] if other else []),
     ]
-    which = f"up to '{evidence.stopped_at}' " if evidence.stopped_at else ""
+    which = f"up to '{comparison.stopped_at}' " if comparison.stopped_at else ""
     told = f" No revision {which}has this schema; the nearest is {near}: {'; '.join(parts)}."
-    if evidence.stopped_at:
+    if comparison.stopped_at:
         return told, _STAMP
-    if evidence.like_models:
+    if comparison.like_models:
         return (
             f"{told} It is that of the models, which are ahead of the history.",
             "write the missing revision on another database that is at head (flask db migrate), "

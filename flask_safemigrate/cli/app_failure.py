@@ -13,8 +13,8 @@ from typing import IO, Any, TextIO, cast
 import click
 from flask.cli import NoAppException
 
-from flask_safemigrate.checkout import Failure
 from flask_safemigrate.errors import SafeMigrateError
+from flask_safemigrate.facts.project import Failure
 from flask_safemigrate.outcome import Outcome, Status, exit_code
 from flask_safemigrate.project.configuration import database_variable
 

@@ -7,8 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from flask_safemigrate.comparison.facts import HARD
-from flask_safemigrate.evidence import AlreadyThere, Difference, Evidence, Fact, Facts, Replay
-from flask_safemigrate.state import History
+from flask_safemigrate.facts.comparison import (
+    AlreadyThere,
+    Comparison,
+    Difference,
+    Fact,
+    Facts,
+    ReplayedHistory,
+)
+from flask_safemigrate.facts.history import History
 
 #: Pending revisions that are looked at for changes that are there already.
 _MOST_PENDING = 200
@@ -33,7 +40,7 @@ class _Candidate(NamedTuple):
     order: int
 
 
-def history_facts(replay: Replay, history: History, ids: Iterable[str]) -> Values | None:
+def history_facts(replay: ReplayedHistory, history: History, ids: Iterable[str]) -> Values | None:
     """The schema that the history builds up to these revisions.
 
     :return: None where one of them is unknown or was not replayed.
@@ -107,7 +114,7 @@ def _table_name(fact: Fact, names: Mapping[Fact, str]) -> str:
     return names.get(Fact("table", fact.table, ""), fact.table)
 
 
-def _known(values: Values, replay: Replay, models: Facts | None) -> dict[Fact, str]:
+def _known(values: Values, replay: ReplayedHistory, models: Facts | None) -> dict[Fact, str]:
     """Without the objects that neither history nor models ever had: those belong to others.
 
     :param models: None where what only the models have may be another history's.
@@ -139,7 +146,7 @@ def _total(have: Values, want: Values) -> tuple[int, int]:
     return hard, soft
 
 
-def _candidates(have: Values, replay: Replay, history: History) -> Iterator[_Candidate]:
+def _candidates(have: Values, replay: ReplayedHistory, history: History) -> Iterator[_Candidate]:
     """Every place in the history, base left out."""
     placed: dict[str, tuple[dict[Fact, str], int, int]] = {}
     waiting = {id: len(history.children.get(id, ())) for id in replay.changes}
@@ -199,7 +206,7 @@ def _likeliest(
 
 def compare(
     history: History,
-    replay: Replay | None,
+    replay: ReplayedHistory | None,
     database: Facts | None,
     models: Facts | None,
     *,
@@ -208,7 +215,7 @@ def compare(
     unused: Iterable[str] = (),
     lost: Iterable[str] = (),
     shared: bool = False,
-) -> Evidence:
+) -> Comparison:
     """Compare what there is of the three schemas of one database.
 
     :param database: None where there is no database or it could not be read.
@@ -220,7 +227,7 @@ def compare(
     :param lost: tables whose rows a failed batch migration left under another name.
     :param shared: whether another history has made tables in the database too.
     """
-    found = Evidence()
+    found = Comparison()
     if replay is None:
         return found
     names: dict[Fact, str] = {}
@@ -242,7 +249,7 @@ def compare(
                 if not (d.kind == "table" and d.there is None and _has(database, d.table))
             )
     views, virtual = _no_plain_tables(history, replay)
-    evidence = Evidence(
+    comparison = Comparison(
         models=model_differences,
         stopped_at=replay.stopped_at,
         problem=replay.problem,
@@ -253,19 +260,21 @@ def compare(
         virtual=virtual,
     )
     if database is None or not replay.changes:
-        return evidence
+        return comparison
     left = _left_types(history, replay, at, unused)
     kept = {f: v for f, v in database.values.items() if f.kind != "type" or f.name not in left}
-    evidence = evidence._replace(
+    comparison = comparison._replace(
         unused_types=left,
         indexes={table: tuple(_indexes(history, replay, at, table)) for table in lost},
     )
     return _place(
-        evidence, history, replay, Facts(kept), None if shared else models, at, applied, names
+        comparison, history, replay, Facts(kept), None if shared else models, at, applied, names
     )
 
 
-def _no_plain_tables(history: History, replay: Replay) -> tuple[frozenset[str], frozenset[str]]:
+def _no_plain_tables(
+    history: History, replay: ReplayedHistory
+) -> tuple[frozenset[str], frozenset[str]]:
     """The views and the virtual tables that the history ends with, in lower case."""
     built = history_facts(replay, history, history.tips(history.by_id)) or {}
     return (
@@ -283,7 +292,9 @@ def _has(database: Facts, table: str) -> bool:
     return table.lower() in folded
 
 
-def _indexes(history: History, replay: Replay, at: tuple[str, ...], table: str) -> Iterator[str]:
+def _indexes(
+    history: History, replay: ReplayedHistory, at: tuple[str, ...], table: str
+) -> Iterator[str]:
     """The statements of a table's indexes at a version, for SQLite."""
 
     def quoted(name: str) -> str:
@@ -307,7 +318,7 @@ def _indexes(history: History, replay: Replay, at: tuple[str, ...], table: str) 
 
 
 def _left_types(
-    history: History, replay: Replay, at: tuple[str, ...], unused: Iterable[str]
+    history: History, replay: ReplayedHistory, at: tuple[str, ...], unused: Iterable[str]
 ) -> Mapping[str, str]:
     """Types that the version does not have, each with the pending revision that makes it."""
     applied = history.ancestors(at)
@@ -335,7 +346,7 @@ _MODELLED = (
 
 
 def _models(
-    history: History, replay: Replay, models: Facts, names: Mapping[Fact, str]
+    history: History, replay: ReplayedHistory, models: Facts, names: Mapping[Fact, str]
 ) -> tuple[Difference, ...]:
     heads = history.tips(history.by_id)
     built = history_facts(replay, history, heads) or {}
@@ -353,7 +364,7 @@ _DIRECT = ("table", "column", "unique", "foreign key", "index")
 
 def _direct(
     history: History,
-    replay: Replay,
+    replay: ReplayedHistory,
     database: Facts | None,
     models: Facts | None,
     at: tuple[str, ...],
@@ -377,15 +388,15 @@ def _direct(
 
 
 def _place(
-    evidence: Evidence,
+    comparison: Comparison,
     history: History,
-    replay: Replay,
+    replay: ReplayedHistory,
     database: Facts,
     models: Facts | None,
     at: tuple[str, ...],
     applied: Sequence[str],
     names: Mapping[Fact, str],
-) -> Evidence:
+) -> Comparison:
     have = _known(database.values, replay, models)
     candidates = list(_candidates(have, replay, history))
     equal = _likeliest([c for c in candidates if c.hard == 0], history, at, applied)
@@ -422,7 +433,7 @@ def _place(
             for d in differences(have, expected, names, makers)
             if (d.kind, d.table, d.name) not in explained
         )
-    return evidence._replace(
+    return comparison._replace(
         compared=True,
         equals=((),) if empty else tuple(c.ids for c in equal),
         but=but,
@@ -441,7 +452,7 @@ def _place(
 def _already(
     have: Values,
     expected: Values,
-    replay: Replay,
+    replay: ReplayedHistory,
     history: History,
     at: tuple[str, ...],
     names: Mapping[Fact, str],

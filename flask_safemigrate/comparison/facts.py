@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 
 from flask_safemigrate.ddl.questions import affinity_of_type
 from flask_safemigrate.ddl.tokens import DDLError, significant, tokenize, unquote
-from flask_safemigrate.evidence import Fact, Facts
-from flask_safemigrate.schema import Column, Index, Schema, Table
+from flask_safemigrate.facts.comparison import Fact, Facts
+from flask_safemigrate.facts.schema import Column, Index, Schema, Table
 
 #: Kinds of facts without which a schema is another one. The rest may be lost in a plain batch
 #: migration or written in another way, so it proves little.

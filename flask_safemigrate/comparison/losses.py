@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from flask_safemigrate.evidence import Fact, Replay
+from flask_safemigrate.facts.comparison import Fact, ReplayedHistory
 
 
 class Brought(NamedTuple):
@@ -15,7 +15,7 @@ class Brought(NamedTuple):
     column: str
 
 
-def brought(replay: Replay, revisions: Iterable[str]) -> tuple[Brought, ...]:
+def brought(replay: ReplayedHistory, revisions: Iterable[str]) -> tuple[Brought, ...]:
     """What these revisions brought, and no other of them took away again.
 
     What got another name is nothing new.

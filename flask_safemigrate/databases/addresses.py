@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from flask_safemigrate.backends import backend_for, is_served
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import Refused, UsageError
+from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.names import DIALECTS, MEMORY
 from flask_safemigrate.report import redaction
-from flask_safemigrate.state import DatabaseState
 
 Engines = Mapping[str | None, sa.Engine]
 

@@ -23,8 +23,8 @@ from flask_safemigrate.errors import (
     SafeMigrateError,
     UsageError,
 )
+from flask_safemigrate.facts.database import DatabaseState, ProgressRow, Table
 from flask_safemigrate.names import JOURNAL
-from flask_safemigrate.state import DatabaseState, ProgressRow, Table
 from flask_safemigrate.workflows.requests import Say
 
 

@@ -14,11 +14,11 @@ from flask_safemigrate.backends import backend_for, elsewhere, snapshots
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.databases.stopping import Stopping
 from flask_safemigrate.errors import Refused, SnapshotFailed
+from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.names import MEMORY
 from flask_safemigrate.outcome import Progress, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.settings import Settings
-from flask_safemigrate.state import DatabaseState
 from flask_safemigrate.workflows.requests import Request, Say
 
 

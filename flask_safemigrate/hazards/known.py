@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flask_safemigrate.facts.schema import Check, Column, ForeignKey, Index, Schema
 from flask_safemigrate.hazards import operations as ops
-from flask_safemigrate.schema import Check, Column, ForeignKey, Index, Schema
 
 
 @dataclass

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flask_safemigrate.facts.schema import Column, Index
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes, shared
 from flask_safemigrate.hazards.hazard import Judge, listed
 from flask_safemigrate.hazards.known import KnownTable
-from flask_safemigrate.schema import Column, Index
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 

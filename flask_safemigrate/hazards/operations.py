@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flask_safemigrate.schema import Check, Column, ForeignKey, Index
+from flask_safemigrate.facts.schema import Check, Column, ForeignKey, Index
 
 
 class Place(NamedTuple):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from flask_safemigrate.facts.schema import Column
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import shared
 from flask_safemigrate.hazards.hazard import Judge
 from flask_safemigrate.hazards.known import KnownTable
-from flask_safemigrate.schema import Column
 
 _TEXTS = ("text", "character varying", "character", "citext", "name")
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flask_safemigrate.facts.schema import ForeignKey
 from flask_safemigrate.hazards.hazard import Judge, Probe
 from flask_safemigrate.hazards.known import KnownTable
-from flask_safemigrate.schema import ForeignKey
 
 _FEW = 5
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from flask_safemigrate.facts.schema import Check, ForeignKey, Index
 from flask_safemigrate.hazards.operations import (
     AddCheck,
     AddColumn,
@@ -38,7 +39,6 @@ from flask_safemigrate.hazards.operations import (
     Unseen,
     Write,
 )
-from flask_safemigrate.schema import Check, ForeignKey, Index
 
 _NAME = r"`?((?:[\w$]+`?\.`?)?[\w$]+)`?"
 _SPECIAL_INDEX = re.compile(r"\s*CREATE\s+(FULLTEXT|SPATIAL)\s+INDEX\b", re.IGNORECASE)

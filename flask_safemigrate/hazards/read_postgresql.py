@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from flask_safemigrate.facts.schema import Check, ForeignKey, Index
 from flask_safemigrate.hazards.operations import (
     AddCheck,
     AddColumn,
@@ -45,7 +46,6 @@ from flask_safemigrate.hazards.operations import (
     Validate,
     Write,
 )
-from flask_safemigrate.schema import Check, ForeignKey, Index
 
 #: Modes of LOCK TABLE by number (``src/include/storage/lockdefs.h``); from SHARE on, writers wait.
 _MODES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from flask_safemigrate.ddl.statements import split_statements, statement_targets
+from flask_safemigrate.facts.schema import Index
 from flask_safemigrate.hazards.operations import (
     AddColumn,
     Alone,
@@ -23,7 +24,6 @@ from flask_safemigrate.hazards.operations import (
     Unseen,
     Write,
 )
-from flask_safemigrate.schema import Index
 
 _NAME = r"""(?:"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([\w$]+))"""
 _ALTER = re.compile(rf"\s*ALTER\s+TABLE\s+(?:main\.)?{_NAME}\s+(.*)", re.I | re.S)

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 
 from flask_safemigrate.ddl.tokens import op_execute
+from flask_safemigrate.facts.schema import ForeignKey
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes
 from flask_safemigrate.hazards.hazard import Judge, listed
 from flask_safemigrate.hazards.known import KnownTable
-from flask_safemigrate.schema import ForeignKey
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from flask_safemigrate.checks.catalogue import codes_of
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning.graph import built_on, line_below, newest_first
@@ -18,7 +20,6 @@ from flask_safemigrate.planning.targets import (
     shown_all,
     target_of,
 )
-from flask_safemigrate.state import DatabaseState, History, Revision
 
 __all__ = [
     "Selection",

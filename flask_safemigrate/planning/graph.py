@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from flask_safemigrate.errors import UsageError
-from flask_safemigrate.state import History, Revision
+from flask_safemigrate.facts.history import History, Revision
 
 
 def line_below(history: History, ids: Iterable[str]) -> frozenset[str]:

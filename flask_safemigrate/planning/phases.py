@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask_safemigrate.errors import Refused, UsageError
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.planning.targets import shown
-from flask_safemigrate.state import History, Revision
 
 PHASES = ("before", "after")
 

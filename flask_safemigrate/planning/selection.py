@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.facts.history import History
 from flask_safemigrate.planning.graph import built_on
 from flask_safemigrate.planning.targets import shown_all, target_of
-from flask_safemigrate.state import History
 
 _DOWN = re.compile(r"(?:.+@)?-\d+")
 

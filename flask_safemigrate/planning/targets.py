@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.planning.graph import line_of
-from flask_safemigrate.state import History, Revision
 
 # branch@symbol+steps, as Alembic's command line has it.
 _RELATIVE = re.compile(r"(?:(.+?)@)?(\w+)?([+-]\d+)")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from flask_safemigrate.checkout import DatabaseFile, Dotenv
+from flask_safemigrate.facts.project import DatabaseFile, Dotenv
 from flask_safemigrate.project.files import read_file, read_text_file
 from flask_safemigrate.project.headers import parse
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from flask_safemigrate.facts.project import GitFacts, ProjectState
 from flask_safemigrate.project.files import read_file
 from flask_safemigrate.project.git import read_git
 from flask_safemigrate.project.headers import module_constants, parse
 from flask_safemigrate.project.locations import read_locations, revision_files
-from flask_safemigrate.state import GitFacts, ProjectState
 
 _ASYNC_NAMES = frozenset(
     {"AsyncEngine", "async_engine_from_config", "run_async", "run_sync", "run_until_complete"}

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from flask_safemigrate.facts.project import GitFacts
 from flask_safemigrate.project.locations import by_real_path
-from flask_safemigrate.state import GitFacts
 
 #: Seconds that one git process may take.
 TIMEOUT = 5.0

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from flask_safemigrate.facts.history import Revision
+from flask_safemigrate.facts.past import Commit, Origin
 from flask_safemigrate.project.git import git
 from flask_safemigrate.project.headers import read_header
 from flask_safemigrate.project.history import decoded, read_text
-from flask_safemigrate.provenance import Commit, Origin
-from flask_safemigrate.state import Revision
 
 _FORMAT = "--format=%x01%H%x00%an%x00%as%x00%s"
 _RAW = ("--raw", "--no-abbrev", "-z", "-M")

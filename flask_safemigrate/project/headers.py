@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
-from flask_safemigrate.state import BrokenFile, Revision
+from flask_safemigrate.facts.history import BrokenFile, Revision
 
 _NAMES = ("revision", "down_revision", "branch_labels", "depends_on")
 _DOCSTRING = re.compile(

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from flask_safemigrate.facts.history import BrokenFile, History, Revision
 from flask_safemigrate.project.files import read_file
 from flask_safemigrate.project.headers import (
     module_constants,
@@ -24,7 +25,6 @@ from flask_safemigrate.project.headers import (
     syntax_problem,
 )
 from flask_safemigrate.project.locations import read_locations, revision_files
-from flask_safemigrate.state import BrokenFile, History, Revision
 
 # Where each operation of alembic.op names its tables: position and keyword of the argument.
 _TABLE_ARGUMENTS: dict[str, tuple[tuple[int, str], ...]] = {

@@ -8,7 +8,7 @@ import logging
 import re
 from pathlib import Path
 
-from flask_safemigrate.checkout import IniFacts
+from flask_safemigrate.facts.project import IniFacts
 from flask_safemigrate.project.files import read_file, read_text_file
 from flask_safemigrate.project.headers import parse
 

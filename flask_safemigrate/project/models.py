@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from flask_safemigrate.checkout import ModelClass
+from flask_safemigrate.facts.project import ModelClass
 from flask_safemigrate.project.calls import import_root, sources
 from flask_safemigrate.project.files import read_file
 from flask_safemigrate.project.headers import parse

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from flask_safemigrate.checkout import ModelImport, UnknownName
+from flask_safemigrate.facts.project import ModelImport, UnknownName
 from flask_safemigrate.project.files import read_file, read_text_file
 from flask_safemigrate.project.headers import parse
 

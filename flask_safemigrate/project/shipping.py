@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from flask_safemigrate.checkout import LeftOut
+from flask_safemigrate.facts.project import LeftOut
 from flask_safemigrate.project.dockerignore import excluded_by
 from flask_safemigrate.project.files import read_text_file
 

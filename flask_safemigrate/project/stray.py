@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from flask_safemigrate.checkout import Shadow
+from flask_safemigrate.facts.project import Shadow
 
 _COPY = re.compile(
     r"(\.(bak|orig|rej|old|save|tmp|swp|swo|pyc|txt|disabled|BACKUP.*|LOCAL.*|REMOTE.*|BASE.*)|~"

@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from flask_safemigrate.checkout import EnvTemplate
+from flask_safemigrate.facts.project import EnvTemplate
 from flask_safemigrate.project.env_faults import faults, passed
 from flask_safemigrate.project.files import read_text_file
 from flask_safemigrate.project.headers import parse

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.state import DatabaseState
+from flask_safemigrate.facts.database import DatabaseState
 
 _SECONDS = 5  # that a question may take
 

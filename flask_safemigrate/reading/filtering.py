@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flask_safemigrate.evidence import Difference
+from flask_safemigrate.facts.comparison import Difference
 
 _COLUMN = ("column", "default", "collation", "expression")
 _KINDS = {"unique": "unique_constraint", "foreign key": "foreign_key_constraint"}

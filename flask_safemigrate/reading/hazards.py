@@ -13,13 +13,14 @@ from sqlalchemy import MetaData
 from flask_safemigrate.alembic_bridge.recording import Reader, Recorder, record
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import Revision
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.hazards.hazard import Context, Hazard, Probe
 from flask_safemigrate.hazards.judging import judge
 from flask_safemigrate.hazards.known import Known, known_from
 from flask_safemigrate.hazards.operations import Operation, Place, Unseen
 from flask_safemigrate.reading.asking import asking, counted_rows, time_zone
-from flask_safemigrate.state import DatabaseState, Revision
 
 
 def hazards_of(

@@ -9,13 +9,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.comparison.losses import Brought, brought
-from flask_safemigrate.evidence import Replay
+from flask_safemigrate.facts.comparison import ReplayedHistory
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.project.history import does_nothing
 
 
 def losses_of(
-    plans: Sequence[Plan], replays: Mapping[str, Replay], targets: Mapping[str, Target]
+    plans: Sequence[Plan], replays: Mapping[str, ReplayedHistory], targets: Mapping[str, Target]
 ) -> Iterator[str]:
     """A sentence for everything that the plans of a downgrade would take along.
 

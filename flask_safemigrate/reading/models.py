@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.project import ProjectState
 from flask_safemigrate.reading.filtering import Filters
-from flask_safemigrate.state import DatabaseState, ProjectState
 
 if TYPE_CHECKING:
     from flask_safemigrate.alembic_bridge.configured import Configured

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History
 from flask_safemigrate.project.history import check_syntax, tables_of
-from flask_safemigrate.state import DatabaseState, History
 
 _MOST_SHOWN = 50  # pending revisions whose files are read for the tables they touch
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask_safemigrate.backends import private
 from flask_safemigrate.errors import Refused
-from flask_safemigrate.evidence import Fact, Facts, Replay
+from flask_safemigrate.facts.comparison import Fact, Facts, ReplayedHistory
 from flask_safemigrate.project.files import read_file
 
 #: Files of the cache that are kept; the oldest go.
@@ -65,11 +65,11 @@ class ReplayCache:
                 for old in kept[:-KEEP]:
                     private.remove(folder, old)
 
-    def replay(self, key: str) -> Replay | None:
+    def replay(self, key: str) -> ReplayedHistory | None:
         """The replay of that key, None where there is none."""
         content = self._load(key)
         try:
-            return content and Replay(
+            return content and ReplayedHistory(
                 {
                     id: {Fact(*row[:3]): (row[3], row[4]) for row in rows}
                     for id, rows in content["changes"]
@@ -81,7 +81,7 @@ class ReplayCache:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def save_replay(self, key: str, replay: Replay) -> None:
+    def save_replay(self, key: str, replay: ReplayedHistory) -> None:
         """Keep a replay that went through."""
         changes = [
             [id, [[*fact, *values] for fact, values in facts.items()]]

@@ -11,24 +11,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask
 
-from flask_safemigrate.checkout import Failure
 from flask_safemigrate.databases import addresses
 from flask_safemigrate.databases.databases import Databases
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History
+from flask_safemigrate.facts.project import Failure, ProjectState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.project.calls import create_all_calls
 from flask_safemigrate.project.environment import read_project
 from flask_safemigrate.project.history import checksum, named_in, read_history
-from flask_safemigrate.reading.checkout import with_checkout, with_names, with_rows
-from flask_safemigrate.reading.condition import examined
+from flask_safemigrate.reading.examination import examined
 from flask_safemigrate.reading.models import Models
+from flask_safemigrate.reading.past import Inquiry
 from flask_safemigrate.reading.pending import with_pending
-from flask_safemigrate.reading.provenance import Inquiry
-from flask_safemigrate.state import DatabaseState, History, ProjectState, State
+from flask_safemigrate.reading.setup import with_names, with_rows, with_setup
 
 # Alembic and what stands on it is imported where it is used: most of reading needs none of it.
 if TYPE_CHECKING:
     from alembic.config import Config
 
-    from flask_safemigrate.reading.evidence import Gathering
+    from flask_safemigrate.reading.comparison import Gathering
 
 
 class Source(NamedTuple):
@@ -73,20 +75,20 @@ def read_state(source: Source, *, thorough: bool = False, compare: bool = False)
     sums = {r.id: checksum(r.path) for r in history.revisions if r.id in noted}
     state = State(project, with_pending(history, databases), databases, sums)
     inquiry = Inquiry(folder, project.locations, targets)
-    state = with_names(state._replace(provenance=inquiry.answer(state, thorough=thorough)))
+    state = with_names(state._replace(past=inquiry.answer(state, thorough=thorough)))
     if thorough:
-        state = with_checkout(state, app, source.failure, every=compare)
+        state = with_setup(state, app, source.failure, every=compare)
         state = examined(state, targets, source.models.metadatas, thorough=compare)
     if compare:
         state = with_rows(state, targets)
     # What a damaged file answers proves nothing.
-    if not compare or any(d.condition.damage for d in state.databases):
+    if not compare or any(d.examination.damage for d in state.databases):
         return state
     if any(d.tables and not d.version_rows for d in databases):
         calls = create_all_calls(Path(app.root_path), without=folder)
         state = state._replace(project=state.project._replace(create_all=calls))
     with source.running():
-        return state._replace(evidence=source.gathering().gather(state))
+        return state._replace(comparisons=source.gathering().gather(state))
 
 
 def _project(source: Source, thorough: bool) -> ProjectState:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flask_safemigrate.errors import Refused
+from flask_safemigrate.facts.history import History
+from flask_safemigrate.facts.past import Lost
 from flask_safemigrate.project.headers import read_header
 from flask_safemigrate.project.history import encoded
 from flask_safemigrate.project.rewrite import with_id, with_parents
-from flask_safemigrate.provenance import Lost
-from flask_safemigrate.state import History
 
 _WORD = re.compile(r"\w+")
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import HalfApplied
+from flask_safemigrate.facts.project import ProjectState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import FROM_JOURNAL, Step
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_half_applied, plan_upgrade
 from flask_safemigrate.project.history import read_history
-from flask_safemigrate.reading.provenance import Inquiry
+from flask_safemigrate.reading.past import Inquiry
 from flask_safemigrate.repairs import database, project, revisions, versions
-from flask_safemigrate.state import ProjectState, State
 from flask_safemigrate.workflows.ports import Repaired
 from flask_safemigrate.workflows.requests import Direction, Request, Say
 
@@ -124,7 +125,7 @@ def _restore(files: revisions.Files, means: Means, ids: Sequence[str]) -> str:
     return revisions.restore(
         files,
         means.versions,
-        [state.provenance.lost[id] for id in ids if id in state.provenance.lost],
+        [state.past.lost[id] for id in ids if id in state.past.lost],
         state.history,
         # What the journal says may have changed since somebody read it.
         lambda lost: inquiry.committed_text(lost) or means.previewed.get(lost.id, ""),
@@ -222,7 +223,7 @@ def preview(means: Means, ids: Sequence[str]) -> tuple[str, ...]:
     inquiry = means.inquiry(state.project)
     shown = []
     for id in ids:
-        lost = state.provenance.lost.get(id)
+        lost = state.past.lost.get(id)
         if lost is not None and not inquiry.committed_text(lost):
             text = inquiry.kept_text(id, state.databases)
             means.previewed[id] = text

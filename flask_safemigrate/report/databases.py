@@ -6,10 +6,11 @@ from collections.abc import Container, Sequence
 
 from rich.text import Text
 
+from flask_safemigrate.facts.database import DatabaseState, Table
+from flask_safemigrate.facts.history import History
 from flask_safemigrate.outcome import Outcome
 from flask_safemigrate.report.layout import hint, labelled
 from flask_safemigrate.report.wording import count, dialect_name, size
-from flask_safemigrate.state import DatabaseState, History, Table
 
 
 def databases(outcome: Outcome, width: int) -> list[Text]:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from rich.table import Table as Grid
 from rich.text import Text
 
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.report.layout import rows
 from flask_safemigrate.report.wording import count
-from flask_safemigrate.state import DatabaseState, History, Revision
 
 
 def graph(history: History, databases: Sequence[DatabaseState], width: int) -> list[Text | Grid]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.table import Table as Grid
 from rich.text import Text
 
+from flask_safemigrate.facts.history import Revision
 from flask_safemigrate.outcome import Doomed, Outcome
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.report.databases import rows_of
 from flask_safemigrate.report.layout import indented, more, rows
 from flask_safemigrate.report.wording import count, revisions, size
-from flask_safemigrate.state import Revision
 
 _STYLES = ("cyan", "dim", "", "dim")
 

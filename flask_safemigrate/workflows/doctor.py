@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from flask_safemigrate.checks import catalogue
 from flask_safemigrate.errors import SafeMigrateError
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status, status_away
 from flask_safemigrate.planning import why_not
-from flask_safemigrate.state import State
 from flask_safemigrate.workflows.guarded import plans_for, told
 from flask_safemigrate.workflows.ports import Ports
 from flask_safemigrate.workflows.requests import DoctorOptions, Request, Say, silent
@@ -184,7 +184,7 @@ def _identity(finding: Finding) -> _Identity:
 
 
 def _verdict(state: State, findings: Sequence[Finding], strict: bool) -> Status:
-    checkout = state.project.checkout
+    checkout = state.project.setup
     if checkout.failure is not None or not checkout.initialised:
         return Status.USAGE
     worst = max((f.severity for f in findings), default=Severity.INFO)

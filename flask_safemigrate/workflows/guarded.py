@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from flask_safemigrate.errors import LockLost, SafeMigrateError
+from flask_safemigrate.facts.database import UNFINISHED_KINDS
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Outcome, Status, status_away, status_of
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_downgrade, plan_upgrade, why_not
-from flask_safemigrate.state import UNFINISHED_KINDS, State
 from flask_safemigrate.workflows.ports import Ports
 from flask_safemigrate.workflows.requests import Request, patience
 

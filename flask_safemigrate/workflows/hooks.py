@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 
 from flask_safemigrate.checks.found import counted
 from flask_safemigrate.errors import HookFailed, SafeMigrateError, UsageError
+from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.outcome import HookPlan, HookRun, Progress
-from flask_safemigrate.state import DatabaseState
 from flask_safemigrate.workflows.ports import Hook, Ports
 from flask_safemigrate.workflows.requests import Say
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import UsageError
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import Selection, plan_up_to, select
-from flask_safemigrate.state import State
 from flask_safemigrate.workflows.guarded import blocked, plans_for, told
 from flask_safemigrate.workflows.ports import Ports
 from flask_safemigrate.workflows.requests import LintOptions, Request

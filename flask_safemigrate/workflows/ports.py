@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol
 
+from flask_safemigrate.facts.database import DatabaseState, Table
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.settings import Settings
-from flask_safemigrate.state import DatabaseState, State, Table
 from flask_safemigrate.workflows.requests import Request, Say
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import HookFailed, Refused
+from flask_safemigrate.facts.database import Table
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Doomed, Outcome, Status
-from flask_safemigrate.state import State, Table
 from flask_safemigrate.workflows.guarded import agreed, blocked, told
 from flask_safemigrate.workflows.hooks import run_hooks
 from flask_safemigrate.workflows.ports import Ports

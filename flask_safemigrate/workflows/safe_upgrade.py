@@ -9,11 +9,11 @@ from contextlib import nullcontext
 
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import Blocked, SafeMigrateError
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import LOSSES, Finding, Severity
 from flask_safemigrate.outcome import Outcome, Progress, Status, status_of
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning.phases import left_over
-from flask_safemigrate.state import State
 from flask_safemigrate.workflows.guarded import (
     agreed,
     blocked,

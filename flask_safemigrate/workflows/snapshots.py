@@ -15,8 +15,9 @@ from flask_safemigrate.errors import (
     SnapshotFailed,
     UsageError,
 )
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.outcome import Outcome, Progress, Status
-from flask_safemigrate.state import DatabaseState, State
 from flask_safemigrate.workflows.guarded import told
 from flask_safemigrate.workflows.ports import Ports
 from flask_safemigrate.workflows.requests import (

@@ -20,8 +20,8 @@ from flask_safemigrate.errors import (
     SnapshotFailed,
     VerificationFailed,
 )
+from flask_safemigrate.facts.database import UNREACHABLE_KINDS
 from flask_safemigrate.outcome import STAGES, Progress
-from flask_safemigrate.state import UNREACHABLE_KINDS
 from tests.support.forked import CONTEXT
 
 BACKENDS = {

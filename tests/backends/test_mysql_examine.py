@@ -16,7 +16,7 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.mysql import BACKEND, read
 from flask_safemigrate.backends.mysql.examine import missing_privileges
 from flask_safemigrate.backends.mysql.read import numbers_of
-from flask_safemigrate.condition import Condition
+from flask_safemigrate.facts.examination import Examination
 from tests.support.sql import run
 
 
@@ -38,7 +38,7 @@ def target_of(url: URL, **options: object) -> Target:
     return Target("", create_engine(url, poolclass=NullPool, **options))  # type: ignore[call-overload]
 
 
-def examine(url: URL, **options: object) -> Condition:
+def examine(url: URL, **options: object) -> Examination:
     return BACKEND.examine(target_of(url, **options), thorough=True)
 
 

@@ -23,7 +23,7 @@ from flask_safemigrate.backends.mysql.scratch import scratch
 from flask_safemigrate.backends.mysql.wipe import drop_everything
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.errors import SafeMigrateError
-from flask_safemigrate.state import Unreachable
+from flask_safemigrate.facts.database import Unreachable
 from tests.support.fake_servers import mysql_refusal, silent
 
 SECRET = "s3cret-word"

@@ -12,7 +12,12 @@ from sqlalchemy.pool import NullPool
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.postgresql import BACKEND, read
-from flask_safemigrate.condition import Condition, LateSequence, OtherVersionTable, UnusedType
+from flask_safemigrate.facts.examination import (
+    Examination,
+    LateSequence,
+    OtherVersionTable,
+    UnusedType,
+)
 from tests.support.servers import session_setting
 from tests.support.sql import run
 
@@ -41,7 +46,7 @@ def target_of(url: URL, settings: Mapping[str, str] | None = None, **more: str) 
 
 def examine(
     url: URL, settings: Mapping[str, str] | None = None, *, thorough: bool = True
-) -> Condition:
+) -> Examination:
     return BACKEND.examine(target_of(url, settings), thorough=thorough)
 
 
@@ -55,7 +60,7 @@ TABLES = """
 
 def test_nothing_is_wrong(url: URL) -> None:
     run(url, TABLES)
-    assert examine(url) == Condition(user="postgres")
+    assert examine(url) == Examination(user="postgres")
 
 
 def test_a_user_who_may_not(url: URL, role: URL) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.postgresql import BACKEND
-from flask_safemigrate.state import Unreachable
+from flask_safemigrate.facts.database import Unreachable
 from tests.support.fake_servers import postgresql_refusal, silent
 from tests.support.servers import session_setting
 

@@ -13,7 +13,7 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.scratch_names import PREFIX, new_name, stale
 from flask_safemigrate.comparison.compare import differences
 from flask_safemigrate.comparison.facts import facts_of
-from flask_safemigrate.evidence import Fact
+from flask_safemigrate.facts.comparison import Fact
 from tests.support.servers import Databases, session_setting
 
 META = sa.MetaData()

@@ -15,7 +15,7 @@ from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.driver_errors import NotConnected
 from flask_safemigrate.backends.postgresql.address import address_of
-from flask_safemigrate.state import Unreachable
+from flask_safemigrate.facts.database import Unreachable
 from tests.support.fake_servers import mysql_refusal, mysql_with_tls, postgresql_with_tls
 
 SECRET = "s3cr3t\u2713"

@@ -24,8 +24,8 @@ from flask_safemigrate.backends.snapshots import (
     verify,
 )
 from flask_safemigrate.errors import Refused, SnapshotFailed
+from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.outcome import Snapshot
-from flask_safemigrate.state import DatabaseState
 from tests.backends.sqlite_files import NOBODY, as_nobody, names_in, python
 
 STATE = DatabaseState("", "sqlite", "/srv/app.db", "app.db", version_rows=("a1", "b2"))

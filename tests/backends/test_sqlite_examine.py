@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, event
 
 from flask_safemigrate.backends.sqlite import BACKEND, holders
 from flask_safemigrate.backends.sqlite.examine import network_of
-from flask_safemigrate.condition import Condition, Mismatch, Orphans
+from flask_safemigrate.facts.examination import Examination, Mismatch, Orphans
 from tests.backends.sqlite_files import python, target_of
 
 SCHEMA = """
@@ -21,7 +21,7 @@ SCHEMA = """
 """
 
 
-def examine(path: Path, *, thorough: bool = True) -> Condition:
+def examine(path: Path, *, thorough: bool = True) -> Examination:
     target = target_of(path)
     try:
         return BACKEND.examine(target, thorough=thorough)
@@ -66,7 +66,7 @@ def overwrite(path: Path, offset: int) -> None:
 
 
 def test_a_sound_file(path: Path) -> None:
-    assert examine(path) == Condition(enforces=False)
+    assert examine(path) == Examination(enforces=False)
 
 
 def test_a_page_in_the_middle(path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_database_in_memory() -> None:
     from flask_safemigrate.backends.contract import Target
 
     engine = create_engine("sqlite://")
-    assert BACKEND.examine(Target("", engine), thorough=True) == Condition(enforces=False)
+    assert BACKEND.examine(Target("", engine), thorough=True) == Examination(enforces=False)
     engine.dispose()
 
 

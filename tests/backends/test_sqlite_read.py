@@ -15,7 +15,7 @@ from flask_safemigrate.backends.sqlite import files
 from flask_safemigrate.backends.sqlite.errors import explain
 from flask_safemigrate.backends.sqlite.read import read
 from flask_safemigrate.backends.sqlite.schema import read_schema
-from flask_safemigrate.state import UNREACHABLE_KINDS, JournalRow, Table
+from flask_safemigrate.facts.database import UNREACHABLE_KINDS, JournalRow, Table
 from tests.backends.sqlite_files import as_nobody, make, names_in, python, query, target_of
 
 JOURNAL = (

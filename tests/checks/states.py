@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.facts.database import DatabaseState, Table
+from flask_safemigrate.facts.history import History, Revision
+from flask_safemigrate.facts.project import ProjectState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
-from flask_safemigrate.state import DatabaseState, History, ProjectState, Revision, State, Table
 
 PROJECT = ProjectState(
     "shop",

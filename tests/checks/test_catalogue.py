@@ -39,20 +39,13 @@ from flask_safemigrate.checks.catalogue import (
     run_checks,
 )
 from flask_safemigrate.errors import UsageError
-from flask_safemigrate.evidence import Evidence
+from flask_safemigrate.facts.comparison import Comparison
+from flask_safemigrate.facts.database import UNREACHABLE_KINDS, DatabaseState, Table, Unreachable
+from flask_safemigrate.facts.history import History, Revision
+from flask_safemigrate.facts.project import ProjectState
+from flask_safemigrate.facts.state import Ignored, State
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.settings import Settings
-from flask_safemigrate.state import (
-    UNREACHABLE_KINDS,
-    DatabaseState,
-    History,
-    Ignored,
-    ProjectState,
-    Revision,
-    State,
-    Table,
-    Unreachable,
-)
 
 FILES = {
     "SM1": (configuration, environment, folders, ini, models),
@@ -170,7 +163,7 @@ def kept_quiet(*ignore: Ignored, **options: object) -> list[tuple[str, str]]:
 
 MODELLED = STATE._replace(
     project=STATE.project._replace(models={"": ("t",)}),
-    evidence={"": Evidence(compared=True)},
+    comparisons={"": Comparison(compared=True)},
 )
 
 

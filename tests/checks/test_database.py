@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.checks.catalogue import CATALOGUE, run_checks
-from flask_safemigrate.condition import Condition, Lacking
+from flask_safemigrate.facts.database import Unreachable
+from flask_safemigrate.facts.examination import Examination, Lacking
+from flask_safemigrate.facts.history import History
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import History, State, Unreachable
 from tests.checks.states import (
     LINE,
     assert_finds,
@@ -75,7 +77,9 @@ FINDS = [
     ("SM509", state(at("c3", refuses=READ_ONLY)), ["can be read, but not written.", "chown"]),
     (
         "SM505",
-        state(at("c3", dialect="postgresql", condition=Condition(user="shop", lacking=LACKING))),
+        state(
+            at("c3", dialect="postgresql", examination=Examination(user="shop", lacking=LACKING))
+        ),
         [
             'User "shop" may not create anything in schema "public"; nor change table "users"',
             'GRANT CREATE ON SCHEMA "public" TO "shop"; ALTER TABLE users OWNER TO "shop";',
@@ -83,7 +87,7 @@ FINDS = [
     ),
     (
         "SM505",
-        state(at("a1", condition=Condition(user="shop", lacking=LACKING[1:])), found=NAMED),
+        state(at("a1", examination=Examination(user="shop", lacking=LACKING[1:])), found=NAMED),
         ["which no pending revision names", "SAFEMIGRATE_EXCLUDE_TABLES", "--allow SM505"],
     ),
     (
@@ -98,13 +102,17 @@ FINDS = [
         ),
         ["May not.", "listens_for", "role%3Downer"],
     ),
-    ("SM513", state(at("c3", condition=Condition(BROKEN))), ["is damaged: Tree 3", "VACUUM INTO"]),
     (
         "SM513",
-        state(at("c3", condition=Condition(BROKEN, unreadable=("orders",)))),
+        state(at("c3", examination=Examination(BROKEN))),
+        ["is damaged: Tree 3", "VACUUM INTO"],
+    ),
+    (
+        "SM513",
+        state(at("c3", examination=Examination(BROKEN, unreadable=("orders",)))),
         ["'orders' cannot be read to the end", ".recover"],
     ),
-    ("SM513", state(at("c3", condition=Condition(INDEX))), ["row 3 missing", "--fix SM513"]),
+    ("SM513", state(at("c3", examination=Examination(INDEX))), ["row 3 missing", "--fix SM513"]),
     ("SM525", state(at("c3", refuses=REPLICA)), ["is on a standby server.", "name the primary"]),
     (
         "SM523",
@@ -121,7 +129,7 @@ def test_finds(code: str, of: State, parts: list[str]) -> None:
 
 SILENT = [
     ("SM505", state(at("c3"))),
-    ("SM505", state(at("c3", condition=Condition(lacking=LACKING[1:]), tables=()))),
+    ("SM505", state(at("c3", examination=Examination(lacking=LACKING[1:]), tables=()))),
     ("SM509", state(at("c3"))),
     ("SM509", state(at("c3", refuses=REPLICA))),
     ("SM513", state(at("c3"))),
@@ -143,7 +151,7 @@ def test_silent(code: str, of: State) -> None:
 def test_only_wrong_indexes_are_made_anew(
     damage: tuple[str, ...], unreadable: tuple[str, ...], repaired: bool
 ) -> None:
-    of = state(at("c3", condition=Condition(damage, unreadable)))
+    of = state(at("c3", examination=Examination(damage, unreadable)))
     assert bool(assert_finds("SM513", of).repair) is repaired
 
 
@@ -151,7 +159,7 @@ def test_only_wrong_indexes_are_made_anew(
 def test_a_user_who_only_serves_needs_no_privilege_at_head(
     rows: tuple[str, ...], severity: str
 ) -> None:
-    finding = assert_finds("SM505", state(at(*rows, condition=Condition(lacking=LACKING))))
+    finding = assert_finds("SM505", state(at(*rows, examination=Examination(lacking=LACKING))))
     assert finding.severity.word == severity
     assert finding.blocks is (severity == "error")
 
@@ -164,7 +172,7 @@ def test_only_tables_that_pending_revisions_name_stop_an_upgrade(
     found: History, table: str, severity: str
 ) -> None:
     lacking = (LACKING[1]._replace(table=table),)
-    of = state(at("a1", condition=Condition(lacking=lacking)), found=found)
+    of = state(at("a1", examination=Examination(lacking=lacking)), found=found)
     finding = assert_finds("SM505", of)
     assert finding.severity.word == severity
     assert finding.blocks is (severity == "error")

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.evidence import AlreadyThere, Difference, Evidence
+from flask_safemigrate.facts.comparison import AlreadyThere, Comparison, Difference
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import DatabaseState, State
 from tests.checks.states import LINE, assert_finds, at, database, findings, state
 
 COLUMN = Difference("column", "users", "phone", "VARCHAR(20)", None)
@@ -19,10 +20,10 @@ CHECK_GONE = Difference("check", "users", "positive", None, "")
 MODEL_COLUMN = Difference("column", "users", "nick", "TEXT", None)
 
 
-def with_evidence(found: DatabaseState, **evidence: object) -> State:
+def with_evidence(found: DatabaseState, **comparison: object) -> State:
     base = state(found)
-    more = Evidence(compared=True, **evidence)  # type: ignore[arg-type]
-    return State(base.project, LINE, base.databases, evidence={"": more})
+    more = Comparison(compared=True, **comparison)  # type: ignore[arg-type]
+    return State(base.project, LINE, base.databases, comparisons={"": more})
 
 
 FINDS = [
@@ -230,7 +231,7 @@ def test_a_schema_of_no_revision_is_told_apart() -> None:
 
 
 def test_the_newer_database_is_not_stamped() -> None:
-    from flask_safemigrate.state import JournalRow
+    from flask_safemigrate.facts.database import JournalRow
 
     row = JournalRow("revision", "zz", "upgrade", "2026-01-01T10:00", "2026-01-01T10:00")
     of = with_evidence(at("zz", journal=(row,)), equals=(("c3",),))

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.state import BrokenFile, History, State
+from flask_safemigrate.facts.history import BrokenFile, History
+from flask_safemigrate.facts.state import State
 from tests.checks.states import (
     LINE,
     assert_finds,

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.facts.database import JournalRow
+from flask_safemigrate.facts.history import History
+from flask_safemigrate.facts.past import Commit, Edit, Lost, Origin, Past
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Step
-from flask_safemigrate.provenance import Commit, Edit, Lost, Origin, Provenance
-from flask_safemigrate.state import History, JournalRow, State
 from tests.checks.states import (
     LINE,
     assert_finds,
@@ -28,8 +30,8 @@ RAN = JournalRow("revision", "d4", "upgrade", "2024-02-03T10:00", "2024-02-03T10
 def lost(*several: Lost, git: bool = True, found: History = LINE, **more: Any) -> State:
     """A database at d4, and what is known of files that are gone."""
     journal = more.pop("journal", ())
-    known = Provenance(git=git, lost={each.id: each for each in several}, **more)
-    return state(at("d4", journal=journal), found=found)._replace(provenance=known)
+    known = Past(git=git, lost={each.id: each for each in several}, **more)
+    return state(at("d4", journal=journal), found=found)._replace(past=known)
 
 
 def elsewhere(*branches: str) -> Lost:
@@ -177,7 +179,7 @@ FORK = history(
 
 def forked(origins: dict[str, Origin], *rows: str) -> State:
     known = {f"/v/{id}_make.py": origin for id, origin in origins.items()}
-    return state(at(*rows), found=FORK)._replace(provenance=Provenance(git=True, origins=known))
+    return state(at(*rows), found=FORK)._replace(past=Past(git=True, origins=known))
 
 
 SHARED = Origin(COMMIT, shared=True, tracked=True)
@@ -211,12 +213,12 @@ def test_an_edit_is_shown_unless_it_changes_nothing() -> None:
     ran = JournalRow("revision", "b2", "upgrade", "2024-02-03", "2024-02-03", checksum="1")
     of = state(at("c3", journal=(ran,)))._replace(checksums={"b2": "2"})
     edit = Edit(("-    old", "+    new"), COMMIT, "abc123456")
-    shown = of._replace(provenance=Provenance(edits={"b2": edit}))
+    shown = of._replace(past=Past(edits={"b2": edit}))
     assert_finds(
         "SM307",
         shown,
         'by commit 9f3e1c2ab ("cleanup", Ann, 2024-01-31) (gone: old; added: new)',
         "git checkout abc123456 -- migrations/versions/b2_make.py",
     )
-    harmless = of._replace(provenance=Provenance(edits={"b2": edit._replace(harmless=True)}))
+    harmless = of._replace(past=Past(edits={"b2": edit._replace(harmless=True)}))
     assert findings("SM307", harmless) == []

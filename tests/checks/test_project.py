@@ -3,21 +3,17 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.evidence import Evidence
+from flask_safemigrate.facts.comparison import Comparison
+from flask_safemigrate.facts.database import Unreachable
+from flask_safemigrate.facts.history import BrokenFile, History
+from flask_safemigrate.facts.project import GitFacts
+from flask_safemigrate.facts.state import Ignored, State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import (
-    BrokenFile,
-    GitFacts,
-    History,
-    Ignored,
-    State,
-    Unreachable,
-)
 from tests.checks.states import LINE, assert_finds, at, database, findings, state
 
 NOTHING = History()
 FRESH = database(exists=False)
-COMPARED = Evidence(compared=True)
+COMPARED = Comparison(compared=True)
 AWAY = database(unreachable=Unreachable("server down", "It is down.", "start it"))
 FILES = tuple(f"/shop/migrations/versions/{name}.py" for name in ("a1", "b2", "c3", "d4"))
 
@@ -122,7 +118,7 @@ FINDS = [
     ),
     (
         "SM118",
-        state()._replace(ignored=(Ignored("SM408", "why", 0),), evidence={"": COMPARED}),
+        state()._replace(ignored=(Ignored("SM408", "why", 0),), comparisons={"": COMPARED}),
         ["'SM408', which finds nothing here"],
     ),
 ]
@@ -152,7 +148,10 @@ SILENT = [
     ("SM118", state()._replace(ignored=(Ignored("SM113", "", 1),))),
     ("SM118", state(models={})._replace(ignored=(Ignored("SM113", "why", 0),))),
     ("SM118", state()._replace(ignored=(Ignored("SM408", "why", 0),))),
-    ("SM118", state()._replace(ignored=(Ignored("SM408", "why", 0),), evidence={"": Evidence()})),
+    (
+        "SM118",
+        state()._replace(ignored=(Ignored("SM408", "why", 0),), comparisons={"": Comparison()}),
+    ),
     ("SM118", state(AWAY)._replace(ignored=(Ignored("SM113", "why", 0),))),
 ]
 

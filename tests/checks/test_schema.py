@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.facts.database import DatabaseState, Table
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import DatabaseState, State, Table
 from tests.checks.states import assert_finds, at, database, findings, history, revision, state
 
 

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from flask_safemigrate.condition import (
-    Condition,
+from flask_safemigrate.facts.comparison import Comparison, Difference
+from flask_safemigrate.facts.database import DatabaseState, InvalidIndex
+from flask_safemigrate.facts.examination import (
+    Examination,
     Idle,
     LateSequence,
     OtherVersionTable,
     UnusedType,
 )
-from flask_safemigrate.evidence import Difference, Evidence
-from flask_safemigrate.state import DatabaseState, InvalidIndex, State
+from flask_safemigrate.facts.state import State
 from tests.checks.states import assert_finds, at, database, findings, state
 
 BAD = InvalidIndex("public.ix", "users", "CREATE INDEX ix ON users (email)")
@@ -24,7 +25,7 @@ SHELL = Idle(77, 'user "ann" ("psql") from 10.0.0.9', 3600, "SELECT 1", ("users"
 
 def on(dialect: str, *rows: str, **facts: object) -> DatabaseState:
     facts = {"user": "shop", **facts}
-    return at(*rows, dialect=dialect, condition=Condition(**facts))  # type: ignore[arg-type]
+    return at(*rows, dialect=dialect, examination=Examination(**facts))  # type: ignore[arg-type]
 
 
 def postgresql(**facts: object) -> DatabaseState:
@@ -33,8 +34,8 @@ def postgresql(**facts: object) -> DatabaseState:
 
 def compared(of: DatabaseState, **known: object) -> State:
     plain = state(of)
-    evidence = Evidence(compared=True, **known)  # type: ignore[arg-type]
-    return State(plain.project, plain.history, plain.databases, evidence={"": evidence})
+    comparison = Comparison(compared=True, **known)  # type: ignore[arg-type]
+    return State(plain.project, plain.history, plain.databases, comparisons={"": comparison})
 
 
 MISSING = Difference("index", "users", "ix", None, "")
@@ -70,7 +71,7 @@ FINDS = [
             database(
                 "users",
                 dialect="postgresql",
-                condition=Condition(user="shop", version_tables=(APP,)),
+                examination=Examination(user="shop", version_tables=(APP,)),
             )
         ),
         [
@@ -82,7 +83,9 @@ FINDS = [
     (
         "SM534",
         state(
-            database(dialect="postgresql", condition=Condition(user="x", version_tables=(APP,)))
+            database(
+                dialect="postgresql", examination=Examination(user="x", version_tables=(APP,))
+            )
         ),
         ['is empty where user "x" looks', "as it should be"],
     ),

@@ -3,17 +3,25 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.condition import Condition, Mismatch, Orphans, TextDefault, Unusable
-from flask_safemigrate.evidence import Evidence
+from flask_safemigrate.facts.comparison import Comparison
+from flask_safemigrate.facts.database import DatabaseState, Table, Unreachable
+from flask_safemigrate.facts.examination import (
+    Examination,
+    Mismatch,
+    Orphans,
+    TextDefault,
+    Unusable,
+)
+from flask_safemigrate.facts.project import Reference
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import DatabaseState, Reference, State, Table, Unreachable
 from tests.checks.states import assert_finds, at, database, findings, state
 
 REFERENCES = {"": (Reference("orders", "user_id", "users", "id"),)}
 
 
 def with_condition(**facts: object) -> DatabaseState:
-    return at("c3", condition=Condition(**facts))  # type: ignore[arg-type]
+    return at("c3", examination=Examination(**facts))  # type: ignore[arg-type]
 
 
 def orphans(count: int, *rowids: int, parent: str = "users") -> DatabaseState:
@@ -130,7 +138,7 @@ SILENT = [
                 "_alembic_tmp_users",
                 version_rows=("c3",),
                 leftovers=(LEFT,),
-                condition=orphans(3, 1).condition,
+                examination=orphans(3, 1).examination,
             )
         ),
     ),
@@ -153,7 +161,9 @@ def test_silent(code: str, of: State) -> None:
 
 def test_a_parent_that_is_gone_is_told_once() -> None:
     of = state(orphans(2, parent="gone"))
-    compared = State(of.project, of.history, of.databases, evidence={"": Evidence(compared=True)})
+    compared = State(
+        of.project, of.history, of.databases, comparisons={"": Comparison(compared=True)}
+    )
     assert findings("SM527", compared) == []
 
 

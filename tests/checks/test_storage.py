@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from flask_safemigrate.condition import Condition, Storage
-from flask_safemigrate.state import DatabaseState, Reference, State
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.examination import Examination, Storage
+from flask_safemigrate.facts.project import Reference
+from flask_safemigrate.facts.state import State
 from tests.checks.states import assert_finds, at, findings, state
 
 TEXT_KEY = {"": (Reference("orders", "user", "users", "name"),)}
@@ -11,7 +13,7 @@ UTF8, LATIN = "utf8mb4_general_ci", "latin1_swedish_ci"
 
 
 def on(dialect: str, *rows: str, **facts: object) -> DatabaseState:
-    return at(*rows, dialect=dialect, condition=Condition(**facts))  # type: ignore[arg-type]
+    return at(*rows, dialect=dialect, examination=Examination(**facts))  # type: ignore[arg-type]
 
 
 def storage(name: str, collation: str, engine: str = "InnoDB", column: str = "name") -> Storage:

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.facts.database import JournalRow
+from flask_safemigrate.facts.history import BrokenFile, History
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
-from flask_safemigrate.state import BrokenFile, History, JournalRow, State
 from tests.checks.states import (
     LINE,
     assert_finds,

@@ -10,7 +10,7 @@ from flask_migrate.cli import db as stock
 from flask_safemigrate import cli
 from flask_safemigrate.checks.catalogue import CATALOGUE, run_checks
 from flask_safemigrate.checks.found import in_sql, plain, searching
-from flask_safemigrate.state import State
+from flask_safemigrate.facts.state import State
 from tests.checks import (
     test_checkout,
     test_database,

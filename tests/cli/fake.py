@@ -13,6 +13,10 @@ from flask.cli import with_appcontext
 
 from flask_safemigrate import SafeMigrate
 from flask_safemigrate.cli import commands
+from flask_safemigrate.facts.database import DatabaseState, Table
+from flask_safemigrate.facts.history import History, Revision
+from flask_safemigrate.facts.project import ProjectState
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.outcome import (
     Applied,
     AppliedRevision,
@@ -24,7 +28,6 @@ from flask_safemigrate.outcome import (
     TableWork,
 )
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.state import DatabaseState, History, ProjectState, Revision, State, Table
 from flask_safemigrate.workflows.requests import require_known
 
 REVISIONS = (

@@ -9,9 +9,9 @@ import pytest
 
 from flask_safemigrate import errors
 from flask_safemigrate.cli import asking
+from flask_safemigrate.facts.database import Unreachable
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Doomed, Outcome, Progress, Status
-from flask_safemigrate.state import Unreachable
 from tests.cli.conftest import Run
 from tests.cli.fake import (
     DATABASE,

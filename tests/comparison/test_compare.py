@@ -7,8 +7,8 @@ import random
 import pytest
 
 from flask_safemigrate.comparison.compare import compare, history_facts
-from flask_safemigrate.evidence import Fact, Facts, Replay
-from flask_safemigrate.state import History, Revision
+from flask_safemigrate.facts.comparison import Fact, Facts, ReplayedHistory
+from flask_safemigrate.facts.history import History, Revision
 
 
 def table(name: str) -> Fact:
@@ -19,7 +19,7 @@ def column(of: str, name: str) -> Fact:
     return Fact("column", of, name)
 
 
-def replay(steps: dict[str, dict[Fact, str | None]]) -> Replay:
+def replay(steps: dict[str, dict[Fact, str | None]]) -> ReplayedHistory:
     """A replay from what each revision sets (None: drops)."""
     values: dict[Fact, str] = {}
     changes: dict[str, dict[Fact, tuple[str | None, str | None]]] = {}
@@ -30,7 +30,7 @@ def replay(steps: dict[str, dict[Fact, str | None]]) -> Replay:
                 values.pop(fact, None)
             else:
                 values[fact] = after
-    return Replay(changes)
+    return ReplayedHistory(changes)
 
 
 LINE = History(
@@ -134,7 +134,9 @@ def test_half_of_a_pending_revision() -> None:
 
 
 def test_where_a_replay_stopped_nothing_is_said_of_the_rest() -> None:
-    stopped = Replay({id: STEPS.changes[id] for id in ("a", "b")}, stopped_at="c", problem="no")
+    stopped = ReplayedHistory(
+        {id: STEPS.changes[id] for id in ("a", "b")}, stopped_at="c", problem="no"
+    )
     found = compare(LINE, stopped, at("a"), Facts({table("x"): ""}), at=("c",))
     assert found.equals == (("b",), ("a",))
     assert (found.at_version, found.models, found.stopped_at) == (None, None, "c")

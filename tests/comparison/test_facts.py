@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite.schema import read_schema
 from flask_safemigrate.comparison.facts import facts_of
-from flask_safemigrate.evidence import Fact, Facts
-from flask_safemigrate.schema import Column, Enumeration, ForeignKey, Index, Schema, Table
+from flask_safemigrate.facts.comparison import Fact, Facts
+from flask_safemigrate.facts.schema import Column, Enumeration, ForeignKey, Index, Schema, Table
 
 
 def facts(tmp_path: Path, script: str, *without: str) -> Facts:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from flask_safemigrate.comparison.losses import Brought, brought
-from flask_safemigrate.evidence import Fact, Replay
+from flask_safemigrate.facts.comparison import Fact, ReplayedHistory
 
 Change = dict[Fact, tuple[str | None, str | None]]
 
@@ -11,10 +11,12 @@ def table(name: str, *columns: str, gone: bool = False) -> Change:
     return {fact: (value, None) if gone else (None, value) for fact, value in facts}
 
 
-def replay(*changes: Change) -> Replay:
+def replay(*changes: Change) -> ReplayedHistory:
     facts = [fact for change in changes for fact in change]
     names = {fact: fact.name or fact.table for fact in facts}
-    return Replay({f"r{number}": change for number, change in enumerate(changes, 1)}, names)
+    return ReplayedHistory(
+        {f"r{number}": change for number, change in enumerate(changes, 1)}, names
+    )
 
 
 def test_tables_and_columns_that_came() -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
+from flask_safemigrate.facts.schema import Column
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import read_mysql, read_postgresql, read_sqlite
 from flask_safemigrate.hazards.hazard import Context, Hazard
 from flask_safemigrate.hazards.judging import judge
 from flask_safemigrate.hazards.known import Known, KnownTable
 from flask_safemigrate.hazards.operations import Operation, Place, Recorded
-from flask_safemigrate.schema import Column
 
 READERS: Mapping[str, Callable[[str, Place], list[Operation]]] = {
     "postgresql": read_postgresql.read,

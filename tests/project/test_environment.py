@@ -5,8 +5,8 @@ from pathlib import Path
 import flask_migrate
 import pytest
 
+from flask_safemigrate.facts.project import GitFacts
 from flask_safemigrate.project.environment import configure_keywords, read_env, read_project
-from flask_safemigrate.state import GitFacts
 
 TEMPLATES = Path(flask_migrate.__file__).parent / "templates"
 ENV = "from alembic import context\n{}\ncontext.run_migrations()\n"

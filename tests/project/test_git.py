@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from flask_safemigrate.facts.project import GitFacts
 from flask_safemigrate.project import git as git_module
 from flask_safemigrate.project.git import missing_in, read_git
 from flask_safemigrate.project.git_past import GitPast
-from flask_safemigrate.state import GitFacts
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

@@ -10,6 +10,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from flask_safemigrate.facts.history import Revision
 from flask_safemigrate.project.history import (
     check_syntax,
     checksum,
@@ -20,7 +21,6 @@ from flask_safemigrate.project.history import (
     same_code,
     tables_of,
 )
-from flask_safemigrate.state import Revision
 from tests.support.graphs import random_history
 
 

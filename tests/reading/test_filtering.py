@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from flask_safemigrate.evidence import Difference
+from flask_safemigrate.facts.comparison import Difference
 from flask_safemigrate.reading.filtering import Filters
 
 METADATA = sa.MetaData()

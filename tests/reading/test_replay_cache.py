@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_safemigrate.evidence import Facts
+from flask_safemigrate.facts.comparison import Facts
 from flask_safemigrate.reading.replay_cache import KEEP, ReplayCache
 
 

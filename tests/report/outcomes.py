@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from flask_safemigrate.facts.database import DatabaseState, JournalRow, Table, Unreachable
+from flask_safemigrate.facts.history import BrokenFile, History, Revision
+from flask_safemigrate.facts.project import GitFacts, ProjectState
+from flask_safemigrate.facts.state import Ignored, State
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import (
     Applied,
@@ -18,19 +22,6 @@ from flask_safemigrate.outcome import (
     TableWork,
 )
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.state import (
-    BrokenFile,
-    DatabaseState,
-    GitFacts,
-    History,
-    Ignored,
-    JournalRow,
-    ProjectState,
-    Revision,
-    State,
-    Table,
-    Unreachable,
-)
 
 COMMANDS = (
     "status",

@@ -5,18 +5,11 @@ from __future__ import annotations
 import random
 
 from flask_safemigrate.checks import catalogue
+from flask_safemigrate.facts.database import DatabaseState, Table, Unreachable
+from flask_safemigrate.facts.history import BrokenFile, History, Revision
+from flask_safemigrate.facts.state import Ignored, State
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.settings import Settings
-from flask_safemigrate.state import (
-    BrokenFile,
-    DatabaseState,
-    History,
-    Ignored,
-    Revision,
-    State,
-    Table,
-    Unreachable,
-)
 from tests.checks.states import PROJECT
 
 HOSTILE = "</title><script>alert('x')</script><!-- \"quoted\" & 'quoted' ]]> \x1b[31m \u202e \x00"

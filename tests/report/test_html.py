@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 
 from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.facts.history import History, Revision
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.report.page import html
 from flask_safemigrate.report.wording import clean
-from flask_safemigrate.state import History, Revision, State
 from tests.checks.states import PROJECT
 from tests.report.outcomes import anything, outcomes
 from tests.report.pages import HOSTILE, doctored, hostile

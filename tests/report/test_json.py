@@ -101,7 +101,7 @@ def test_the_documentation_names_every_field() -> None:
         state.State,
         state.DatabaseState,
         state.Unreachable,
-        condition.Condition,
+        condition.Examination,
     ):
         names = getattr(kind, "_fields", None) or [each.name for each in fields(kind)]
         assert [name for name in names if f"``{name}``" not in written] == [], kind

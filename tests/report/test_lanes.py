@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.report.page.lanes import BOTTOM, MIDDLE, TOP, Row, rows, width
-from flask_safemigrate.state import History, Revision
 from tests.report.pages import grown
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.report.redaction import (
     Secrets,
@@ -15,7 +16,6 @@ from flask_safemigrate.report.redaction import (
     redacted,
     without_passwords,
 )
-from flask_safemigrate.state import DatabaseState
 
 SHOWN = [
     ("postgresql://u:p w@h/db", "postgresql://u:***@h/db"),

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from flask_safemigrate.checks.catalogue import CATALOGUE, Check, checks_of
+from flask_safemigrate.facts.database import DatabaseState, Table, Unreachable
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.report import explanation, findings, progress, text
 from flask_safemigrate.report.graph import newest_first
 from flask_safemigrate.report.screen import render
-from flask_safemigrate.state import DatabaseState, History, Revision, Table, Unreachable
 from tests.report.outcomes import anything, news, outcomes, sentences
 
 EVERY = settings(
@@ -95,7 +96,8 @@ CHAIN = History((Revision("a1", (), message="one"), Revision("b2", ("a1",), mess
     ],
 )
 def test_database_lines(changes: dict[str, object], lines: list[str]) -> None:
-    from flask_safemigrate.state import ProjectState, State
+    from flask_safemigrate.facts.project import ProjectState
+    from flask_safemigrate.facts.state import State
 
     database = DATABASE._replace(**changes)  # type: ignore[arg-type]
     state = State(ProjectState("app", "/srv/migrations"), CHAIN, (database,))

@@ -50,7 +50,7 @@ _PRELOAD = (
     "flask_safemigrate.backends.mysql",
     "flask_safemigrate.backends.postgresql",
     "flask_safemigrate.backends.sqlite",
-    "flask_safemigrate.reading.evidence",
+    "flask_safemigrate.reading.comparison",
     "flask_safemigrate.report.documents.json",
     "flask_safemigrate.standalone",
     "flask_safemigrate.workflows.doctor",

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from flask_safemigrate.errors import LockLost
+from flask_safemigrate.facts.database import JournalRow
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Status
-from flask_safemigrate.state import JournalRow
 from flask_safemigrate.workflows.deploy import deploy
 from flask_safemigrate.workflows.ports import Hook
 from tests.checks.states import at, state

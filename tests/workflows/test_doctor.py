@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from flask_safemigrate.errors import Refused
+from flask_safemigrate.facts.database import Table
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome
-from flask_safemigrate.state import State, Table
 from flask_safemigrate.workflows.doctor import doctor
 from flask_safemigrate.workflows.ports import Repaired
 from tests.checks.states import at, state

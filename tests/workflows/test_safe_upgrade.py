@@ -12,11 +12,11 @@ from flask_safemigrate.errors import (
     MigrationFailed,
     Refused,
 )
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.report.screen import render
 from flask_safemigrate.report.text import report
-from flask_safemigrate.state import State
 from flask_safemigrate.workflows import safe_upgrade as module
 from flask_safemigrate.workflows.deploy import deploy
 from flask_safemigrate.workflows.requests import UpgradeOptions, request_of

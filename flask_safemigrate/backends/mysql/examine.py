@@ -17,7 +17,7 @@ from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.mysql.read import ANSWER_SECONDS
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.statements import plain
-from flask_safemigrate.condition import Condition, Idle, Lacking, Storage
+from flask_safemigrate.facts.examination import Examination, Idle, Lacking, Storage
 from flask_safemigrate.names import OWN_TABLES
 
 _QUERY_WIDTH = 80
@@ -67,7 +67,7 @@ _GRANT = re.compile(
 )
 
 
-def examine(target: Target, *, thorough: bool) -> Condition:
+def examine(target: Target, *, thorough: bool) -> Examination:
     """Ask by a connection of its own that changes nothing.
 
     :param thorough: the same here.
@@ -81,7 +81,7 @@ def examine(target: Target, *, thorough: bool) -> Condition:
         connection.execute(text("SET SESSION TRANSACTION READ ONLY"))
         connection.commit()
         own = connection.execute(plain(_SELF)).one()
-        return Condition(
+        return Examination(
             user=own.username,
             lacking=_lacking(connection, own.name, own.username),
             idle=tuple(

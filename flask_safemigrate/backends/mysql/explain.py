@@ -11,7 +11,7 @@ from flask_safemigrate.backends.driver_errors import error_number, system_error,
 from flask_safemigrate.backends.mysql.address import address_of
 from flask_safemigrate.backends.setup_errors import explain_setup
 from flask_safemigrate.errors import DatabaseUnavailable
-from flask_safemigrate.state import Unreachable
+from flask_safemigrate.facts.database import Unreachable
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 _NUMBERS = {

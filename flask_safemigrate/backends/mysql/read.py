@@ -20,6 +20,7 @@ from flask_safemigrate.backends.mysql.unfinished import unfinished
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.own_tables import NotOurs, prove_own
 from flask_safemigrate.backends.statements import plain
+from flask_safemigrate.facts.database import DatabaseState, ProgressRow, Table, Unreachable
 from flask_safemigrate.names import (
     JOURNAL,
     LEFTOVER,
@@ -27,7 +28,6 @@ from flask_safemigrate.names import (
     PROGRESS_TABLE,
     UNFINISHED_TABLE,
 )
-from flask_safemigrate.state import DatabaseState, ProgressRow, Table, Unreachable
 
 #: Older ones do not tell the CHECKs of a table, and have passed their end of life.
 OLDEST = {"mariadb": ("MariaDB", (10, 3)), "mysql": ("MySQL", (8, 0, 16))}

@@ -13,7 +13,16 @@ from flask_safemigrate.backends.mysql.address import connect_defaults
 from flask_safemigrate.backends.mysql.read import ANSWER_SECONDS
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.statements import plain
-from flask_safemigrate.schema import Check, Column, ForeignKey, Index, Schema, Table, Trigger, View
+from flask_safemigrate.facts.schema import (
+    Check,
+    Column,
+    ForeignKey,
+    Index,
+    Schema,
+    Table,
+    Trigger,
+    View,
+)
 
 # Aliases, because MySQL 8 answers with column names in capitals.
 _COLUMNS = """

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, text
 
 from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.statements import plain
+from flask_safemigrate.facts.database import Unreachable
 from flask_safemigrate.names import UNFINISHED_TABLE
-from flask_safemigrate.state import Unreachable
 
 _TABLE = quoted(UNFINISHED_TABLE)
 RESTORE, RESET = "restore", "reset"

@@ -14,8 +14,8 @@ from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.postgresql.address import connect_defaults
 from flask_safemigrate.backends.postgresql.read import quoted, version_name
 from flask_safemigrate.backends.statements import plain
-from flask_safemigrate.condition import (
-    Condition,
+from flask_safemigrate.facts.examination import (
+    Examination,
     Idle,
     Lacking,
     LateSequence,
@@ -114,7 +114,7 @@ _SEQUENCES = text(f"""
 """)
 
 
-def examine(target: Target, *, thorough: bool) -> Condition:
+def examine(target: Target, *, thorough: bool) -> Examination:
     """Ask in one read-only transaction; what this user may not ask stays unknown.
 
     :param thorough: ask the tables themselves too.
@@ -125,7 +125,7 @@ def examine(target: Target, *, thorough: bool) -> Condition:
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         connection.execute(text("SET LOCAL statement_timeout = '10s'"))
         sequences = tuple(_late_sequences(connection)) if thorough else ()
-        return Condition(
+        return Examination(
             user=str(connection.execute(text("SELECT current_user")).scalar()),
             lacking=tuple(_lacking(connection, target)),
             idle=tuple(map(_session, _asked(connection, _IDLE))),

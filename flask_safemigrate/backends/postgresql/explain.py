@@ -11,7 +11,7 @@ from flask_safemigrate.backends.driver_errors import sqlstate, system_error, tex
 from flask_safemigrate.backends.postgresql.address import address_of
 from flask_safemigrate.backends.setup_errors import explain_setup
 from flask_safemigrate.errors import DatabaseUnavailable
-from flask_safemigrate.state import Unreachable
+from flask_safemigrate.facts.database import Unreachable
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CODES = {

@@ -16,8 +16,8 @@ from flask_safemigrate.backends.own_tables import NotOurs, prove_own
 from flask_safemigrate.backends.postgresql.address import address_of, connect_defaults
 from flask_safemigrate.backends.postgresql.explain import explain
 from flask_safemigrate.backends.statements import plain
+from flask_safemigrate.facts.database import DatabaseState, InvalidIndex, Table, Unreachable
 from flask_safemigrate.names import JOURNAL, LEFTOVER, OWN_TABLES
-from flask_safemigrate.state import DatabaseState, InvalidIndex, Table, Unreachable
 
 #: Major version. Older ones have passed their end of life, and scratch databases need it.
 OLDEST = 13

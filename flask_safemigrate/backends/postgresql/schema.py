@@ -12,7 +12,7 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.postgresql.address import connect_defaults
 from flask_safemigrate.backends.postgresql.read import quoted
-from flask_safemigrate.schema import (
+from flask_safemigrate.facts.schema import (
     Check,
     Column,
     Enumeration,

@@ -11,7 +11,7 @@ from pathlib import Path
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.driver_errors import driver_error
 from flask_safemigrate.backends.sqlite import files, holders
-from flask_safemigrate.state import Unreachable
+from flask_safemigrate.facts.database import Unreachable
 
 #: What a write beyond a size limit is, and one that makes the index of a write-ahead log larger.
 _FULL = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")

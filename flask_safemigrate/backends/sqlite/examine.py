@@ -12,8 +12,14 @@ from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite import files, scratch
 from flask_safemigrate.backends.sqlite.snapshot import UNKNOWN, quick_check
 from flask_safemigrate.backends.sqlite.usable import unusable
-from flask_safemigrate.condition import Condition, Mismatch, Orphans, TextDefault, Unusable
 from flask_safemigrate.errors import Refused
+from flask_safemigrate.facts.examination import (
+    Examination,
+    Mismatch,
+    Orphans,
+    TextDefault,
+    Unusable,
+)
 
 # A text that no affinity makes a number of.
 _TEXT = re.compile(r"(['\"])(?!\s*[+-]?[\d.]+\s*\1$).*\1")
@@ -23,7 +29,7 @@ _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "
 _NETWORK_PROGRAMS = ("fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse")
 
 
-def examine(target: Target, *, thorough: bool) -> Condition:
+def examine(target: Target, *, thorough: bool) -> Examination:
     """Ask what it takes to say whether the database is sound.
 
     :param thorough: read all of it: its pages, and the foreign keys of every row.
@@ -32,20 +38,20 @@ def examine(target: Target, *, thorough: bool) -> Condition:
     enforces = _enforces(target)
     file = files.find(target)
     if file is None or not file.path.exists():
-        return Condition(enforces=enforces)
-    condition = Condition(enforces=enforces, file_system=_network(file.path))
+        return Examination(enforces=enforces)
+    examination = Examination(enforces=enforces, file_system=_network(file.path))
     if not thorough:
-        return condition
+        return examination
     error = files.driver_of(file.engine).DatabaseError
     with files.reading(file) as connection:
         damage = _damage(connection, error)
         if damage:
             # What a damaged table answers is worth nothing.
             lost = _unreadable(connection, error)
-            return condition._replace(damage=damage, unreadable=lost)
+            return examination._replace(damage=damage, unreadable=lost)
         orphans, mismatches = _foreign_keys(connection, error)
         texts = _text_defaults(connection, error)
-    return condition._replace(
+    return examination._replace(
         orphans=orphans,
         mismatches=mismatches,
         unusable=_unusable(target, file),

@@ -9,8 +9,8 @@ from flask_safemigrate.backends.journal import journal_query, journal_rows
 from flask_safemigrate.backends.own_tables import NotOurs, prove_own
 from flask_safemigrate.backends.sqlite import errors, files
 from flask_safemigrate.backends.sqlite.spatialite import kept_by_spatialite
+from flask_safemigrate.facts.database import DatabaseState, Table, Unreachable
 from flask_safemigrate.names import JOURNAL, LEFTOVER, MEMORY, OWN_TABLES
-from flask_safemigrate.state import DatabaseState, Table, Unreachable
 
 #: Older ones lose their way in tables that are renamed, and in schemas that are edited.
 OLDEST = (3, 34)

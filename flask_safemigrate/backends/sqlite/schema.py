@@ -14,7 +14,16 @@ from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.create_table import CreateTable, read_create_table
 from flask_safemigrate.ddl.references import CreateIndex, read_index
 from flask_safemigrate.ddl.tokens import DDLError
-from flask_safemigrate.schema import Check, Column, ForeignKey, Index, Schema, Table, Trigger, View
+from flask_safemigrate.facts.schema import (
+    Check,
+    Column,
+    ForeignKey,
+    Index,
+    Schema,
+    Table,
+    Trigger,
+    View,
+)
 
 Known = MutableMapping[Any, Any]
 

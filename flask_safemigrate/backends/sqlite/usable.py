@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from flask_safemigrate.backends.sqlite.files import quoted
-from flask_safemigrate.condition import Unusable
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.references import read_trigger
 from flask_safemigrate.ddl.tokens import DDLError, quote_string
+from flask_safemigrate.facts.examination import Unusable
 
 Ask = Callable[[str], Iterable[Any]]
 

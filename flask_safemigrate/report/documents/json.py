@@ -14,6 +14,14 @@ from flask_safemigrate.report.redaction import without_passwords
 #: Number of the schema. New fields do not raise it.
 SCHEMA = 1
 
+#: Fields that the schema had before they were renamed: name in the record -> in the document.
+_NAMES = {
+    "comparisons": "evidence",
+    "examination": "condition",
+    "past": "provenance",
+    "setup": "checkout",
+}
+
 
 def document(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome as plain data: every field under its own name."""
@@ -44,7 +52,9 @@ def _plain(value: object) -> Any:
     if names := names or getattr(value, "_fields", None):
         return {
             # SQL with one character replaced would be other SQL.
-            name: [*getattr(value, name)] if name == "statements" else _plain(getattr(value, name))
+            _NAMES.get(name, name): [*getattr(value, name)]
+            if name == "statements"
+            else _plain(getattr(value, name))
             for name in names
         }
     if isinstance(value, IntEnum):

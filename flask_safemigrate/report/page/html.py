@@ -14,13 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from flask_safemigrate.checks.catalogue import CATALOGUE
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome
 from flask_safemigrate.report.databases import facts, place_of, product
 from flask_safemigrate.report.documents.places import relative
 from flask_safemigrate.report.page.picture import anchors, picture
 from flask_safemigrate.report.wording import clean, count
-from flask_safemigrate.state import DatabaseState, History, State
 
 _CHECKS = {check.code: check for check in CATALOGUE}
 _CODE = re.compile(

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from flask_safemigrate.facts.history import History, Revision
 from flask_safemigrate.report.graph import newest_first
-from flask_safemigrate.state import History, Revision
 
 #: Heights inside a row.
 TOP, MIDDLE, BOTTOM = 0, 50, 100

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History
 from flask_safemigrate.report.page.lanes import Row, width
-from flask_safemigrate.state import DatabaseState, History
 
 #: A shorter history is seen at once.
 LEAST = 30

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History
 from flask_safemigrate.report.page.lanes import BOTTOM, TOP, Row, Stroke, rows, width
 from flask_safemigrate.report.page.overview import overview
 from flask_safemigrate.report.wording import count
-from flask_safemigrate.state import DatabaseState, History
 
 _COLORS = 6
 _LEFT = 8  # pixels before the first lane

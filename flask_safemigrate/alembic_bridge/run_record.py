@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.alembic_bridge.witness import Witness
 from flask_safemigrate.errors import Blocked, SafeMigrateError
+from flask_safemigrate.facts.database import ProgressRow
 from flask_safemigrate.outcome import Progress, Snapshot
 from flask_safemigrate.plan import Plan
-from flask_safemigrate.state import ProgressRow
 
 if TYPE_CHECKING:
     from flask_safemigrate.alembic_bridge.resume import Catalogue

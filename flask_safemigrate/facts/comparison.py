@@ -33,7 +33,7 @@ class Facts(NamedTuple):
     names: Mapping[Fact, str] = {}
 
 
-class Replay(NamedTuple):
+class ReplayedHistory(NamedTuple):
     """What each revision does to the schema, found by running it on an empty database.
 
     :param changes: revision id -> fact -> (value before, value after), None where there is none;
@@ -89,7 +89,7 @@ class AlreadyThere(NamedTuple):
     missing: tuple[Difference, ...] = ()
 
 
-class Evidence(NamedTuple):
+class Comparison(NamedTuple):
     """What the comparison of database, history and models says about one database.
 
     :param compared: whether history and database could be compared at all.

@@ -13,14 +13,10 @@ import sqlalchemy as sa
 from flask import Flask
 
 from flask_safemigrate.backends.contract import Target
-from flask_safemigrate.checkout import (
-    Checkout,
-    DatabaseFile,
-    Failure,
-    IniFacts,
-    ModelClass,
-)
 from flask_safemigrate.databases.addresses import is_misread, shown, written_url
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.project import DatabaseFile, Failure, IniFacts, ModelClass, Setup
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.project.calls import import_root, sources
 from flask_safemigrate.project.configuration import (
     database_file,
@@ -34,7 +30,6 @@ from flask_safemigrate.project.shipping import left_out
 from flask_safemigrate.project.stray import shadows, sourceless, stray_files
 from flask_safemigrate.project.templates import compare
 from flask_safemigrate.report import redaction
-from flask_safemigrate.state import DatabaseState, State
 
 #: Pending revisions whose names are looked up.
 _MOST = 50
@@ -43,8 +38,8 @@ _MOST = 50
 def with_names(state: State) -> State:
     """Add the names that pending revisions lack."""
     found = tuple(name for path in _pending(state)[:_MOST] for name in unknown_names(path))
-    checkout = state.project.checkout._replace(unknown_names=found)
-    return state._replace(project=state.project._replace(checkout=checkout))
+    setup = state.project.setup._replace(unknown_names=found)
+    return state._replace(project=state.project._replace(setup=setup))
 
 
 def _pending(state: State) -> list[str]:
@@ -53,9 +48,7 @@ def _pending(state: State) -> list[str]:
     return [r.path for r in state.history.revisions if r.id not in applied]
 
 
-def with_checkout(
-    state: State, app: Flask, failure: Failure | None = None, *, every: bool
-) -> State:
+def with_setup(state: State, app: Flask, failure: Failure | None = None, *, every: bool) -> State:
     """Add what the files and the configuration show.
 
     :param failure: why the application is only a stand-in.
@@ -70,7 +63,7 @@ def with_checkout(
     importing = own_imports(looked_at, top)
     classes = _classes(state, root, needed=bool(importing))
     ini = read_ini(folder)
-    found = state.project.checkout._replace(
+    found = state.project.setup._replace(
         failure=failure,
         initialised=failure is not None or not app.extensions["safemigrate"].attached,
         env=compare(folder / "env.py"),
@@ -88,7 +81,7 @@ def with_checkout(
         found = _of_application(found, app, state, classes)
     else:
         found = found._replace(ini=_compared(found.ini, None))
-    return state._replace(project=state.project._replace(checkout=found))
+    return state._replace(project=state.project._replace(setup=found))
 
 
 def with_rows(state: State, targets: Mapping[str, Target]) -> State:
@@ -128,8 +121,8 @@ def _classes(state: State, root: Path, *, needed: bool) -> tuple[ModelClass, ...
 
 
 def _of_application(
-    found: Checkout, app: Flask, state: State, classes: tuple[ModelClass, ...]
-) -> Checkout:
+    found: Setup, app: Flask, state: State, classes: tuple[ModelClass, ...]
+) -> Setup:
     migrate: Any = app.extensions["migrate"]
     engines: Mapping[str | None, sa.Engine] = dict(migrate.db.engines)
     default = engines.get(None)

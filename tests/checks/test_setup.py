@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from flask_safemigrate.checkout import (
-    Checkout,
+from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History
+from flask_safemigrate.facts.project import (
     DatabaseFile,
     Dotenv,
     EnvTemplate,
@@ -16,12 +18,12 @@ from flask_safemigrate.checkout import (
     LeftOut,
     ModelClass,
     ModelImport,
+    Setup,
     Shadow,
     UnknownName,
 )
-from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity
-from flask_safemigrate.state import DatabaseState, History, State
 from tests.checks.states import assert_finds, at, database, findings, state
 
 OLD = EnvTemplate("flask", "2.4.0", "4.1.0", outdated=True)
@@ -29,7 +31,7 @@ PATH = "/shop/migrations/versions/b2_make.py"
 
 
 def shown(*databases: DatabaseState, **facts: Any) -> State:
-    return state(*databases, checkout=Checkout(**facts))
+    return state(*databases, setup=Setup(**facts))
 
 
 def old(*faults: str, modified: bool = False, patch: str = "", **facts: Any) -> State:
@@ -212,7 +214,7 @@ SILENT = [
     ("SM120", shown(env=EnvTemplate(modified=True, faults=frozenset({"own engine"})))),
     ("SM120", shown(env=OLD._replace(outdated=False, modified=True))),
     ("SM121", shown(ini=IniFacts(problem="x"))),
-    ("SM122", state(env_problem="x", checkout=Checkout(ini=IniFacts(problem="x")))),
+    ("SM122", state(env_problem="x", setup=Setup(ini=IniFacts(problem="x")))),
     ("SM124", shown(ini=IniFacts(url_replaced=False))),
     (
         "SM125",
@@ -220,7 +222,7 @@ SILENT = [
             database(exists=False),
             found=History(),
             models={},
-            checkout=Checkout(left_out=(LeftOut("/s/.slugignore", "Heroku", 1, "*", (PATH,)),)),
+            setup=Setup(left_out=(LeftOut("/s/.slugignore", "Heroku", 1, "*", (PATH,)),)),
         ),
     ),
     ("SM128", shown(other_files={"other": (DatabaseFile("/a", 0), DatabaseFile("/b", 1))})),
@@ -259,7 +261,7 @@ def test_an_old_env_is_as_bad_as_it_is_for_this_application(of: State, severity:
 
 def test_models_that_nobody_imports_are_the_cause() -> None:
     """Neither that no model is registered nor that tables have none is told besides."""
-    nothing = state(FILLED, models={"": ()}, checkout=Checkout(unimported=(MODEL,)))
+    nothing = state(FILLED, models={"": ()}, setup=Setup(unimported=(MODEL,)))
     codes = [finding.code for finding in run_checks(nothing)]
     assert codes == ["SM130"]
     assert [f.code for f in run_checks(shown(FILLED, unimported=(MODEL,)))] == ["SM130"]
@@ -269,16 +271,14 @@ def test_without_an_application_little_is_known() -> None:
     of = state(
         directory_exists=False,
         config_problems=(("no url", "No URL is set."),),
-        checkout=Checkout(failure=Failure("It cannot be loaded.")),
+        setup=Setup(failure=Failure("It cannot be loaded.")),
     )
     found = [finding.code for finding in run_checks(of._replace(databases=()))]
     assert found == ["SM132"]
 
 
 def test_the_variable_of_the_url_is_named() -> None:
-    of = state(
-        config_problems=(("no url", "No URL is set."),), checkout=Checkout(variable="SHOP_DB")
-    )
+    of = state(config_problems=(("no url", "No URL is set."),), setup=Setup(variable="SHOP_DB"))
     assert_finds("SM101", of, "environment variable SHOP_DB", "export SHOP_DB=")
 
 

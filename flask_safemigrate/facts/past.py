@@ -104,7 +104,7 @@ class Edit(NamedTuple):
     harmless: bool = False
 
 
-class Provenance(NamedTuple):
+class Past(NamedTuple):
     """What was found out about files; only what a finding needs is looked for.
 
     :param git: whether there is a repository; None where nobody asked.

@@ -24,14 +24,16 @@ from flask_safemigrate.backends.driver_errors import driver_error
 from flask_safemigrate.comparison.compare import compare
 from flask_safemigrate.comparison.facts import Known, facts_of
 from flask_safemigrate.errors import SafeMigrateError
-from flask_safemigrate.evidence import Difference, Evidence, Facts, Replay
+from flask_safemigrate.facts.comparison import Comparison, Difference, Facts, ReplayedHistory
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import History
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.names import LEFTOVER, OWN_TABLES
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import plan_upgrade
 from flask_safemigrate.project.history import checksum
 from flask_safemigrate.reading.filtering import Filters
 from flask_safemigrate.reading.replay_cache import ReplayCache, key_of
-from flask_safemigrate.state import DatabaseState, History, State
 
 _EMPTY = DatabaseState("", "", "", "")
 
@@ -73,7 +75,7 @@ class Gathering:
         """Beside the migrations folder, where the project is."""
         return ReplayCache(self.folder.parent / private.FOLDER_NAME)
 
-    def gather(self, state: State) -> Mapping[str, Evidence]:
+    def gather(self, state: State) -> Mapping[str, Comparison]:
         """Compare the schemas of every database that could be read."""
         databases = {d.bind: d for d in state.databases if d.unreachable is None}
         order = _order(state)
@@ -85,24 +87,24 @@ class Gathering:
                 # A scratch database would be written there, which stops a replica's replication.
                 replica = database.refuses.kind == "replica"
                 why = f'"{database.label}" is {"a replica" if replica else "read-only"}'
-                return {bind: Evidence(refused=why) for bind in databases}
+                return {bind: Comparison(refused=why) for bind in databases}
         try:
             replays = self._replays(state, order, databases)
         except Exception as error:
             why, cure = f"env.py failed: {_first_line(error)}", cure_of(error)
             if isinstance(error, SafeMigrateError):
                 why, cure = error.message, error.hint or ""
-            return {bind: Evidence(refused=why, cure=cure) for bind in databases}
+            return {bind: Comparison(refused=why, cure=cure) for bind in databases}
         return {
             bind: self._compared(state, bind, found, replays.get(bind))
             for bind, found in databases.items()
         }
 
     def _compared(
-        self, state: State, bind: str, found: DatabaseState, replay: Replay | None
-    ) -> Evidence:
+        self, state: State, bind: str, found: DatabaseState, replay: ReplayedHistory | None
+    ) -> Comparison:
         models, why = self._models(bind, found, replay)
-        evidence = compare(
+        comparison = compare(
             state.history,
             replay,
             self._database(bind, found, replay),
@@ -113,7 +115,7 @@ class Gathering:
                 for row in found.journal
                 if row.kind == "revision" and row.direction == "upgrade" and row.finished
             ],
-            unused=[each.plain for each in found.condition.unused_types],
+            unused=[each.plain for each in found.examination.unused_types],
             lost=[table.name.removeprefix(LEFTOVER) for table in found.leftovers],
             shared=bool(found.other_versions),
         )
@@ -124,11 +126,11 @@ class Gathering:
         ) -> tuple[Difference, ...] | None:
             return differences and tuple(d for d in differences if not filters.hides(d))
 
-        return evidence._replace(
-            unmodelled=why, models=seen(evidence.models), direct=seen(evidence.direct)
+        return comparison._replace(
+            unmodelled=why, models=seen(comparison.models), direct=seen(comparison.direct)
         )
 
-    def replays(self, state: State) -> Mapping[str, Replay]:
+    def replays(self, state: State) -> Mapping[str, ReplayedHistory]:
         """What each revision does to the schema of every database; empty where it cannot be told.
 
         :raises Exception: a revision fails on an empty database.
@@ -151,7 +153,9 @@ class Gathering:
         schema = backend_for(target.engine).schema_on(connection, known.schema)
         return facts_of(schema, self._without(target), known.facts)
 
-    def _database(self, bind: str, found: DatabaseState, replay: Replay | None) -> Facts | None:
+    def _database(
+        self, bind: str, found: DatabaseState, replay: ReplayedHistory | None
+    ) -> Facts | None:
         target = self.targets[bind]
         if not found.exists:
             return None
@@ -190,7 +194,7 @@ class Gathering:
 
     def _replays(
         self, state: State, order: list[str], databases: Mapping[str, DatabaseState]
-    ) -> Mapping[str, Replay]:
+    ) -> Mapping[str, ReplayedHistory]:
         paths = state.history.by_id
         sources = [f"{id} {checksum(paths[id].path)}" for id in order]
         around = [checksum(str(self.folder / name)) for name in ("env.py", "alembic.ini")]
@@ -236,7 +240,7 @@ class Gathering:
         return fresh
 
     def _models(
-        self, bind: str, found: DatabaseState, replay: Replay | None
+        self, bind: str, found: DatabaseState, replay: ReplayedHistory | None
     ) -> tuple[Facts | None, tuple[str, ...]]:
         """The schema that the models build, and what of them is not in it, and why."""
         every = self._tables(bind)

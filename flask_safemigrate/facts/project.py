@@ -1,4 +1,4 @@
-"""Facts about the files of the project and how they are configured."""
+"""A project as its files and its configuration show it."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Failure(NamedTuple):
     line: int | None = None
 
 
-class Checkout(NamedTuple):
+class Setup(NamedTuple):
     """The project as its files and its configuration show it; empty where nobody looked.
 
     :param failure: why there is no application, None where there is one.
@@ -191,3 +191,78 @@ class Checkout(NamedTuple):
     hosts: tuple[tuple[str, str], ...] = ()
     other_files: Mapping[str, tuple[DatabaseFile, ...]] = {}
     unnamed: Mapping[str, tuple[str, ...]] = {}
+
+
+class GitFacts(NamedTuple):
+    """What git says about the migrations folder; all empty outside a repository.
+
+    :param ignored: revision files or folders that git ignores.
+    :param untracked: revision files that git does not track (and does not ignore).
+    :param ignored_by: the rule that ignores the first of them, as ``file:line: pattern``.
+    """
+
+    present: bool = False
+    ignored: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    ignored_by: str = ""
+
+
+class Reference(NamedTuple):
+    """A column of a model that is a foreign key."""
+
+    table: str
+    column: str
+    other: str
+    referred: str
+
+
+class ProjectState(NamedTuple):
+    """The project as it was found.
+
+    :param directory: the migrations folder, absolute.
+    :param env_problem: why ``env.py`` cannot be used, "" where it can.
+    :param multidb: whether ``env.py`` migrates every bind.
+    :param models: tables that the models define, per bind key; empty if that was not read.
+    :param own_metadata: whether ``env.py`` takes the models from elsewhere than Flask-SQLAlchemy.
+    :param hidden: tables of the databases that the filters of autogenerate keep from it, per bind
+        key; None where ``env.py`` has filters that were not asked.
+    :param config_problems: pairs of (kind, message) about the configuration:
+        ``no url``, ``driver``, ``dialect``, ``async``, ``url``.
+    :param ini_problem: why ``alembic.ini`` cannot be read, "" where it can.
+    :param locations: the folders that hold revision files, absolute.
+    :param configure_keywords: keywords that ``env.py`` itself passes to ``context.configure``,
+        ``**`` where it passes a mapping too.
+    :param version_table: the version table that ``env.py`` names, None where it names none.
+    :param per_revision: whether ``transaction_per_migration`` is asked for, as far as is known.
+    :param env_role: the role that ``env.py`` takes by ``SET ROLE``, "" for none.
+    :param tenants: whether ``env.py`` migrates several schemas of one database in a loop.
+    :param create_all: where the application calls ``create_all()``, as ``app.py:12``; empty if
+        nobody looked.
+    :param references: foreign keys of the models, per bind key; empty if that was not read.
+    """
+
+    app: str
+    directory: str
+    directory_exists: bool = True
+    versions_exists: bool = True
+    ini_exists: bool = True
+    env_exists: bool = True
+    env_problem: str = ""
+    env_problem_line: int | None = None
+    is_async: bool = False
+    multidb: bool = False
+    models: Mapping[str, tuple[str, ...]] = {}
+    own_metadata: bool = False
+    hidden: Mapping[str, tuple[str, ...]] | None = {}
+    config_problems: tuple[tuple[str, str], ...] = ()
+    git: GitFacts = GitFacts()
+    ini_problem: str = ""
+    locations: tuple[str, ...] = ()
+    configure_keywords: frozenset[str] = frozenset()
+    version_table: str | None = None
+    per_revision: bool = False
+    env_role: str = ""
+    tenants: bool = False
+    create_all: tuple[str, ...] = ()
+    setup: Setup = Setup()
+    references: Mapping[str, tuple[Reference, ...]] = {}

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from flask_safemigrate.backends import backend_for
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.errors import SnapshotFailed
-from flask_safemigrate.state import DatabaseState, Reference, State
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.project import Reference
+from flask_safemigrate.facts.state import State
 
 
 def examined(
@@ -20,7 +22,7 @@ def examined(
     *,
     thorough: bool,
 ) -> State:
-    """Return the state with the condition of every database that could be read.
+    """Return the state with the examination of every database that could be read.
 
     :param thorough: ask also what takes reading all of a database.
     """
@@ -38,14 +40,14 @@ def _examined(database: DatabaseState, target: Target, thorough: bool) -> Databa
     # It could be read a moment ago; what goes wrong now is told the next time.
     with contextlib.suppress(driver.Error, sa.exc.SQLAlchemyError, OSError):
         backend = backend_for(target.engine)
-        condition = backend.examine(target, thorough=thorough)
+        examination = backend.examine(target, thorough=thorough)
         if thorough:
             try:
                 backend.foresee(target)
             except SnapshotFailed as error:
                 foreseen = (error.message, error.hint or "")
-                condition = condition._replace(no_snapshot=foreseen)
-        return database._replace(condition=condition)
+                examination = examination._replace(no_snapshot=foreseen)
+        return database._replace(examination=examination)
     return database
 
 

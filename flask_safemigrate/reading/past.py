@@ -13,13 +13,14 @@ import sqlalchemy as sa
 import sqlalchemy.exc
 
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.past import Edit, Lost, Past
+from flask_safemigrate.facts.state import State
 from flask_safemigrate.names import JOURNAL
 from flask_safemigrate.project.calls import sources
 from flask_safemigrate.project.git_past import GitPast, Removal
 from flask_safemigrate.project.headers import read_header
 from flask_safemigrate.project.history import checksum, is_text_of, read_text, same_code
-from flask_safemigrate.provenance import Edit, Lost, Provenance
-from flask_safemigrate.state import DatabaseState, State
 
 _MOST_LINES = 12  # of a difference in a finding
 _MOST_LOST = 2000  # revisions that are looked for
@@ -43,12 +44,12 @@ class Inquiry:
         """What git knows."""
         return GitPast(self.folder, [Path(place) for place in self.locations])
 
-    def answer(self, state: State, *, thorough: bool) -> Provenance:
+    def answer(self, state: State, *, thorough: bool) -> Past:
         """Find out what the findings about this state need, nothing where there are none.
 
         :param thorough: also who made the heads, and how an applied file was changed.
         """
-        found = Provenance()
+        found = Past()
         lost = lost_ids(state)
         heads = state.history.heads if len(state.history.heads) > 1 else ()
         twins = _twins(state)

@@ -147,7 +147,7 @@ class Storage(NamedTuple):
     texts: tuple[tuple[str, str, str], ...] = ()
 
 
-class Condition(NamedTuple):
+class Examination(NamedTuple):
     """What the doctor alone asks of a database; empty where nobody asked.
 
     :param damage: what SQLite's integrity check says.
