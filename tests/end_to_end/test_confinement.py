@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,24 @@ def test_on_mysql(project: ProjectFactory, databases: Databases, case: str) -> N
     told(p)
     assert _execute(other, "SELECT count(*) FROM audit") == [(2,)]
     assert ("leak",) not in [tuple(row) for row in _execute(url, "SHOW TABLES")]
+
+
+def test_a_cursor_goes_with_its_last_reference(mysql_url: str, tmp_path: Path) -> None:
+    """Left to the collector of cycles, one of MariaDB Connector/Python frees its connection."""
+    with sa.create_engine(mysql_url).connect() as connection:
+        Confinement([connection], tmp_path, lambda: "a2")
+        driver: Any = connection.connection.driver_connection
+        cursor = driver.cursor()
+        cursor.execute("SELECT 1")
+        assert list(cursor.fetchall()) == [(1,)]
+        gone = weakref.ref(cursor)
+        cursor.close()
+        gc.disable()
+        try:
+            del cursor
+            assert gone() is None
+        finally:
+            gc.enable()
 
 
 def test_what_is_tried_is_said_in_the_help(project: ProjectFactory) -> None:
