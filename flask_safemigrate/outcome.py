@@ -160,6 +160,7 @@ class Applied(NamedTuple):
     """What a run did to one database.
 
     :param verified: what was proven before COMMIT, one sentence each.
+    :param warned: what was found there and not refused, one sentence each.
     :param script: every statement that changed something, in order, where they are known (SQLite).
     """
 
@@ -174,6 +175,7 @@ class Applied(NamedTuple):
     snapshot: Snapshot | None = None
     direction: str = "upgrade"
     script: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
 
 
 class HookRun(NamedTuple):

@@ -353,6 +353,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
             revisions=tuple(revisions),
             seconds=time.perf_counter() - begun,
             verified=tuple(dict.fromkeys(proven)),
+            warned=engine.warned if engine is not None else (),
             tables=tables,
             snapshot=snapshot,
             direction=run.direction,

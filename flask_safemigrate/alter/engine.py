@@ -92,6 +92,8 @@ class Executor:
         self._keys: dict[tuple[str, str], Origin] = {}
         #: What made a table, by its folded name.
         self._makers: dict[str, Origin] = {}
+        #: What is to be known of the result though it was not refused, one sentence each.
+        self.warned: tuple[str, ...] = ()
         if options.secure_delete is not None:
             self._set("secure_delete", int(options.secure_delete))
         if _kibibytes(self.database) < _CACHE:
@@ -421,7 +423,7 @@ class Executor:
         )
         if loose:
             proven.append("views and triggers work as before")
-            proven.append(f"these foreign keys lead nowhere: {', '.join(loose)}")
+            self.warned = (f"these foreign keys lead nowhere: {', '.join(loose)}",)
         else:
             proven.append("views, triggers and foreign keys work as before")
         for table in self._rewritten:

@@ -321,7 +321,9 @@ CATALOGUE: tuple[Check, ...] = (
         unless=("SM403",),
     ),
     Check("SM528", "foreign-keys-not-enforced", INFO, sqlite_file.foreign_keys_not_enforced),
-    Check("SM529", "foreign-key-mismatch", ERROR, sqlite_file.foreign_key_mismatch),
+    Check(
+        "SM529", "foreign-key-mismatch", ERROR, sqlite_file.foreign_key_mismatch, unless=("SM403",)
+    ),
     Check("SM530", "journal-left", WARNING, sqlite_file.journal_left),
     Check("SM531", "log-left", WARNING, sqlite_file.log_left),
     Check("SM532", "network-file-system", WARNING, sqlite_file.network_file_system),

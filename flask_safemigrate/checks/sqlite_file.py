@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Sequence
 
 from flask_safemigrate.checks.found import Found, counted, in_memory, listed, reached, tables
 from flask_safemigrate.checks.unusable import remedy, told
+from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.facts.examination import Mismatch
 from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
@@ -100,11 +102,10 @@ def foreign_keys_violated(state: State) -> Iterator[Found]:
         Turn enforcement on (SM528).
     """
     for database in reached(state):
-        comparison = state.comparisons.get(database.bind)
-        there = {name.lower() for name in tables(database)}
+        gone = {wrong.parent.lower() for wrong in database.examination.mismatches if wrong.gone}
         for orphans in database.examination.orphans:
-            if comparison and comparison.compared and orphans.parent.lower() not in there:
-                continue  # that the table is gone is told by the comparison
+            if orphans.parent.lower() in gone:
+                continue  # that there is no such table is the cause
             key = ", ".join(orphans.columns)
             some = ", ".join(map(str, orphans.rowids))
             more = orphans.count > len(orphans.rowids)
@@ -165,26 +166,36 @@ def foreign_keys_not_enforced(state: State) -> Iterator[Found]:
 
 
 def foreign_key_mismatch(state: State) -> Iterator[Found]:
-    """A foreign key points to columns that are no key.
+    """A foreign key points to columns that are no key, or to a table that is not there.
 
     Cause
         The columns that a foreign key refers to must be the primary key, or have a UNIQUE
         constraint or index. Where that was dropped, SQLite refuses every write to either table as
-        soon as foreign keys are enforced. A warning, as long as nothing enforces them.
+        soon as foreign keys are enforced. A key to a table that does not exist SQLite takes
+        without a word, and refuses to add rows then. A warning, as long as nothing enforces them.
     Example
         ``foreign key mismatch - "orders" referencing "users"``, after the unique index of
-        ``users.email`` was dropped.
+        ``users.email`` was dropped; ``no such table: main.city``.
     Fix
         Make the columns unique again, in a revision: ``op.create_index("ix_users_email", "users",
-        ["email"], unique=True)``; or point the foreign key to the primary key.
+        ["email"], unique=True)``; or point the foreign key to the primary key. Make the table
+        that is missing, correct its name, or drop the foreign key.
     Prevention
         Turn enforcement on (SM528), so that tests see it.
     """
     for database in reached(state):
+        comparison = state.comparisons.get(database.bind)
+        # That a table was dropped by hand is told by the comparison.
+        drift = comparison.drift if comparison else ()
+        dropped = {each.table.lower() for each in drift if each.kind == "table"}
         by_parent: dict[str, list[Mismatch]] = {}
         for wrong in database.examination.mismatches:
-            by_parent.setdefault(wrong.parent.lower(), []).append(wrong)
+            if not (wrong.gone and wrong.parent.lower() in dropped):
+                by_parent.setdefault(wrong.parent.lower(), []).append(wrong)
         for all_wrong in by_parent.values():
+            if all_wrong[0].gone:
+                yield _leads_nowhere(database, all_wrong)
+                continue
             parent = all_wrong[0].parent
             keys = [f"{wrong.table}.{', '.join(wrong.columns)}".rstrip(".") for wrong in all_wrong]
             wanted = dict.fromkeys(wrong.referred for wrong in all_wrong)
@@ -201,6 +212,27 @@ def foreign_key_mismatch(state: State) -> Iterator[Found]:
                 severity=Severity.WARNING if database.examination.enforces is False else None,
                 subject=parent,
             )
+
+
+def _leads_nowhere(database: DatabaseState, wrong: Sequence[Mismatch]) -> Found:
+    parent = wrong[0].parent
+    keys = [f"{each.table}.{', '.join(each.columns)}" for each in wrong]
+    near = difflib.get_close_matches(parent, tables(database), n=1)
+    meant = f" Did you mean '{near[0]}'?" if near else ""
+    drop = ", ".join(
+        f'op.drop_constraint("...", "{table}", type_="foreignkey")'
+        for table in dict.fromkeys(each.table for each in wrong)
+    )
+    return Found(
+        f'In database "{database.label}" {listed(keys)} '
+        f"{'refers' if len(keys) == 1 else 'refer'} to table '{parent}', which does not exist: "
+        f"with enforcement on, SQLite refuses to add rows.{meant}",
+        database.location,
+        f"in a new revision make table '{parent}', or drop the foreign key: {drop}",
+        bind=database.bind,
+        severity=Severity.WARNING if database.examination.enforces is False else None,
+        subject=parent,
+    )
 
 
 def _made_unique(parent: str, columns: tuple[str, ...]) -> str:

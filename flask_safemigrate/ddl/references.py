@@ -31,6 +31,7 @@ from flask_safemigrate.ddl.tokens import (
     quote,
     quote_string,
     same_name,
+    tokenize,
     unquote,
 )
 
@@ -285,6 +286,16 @@ def mentions_table(sql: str, table: str) -> bool:
         same_name(unquote(token.text), table)
         for token in cursor.tokens
         if _may_name(token) or token.kind == "string"
+    )
+
+
+def uses_table(sql: str, table: str) -> bool:
+    """Whether a view or trigger has the name of a table or view where one is named."""
+    return any(
+        same_name(unquote(token.text), table)
+        and not any(same_name(unquote(each.text), table) for each in query.common_tables)
+        for query in queries_of(tuple(tokenize(sql)))
+        for token in query.tables
     )
 
 

@@ -26,12 +26,14 @@ class Mismatch(NamedTuple):
     """A foreign key whose parent columns are no unique key, so that SQLite refuses every write.
 
     :param referred: the parent's columns, () where the key names none.
+    :param gone: whether there is no such parent at all.
     """
 
     table: str
     parent: str
     columns: tuple[str, ...] = ()
     referred: tuple[str, ...] = ()
+    gone: bool = False
 
 
 class Unusable(NamedTuple):

@@ -62,6 +62,7 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
         if not isinstance(op, (ops.Write, ops.Unseen, ops.Raised)) and op.place.statement:
             done.append(op.place.statement)
         judge.known.apply(op)
+    shared.leads_nowhere(judge, run)
 
 
 def _half(judge: Judge, before: int, done: Sequence[str]) -> None:

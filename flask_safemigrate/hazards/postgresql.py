@@ -71,6 +71,7 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
                     if blocks == "reads" and held[name][0] == "writes":
                         held[name] = (blocks, op)
         judge.known.apply(op)
+    shared.leads_nowhere(judge, run)
 
 
 Locks = tuple[tuple[str, str], ...]
@@ -148,8 +149,8 @@ def _create_index(judge: Judge, op: ops.CreateIndex) -> tuple[Locks, str]:
         "SM610",
         judge.by_size(table),
         op,
-        f"Making index '{name}' blocks writes to table '{op.table}' while {judge.rows(table)} are "
-        "read.",
+        f"Making index '{name}' blocks writes to table '{op.table}' until it has read "
+        f"{judge.rows(table)}.",
         concurrently,
         f"{op.table}.{name}",
     )
@@ -229,8 +230,8 @@ def _add_foreign_key(judge: Judge, op: ops.AddForeignKey) -> tuple[Locks, str]:
         "SM611",
         judge.by_size(table),
         op,
-        f"Foreign key '{name}' blocks writes to tables '{op.table}' and '{key.table}' while "
-        f"{judge.rows(table)} of '{op.table}' are scanned.",
+        f"Foreign key '{name}' blocks writes to tables '{op.table}' and '{key.table}' until "
+        f"table '{op.table}' is scanned ({judge.rows(table)}).",
         f'op.create_foreign_key("{name}", "{op.table}", "{key.table}", [{columns}], [{referred}], '
         "postgresql_not_valid=True)\n"
         "with op.get_context().autocommit_block():\n"
@@ -251,8 +252,8 @@ def _add_check(judge: Judge, op: ops.AddCheck) -> tuple[Locks, str]:
         "SM612",
         judge.by_size(table),
         op,
-        f"CHECK '{op.name}' blocks reads and writes of table '{op.table}' while "
-        f"{judge.rows(table)} are scanned.",
+        f"CHECK '{op.name}' blocks reads and writes of table '{op.table}' until "
+        f"it has scanned {judge.rows(table)}.",
         f'op.create_check_constraint("{op.name}", "{op.table}", "{op.expression}", '
         "postgresql_not_valid=True)\n"
         "with op.get_context().autocommit_block():\n"
@@ -283,8 +284,8 @@ def _set_null(judge: Judge, op: ops.SetNull) -> tuple[Locks, str]:
         "SM613",
         judge.by_size(table),
         op,
-        f"NOT NULL of column '{op.column}' blocks reads and writes of table '{op.table}' while "
-        f"{judge.rows(table)} are scanned.",
+        f"NOT NULL of column '{op.column}' blocks reads and writes of table '{op.table}' until "
+        f"it has scanned {judge.rows(table)}.",
         f'op.create_check_constraint("{name}", "{op.table}", "{op.column} IS NOT NULL", '
         "postgresql_not_valid=True)\n"
         "with op.get_context().autocommit_block():\n"
@@ -399,8 +400,8 @@ def _add_column(judge: Judge, op: ops.AddColumn) -> tuple[Locks, str]:
             "SM612",
             judge.by_size(table),
             op,
-            f"Column '{column.name}' comes with a CHECK, for which {judge.rows(table)} of table "
-            f"'{op.table}' are scanned while reads and writes are blocked.",
+            f"Column '{column.name}' comes with a CHECK, for which table '{op.table}' "
+            f"is scanned ({judge.rows(table)}) while reads and writes are blocked.",
             "add the CHECK with postgresql_not_valid=True, then VALIDATE it in an "
             "autocommit_block",
             name,

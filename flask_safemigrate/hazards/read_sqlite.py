@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.statements import split_statements, statement_targets
-from flask_safemigrate.facts.schema import Index
+from flask_safemigrate.ddl.tokens import UnreadableDDL
+from flask_safemigrate.facts.schema import ForeignKey, Index
 from flask_safemigrate.hazards.operations import (
     AddColumn,
     Alone,
@@ -82,7 +84,7 @@ def _read(sql: str, place: Place) -> list[Operation]:
         return []
     if re.match(r"\s*CREATE\s+(VIRTUAL\s+)?TABLE\b", sql, re.I):
         exists = bool(re.match(r"\s*CREATE\s+TABLE\s+IF\s+NOT", sql, re.I))
-        return [CreateTable(place, table, if_not_exists=exists)]
+        return [CreateTable(place, table, foreign_keys=_keys(sql), if_not_exists=exists)]
     if match := re.match(
         rf"\s*DROP\s+(TABLE|INDEX|VIEW|TRIGGER)\s+(IF\s+EXISTS\s+)?{_NAME}", sql, re.I
     ):
@@ -99,6 +101,23 @@ def _read(sql: str, place: Place) -> list[Operation]:
     if re.match(r"\s*(CREATE\s+TRIGGER|REINDEX|ATTACH|DETACH|RELEASE|ROLLBACK|END)\b", sql, re.I):
         return []
     return [Unseen(place, "it is no statement that SQLite's grammar knows")]
+
+
+def _keys(sql: str) -> tuple[ForeignKey, ...]:
+    try:
+        read = read_create_table(sql)
+    except UnreadableDDL:
+        return ()
+    return tuple(
+        ForeignKey(
+            each.name.value if each.name else "",
+            each.column_names,
+            each.references.table.value,
+            tuple(name.value for name in each.references.columns),
+        )
+        for each in read.all_constraints
+        if each.references is not None
+    )
 
 
 def _alter(sql: str, place: Place) -> list[Operation]:

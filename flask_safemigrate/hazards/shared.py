@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from flask_safemigrate.ddl.references import uses_table
 from flask_safemigrate.ddl.tokens import op_execute
 from flask_safemigrate.facts.schema import ForeignKey
 from flask_safemigrate.findings import Severity
@@ -323,6 +324,16 @@ def drop_table(judge: Judge, op: ops.DropTable) -> None:
                     f"{op.table}:{name}",
                 )
     elif judge.context.dialect in ("mysql", "mariadb"):
+        for view in judge.known.views_on(op.table):
+            judge.add(
+                "SM640",
+                WARNING,
+                op,
+                f"View '{view}' reads table '{op.table}' and breaks with it for the code that "
+                "reads it.",
+                f"{op_execute(f'DROP VIEW {view}')} before it",
+                f"{op.table}:{view}",
+            )
         for name in others:
             judge.add(
                 "SM603",
@@ -332,6 +343,60 @@ def drop_table(judge: Judge, op: ops.DropTable) -> None:
                 "it, so that the statement fails.",
                 "drop the foreign key first",
                 f"{op.table}:{name}",
+            )
+
+
+def drop_under_views(judge: Judge, run: Iterable[ops.Operation]) -> None:
+    """Views and triggers of SQLite that use a table that is gone at the end of the run."""
+    left = judge.known
+    named = [("view", name, text) for name, text in left.views.items()]
+    named += [("trigger", name, text) for name, (_, text) in left.triggers.items()]
+    for op in run:
+        if not isinstance(op, ops.DropTable) or op.table in left.tables:
+            continue
+        for kind, name, text in named:
+            if uses_table(text, op.table):
+                drop = op_execute(f"DROP {kind.upper()} {judge.quote(name)}")
+                judge.add(
+                    "SM603",
+                    ERROR,
+                    op,
+                    f"Table '{op.table}' cannot be dropped: {kind} '{name}' reads it and would "
+                    "not work any more, so that the upgrade is undone.",
+                    f"{drop} before it, and make it again after it where it is still wanted",
+                    f"{op.table}:{name}",
+                )
+
+
+def leads_nowhere(judge: Judge, run: Iterable[ops.Operation]) -> None:
+    """Foreign keys to a table that is not there when the run ends."""
+    for op in run:
+        if isinstance(op, ops.AddForeignKey):
+            keys: tuple[ForeignKey, ...] = (op.key,)
+        elif isinstance(op, ops.CreateTable):
+            keys = op.foreign_keys
+        else:
+            continue
+        there = {name.lower() for name in (*judge.known.tables, op.table)}
+        for key in keys if judge.known.complete and op.table in judge.known.tables else ():
+            # Other schemas are not read.
+            if "." in key.table or key.table.lower() in there:
+                continue
+            called = f" '{key.name}'" if key.name else ""
+            effect = {
+                "postgresql": "the statement fails",
+                "sqlite": "where foreign keys are enforced the upgrade is undone, and where they "
+                f"are not, no row can be added to '{op.table}' once they are",
+            }.get(judge.context.dialect, "the statement fails, unless foreign_key_checks is off")
+            judge.add(
+                "SM604",
+                ERROR if judge.context.dialect == "postgresql" else WARNING,
+                op,
+                f"Foreign key{called} of table '{op.table}' leads to table '{key.table}', which "
+                f"does not exist: {effect}.",
+                f"make table '{key.table}' in the same revision or an earlier one, or correct the "
+                "name",
+                f"{op.table}.{','.join(key.columns)}",
             )
 
 

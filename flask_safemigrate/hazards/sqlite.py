@@ -65,6 +65,8 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             shared.overwritten(judge, op)
             shared.rows_referred(judge, op, run)
         judge.known.apply(op)
+    shared.leads_nowhere(judge, run)
+    shared.drop_under_views(judge, run)
 
 
 def _stock(judge: Judge, op: ops.StockCopy | ops.StockFails) -> None:

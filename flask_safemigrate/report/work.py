@@ -35,6 +35,8 @@ def applied(work: Applied, width: int, *, rehearsal: bool = False) -> list[Text 
     blocks.extend(_tables(work.tables, width))
     for number, proof in enumerate(work.verified):
         blocks.extend(labelled("" if number else "Verified", proof, width))
+    for warning in work.warned:
+        blocks.extend(labelled("Warning", warning, width, "yellow"))
     if work.snapshot:
         blocks.extend(snapshot(work.snapshot, width))
     return blocks

@@ -131,6 +131,7 @@ def test_rows_that_point_nowhere(path: Path) -> None:
         Orphans("odd", ("a",), "gone", 1, (1,)),
         Orphans("orders", ("user_id",), "users", 7, (1, 2, 3, 4, 5)),
     )
+    assert examine(path).mismatches == (Mismatch("odd", "gone", ("a",), ("x",), gone=True),)
     assert examine(path, thorough=False).orphans == ()
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.facts.comparison import Comparison
+from flask_safemigrate.facts.comparison import Comparison, Difference
 from flask_safemigrate.facts.database import DatabaseState, Table, Unreachable
 from flask_safemigrate.facts.examination import (
     Examination,
@@ -159,12 +159,25 @@ def test_silent(code: str, of: State) -> None:
     assert findings(code, of) == []
 
 
-def test_a_parent_that_is_gone_is_told_once() -> None:
-    of = state(orphans(2, parent="gone"))
-    compared = State(
-        of.project, of.history, of.databases, comparisons={"": Comparison(compared=True)}
-    )
-    assert findings("SM527", compared) == []
+GONE = Mismatch("orders", "user", ("user_id",), ("id",), gone=True)
+
+
+@pytest.mark.parametrize(("enforces", "severity"), [(False, "warning"), (True, "error")])
+def test_a_parent_that_is_not_there(enforces: bool, severity: str) -> None:
+    examination = orphans(2, parent="user").examination
+    of = state(with_condition(mismatches=(GONE,), orphans=examination.orphans, enforces=enforces))
+    found = assert_finds("SM529", of)
+    assert "'orders.user_id' refers to table 'user', which does not exist" in found.message
+    assert found.severity.word == severity
+    # Its rows are the same fault.
+    assert findings("SM527", of) == []
+
+
+def test_a_parent_that_the_comparison_misses_is_told_once() -> None:
+    of = state(with_condition(mismatches=(GONE,)))
+    drift = (Difference("table", "user", "", None, "table"),)
+    compared = of._replace(comparisons={"": Comparison(compared=True, drift=drift)})
+    assert findings("SM529", compared) == []
 
 
 def test_a_log_is_not_written_back_where_nothing_can_be_written() -> None:

@@ -136,6 +136,12 @@ CASES: dict[tuple[str, str], Case] = {
         ["ALTER TABLE small ADD COLUMN name text"],
         ["ALTER TABLE small ADD COLUMN IF NOT EXISTS name text"],
     ),
+    ("postgresql", "foreign key to a table that is not there"): (
+        "SM604",
+        ["big", "f", "city"],
+        ["ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (small_id) REFERENCES city (id)"],
+        ["ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (small_id) REFERENCES small (id)"],
+    ),
     ("postgresql", "foreign key"): (
         "SM611",
         ["big", "small", "fk2"],
@@ -478,6 +484,18 @@ CASES: dict[tuple[str, str], Case] = {
         ["REVOKE SELECT ON small FROM PUBLIC"],
         ["GRANT SELECT ON small TO PUBLIC"],
     ),
+    ("mariadb", "foreign key to a table that is not there"): (
+        "SM604",
+        ["big", "f", "city"],
+        ["ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (small_id) REFERENCES city (id)"],
+        ["ALTER TABLE big ADD CONSTRAINT f FOREIGN KEY (small_id) REFERENCES small (id)"],
+    ),
+    ("mariadb", "table under a view"): (
+        "SM640",
+        ["big", "report"],
+        ["DROP TABLE big"],
+        ["CREATE OR REPLACE VIEW report AS SELECT 1 AS amount", "ALTER TABLE big ADD note int"],
+    ),
     ("mariadb", "foreign key to another type"): (
         "SM603",
         ["big", "s", "small"],
@@ -668,3 +686,35 @@ def test_messages_agree_with_the_number_of_rows() -> None:
     assert found.told(1) == "DELETE from table 'big' deletes 1 row: it is lost."
     assert found.told(1200) == "DELETE from table 'big' deletes 1,200 rows: they are lost."
     assert found.told(None).startswith("DELETE from table 'big' deletes an unknown number of rows")
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "bad", "good"),
+    [
+        (
+            "SM603",
+            "view 'report' reads it",
+            ["DROP TABLE big"],
+            [["DROP TABLE big", "DROP VIEW report"], ["DROP TABLE small"]],
+        ),
+        (
+            "SM604",
+            "leads to table 'city', which does not exist",
+            ["CREATE TABLE town (id INTEGER PRIMARY KEY, city_id INTEGER REFERENCES city (id))"],
+            [
+                [
+                    "CREATE TABLE town (id INTEGER, town_id INTEGER REFERENCES Town (id))",
+                    "CREATE TABLE street (town_id INTEGER, FOREIGN KEY (town_id) REFERENCES city)",
+                    "CREATE TABLE City (id INTEGER PRIMARY KEY)",
+                ]
+            ],
+        ),
+    ],
+)
+def test_what_sqlite_takes_and_the_engine_does_not(
+    code: str, says: str, bad: Sequence[str], good: Sequence[Sequence[str]]
+) -> None:
+    (found,) = [each for each in hazards("sqlite", bad) if each.code == code]
+    assert says in found.message
+    for statements in good:
+        assert [each for each in hazards("sqlite", statements) if each.code == code] == []

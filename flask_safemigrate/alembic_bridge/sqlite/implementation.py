@@ -290,6 +290,11 @@ class LosslessSQLiteImpl(SQLiteImpl):
         return self._executor.prove() if self._executor is not None else ()
 
     @property
+    def warned(self) -> tuple[str, ...]:
+        """What :meth:`prove` did not refuse and a person should know, one sentence each."""
+        return self._executor.warned if self._executor is not None else ()
+
+    @property
     def work(self) -> tuple[TableWork, ...]:
         """What was done, table by table, in the order in which the tables were first touched."""
         return self._executor.work if self._executor is not None else ()

@@ -154,10 +154,21 @@ def _foreign_keys(
             "(SELECT 1 FROM pragma_foreign_key_list(m.name)) ORDER BY m.name"
         ).fetchall()
     ]
+    there = {
+        name
+        for (name,) in connection.execute(
+            "SELECT lower(name) FROM sqlite_master WHERE type = 'table'"
+        ).fetchall()
+    }
     found: list[Orphans] = []
     mismatches: list[Mismatch] = []
     for table in tables:
         keys = _keys(connection, table)
+        mismatches += (
+            Mismatch(table, key.parent, key.columns, key.referred, gone=True)
+            for key in keys.values()
+            if key.parent.lower() not in there
+        )
         counts: dict[int, list[Any]] = {}
         try:
             for _, rowid, _, number in connection.execute(
