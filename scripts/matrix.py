@@ -5,6 +5,8 @@
     python scripts/matrix.py --sqlites  what touches SQLite, with an old SQLite and the newest one
     python scripts/matrix.py --drivers  what touches a server, with every driver that is served
     python scripts/matrix.py --servers  what touches a server, with those of scripts/servers.py
+    python scripts/matrix.py --drivers --servers      every such driver on each of these servers
+    python scripts/matrix.py --drivers --only mysqldb cells whose name has that word
     python scripts/matrix.py --short    without what no dependency can change, and what lasts long
     python scripts/matrix.py --parallel two at a time, each with two workers
     python scripts/matrix.py -- -k cli  what stands after -- goes to pytest
@@ -66,6 +68,8 @@ DRIVERS = {
     "mysqlconnector": ("mysql", "mysql+mysqlconnector", "mysql-connector-python"),
     "mariadbconnector": ("mysql", "mariadb+mariadbconnector", "mariadb"),
 }
+# Between a driver and the server that it is tried on, in a cell's name.
+ON = "@"
 SERVER_URLS = {
     "postgresql": (
         "SAFEMIGRATE_TEST_POSTGRESQL_URL",
@@ -73,7 +77,16 @@ SERVER_URLS = {
     ),
     "mysql": ("SAFEMIGRATE_TEST_MYSQL_URL", "mysql+pymysql://root@127.0.0.1:3306/test"),
 }
-SERVER_TESTS = ("tests/backends", "tests/end_to_end", "tests/servers")
+SERVER_TESTS = (
+    "tests/alembic_bridge/test_cures.py",
+    "tests/alembic_bridge/test_replay.py",
+    "tests/backends",
+    "tests/end_to_end",
+    "tests/hazards/test_executed.py",
+    "tests/servers",
+    "tests/test_example_app.py",
+    "tests/test_support.py",
+)
 SQLITE_PTH = (
     "import sys, pysqlite3.dbapi2; sys.modules['sqlite3'] = pysqlite3;"
     " sys.modules['sqlite3.dbapi2'] = pysqlite3.dbapi2"
@@ -116,22 +129,25 @@ def requirements(end: str, pyproject: str) -> list[str]:
         return [*lowest_versions(pyproject), *LOWEST_COMPANIONS]
     if end in SQLITES:
         return [SQLITES[end]]
-    if end in DRIVERS:
-        return [DRIVERS[end][2]]
+    driver = end.partition(ON)[0]
+    if driver in DRIVERS:
+        return [DRIVERS[driver][2]]
     return ["sqlalchemy<2.1"] if end == "sqlalchemy-2.0" else []
 
 
 def environment(end: str) -> dict[str, str]:
-    """Variables that lead the tests to the cell's driver or server."""
-    if end in DRIVERS:
-        dialect, scheme, _ = DRIVERS[end]
+    """Variables that lead the tests to the cell's driver, server or both."""
+    driver, server = _parts(end)
+    found: dict[str, str] = {}
+    if server:
+        _run([sys.executable, str(ROOT / "scripts" / "servers.py"), server])
+        found = variables(SERVERS_FOLDER, server)
+    if driver:
+        dialect, scheme, _ = DRIVERS[driver]
         variable, default = SERVER_URLS[dialect]
-        _, _, address = os.environ.get(variable, default).partition("://")
-        return {variable: f"{scheme}://{address}"}
-    if end in SERVERS:
-        _run([sys.executable, str(ROOT / "scripts" / "servers.py"), end])
-        return variables(SERVERS_FOLDER, end)
-    return {}
+        url = found.get(variable) or os.environ.get(variable, default)
+        found[variable] = f"{scheme}://{url.partition('://')[2]}"
+    return found
 
 
 def choose(options: argparse.Namespace) -> list[Cell]:
@@ -147,8 +163,12 @@ def choose(options: argparse.Namespace) -> list[Cell]:
     sqlites = [Cell(newest, found[newest], "sqlite-newest")]
     if old_python is not None:
         sqlites.append(Cell(old_python, found[old_python], "sqlite-3.39"))
+    if options.drivers and options.servers:
+        pairs = [(driver, server) for driver in DRIVERS for server in SERVERS]
+        ends = [f"{driver}{ON}{server}" for driver, server in pairs if _fit(driver, server)]
+        return [Cell(newest, found[newest], end) for end in ends]
     if options.drivers or options.servers:
-        ends = [*(DRIVERS if options.drivers else ()), *(SERVERS if options.servers else ())]
+        ends = list(DRIVERS if options.drivers else SERVERS)
         return [Cell(newest, found[newest], end) for end in ends]
     if options.sqlites:
         return sqlites
@@ -168,7 +188,8 @@ def prepare(cell: Cell) -> Path:
     """Make the cell's environment, or take the one that is there; return its interpreter."""
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     wanted = requirements(cell.end, pyproject)
-    venv = FOLDER / cell.name
+    # A driver's is the same for every server.
+    venv = FOLDER / cell.name.partition(ON)[0]
     stamp = venv / ".made-for"
     digest = hashlib.sha256("\n".join([pyproject, cell.interpreter, *wanted]).encode())
     python = venv / "bin" / "python"
@@ -193,6 +214,7 @@ def main() -> int:
     parser.add_argument("--sqlites", action="store_true", help="only the two SQLites")
     parser.add_argument("--drivers", action="store_true", help="only the other drivers")
     parser.add_argument("--servers", action="store_true", help="only the newer servers")
+    parser.add_argument("--only", default="", metavar="WORD", help="only cells that it names")
     parser.add_argument("--short", action="store_true", help="leave the longest tests out")
     parser.add_argument(
         "--parallel", action="store_true", help="two cells at a time, two workers each"
@@ -201,7 +223,9 @@ def main() -> int:
     options = parser.parse_args()
     workers = WORKERS if options.parallel else ()
     arguments = [*(SHORT if options.short else ()), *options.pytest]
-    cells = choose(options)
+    cells = [cell for cell in choose(options) if options.only in cell.name]
+    if not cells:
+        parser.error(f"no cell has {options.only!r} in its name")
     # Two at a time at most: the tests measure waits and race against each other on purpose.
     with ThreadPoolExecutor(2 if options.parallel else 1) as pool:
         results = list(pool.map(lambda cell: run_tests(cell, arguments, workers), cells))
@@ -218,8 +242,8 @@ def run_tests(
     python = prepare(cell)
     if cell.end in SQLITES and not arguments:
         arguments = list(SQLITE_TESTS)
-    if cell.end in DRIVERS or cell.end in SERVERS:
-        other = "mysql" if cell.end in ("postgresql", "psycopg2", "pg8000") else "postgresql"
+    if any(_parts(cell.end)):
+        other = "mysql" if _is_postgresql(*_parts(cell.end)) else "postgresql"
         arguments = arguments or [*SERVER_TESTS, "-k", f"not sqlite and not {other}"]
     log = FOLDER / f"{cell.name}.log"
     start = time.monotonic()
@@ -238,6 +262,23 @@ def run_tests(
     print(f"{title}\n{log.read_text(encoding='utf-8')}", flush=True)
     verdict = "passed" if done.returncode == 0 else f"FAILED ({done.returncode})"
     return cell.name, verdict, seconds
+
+
+def _parts(end: str) -> tuple[str, str]:
+    """The driver and the server of a cell, '' for what it does not choose."""
+    first, _, second = end.partition(ON)
+    if first in DRIVERS:
+        return first, second
+    return "", first if first in SERVERS else ""
+
+
+def _is_postgresql(driver: str, server: str) -> bool:
+    return server == "postgresql" or (driver in DRIVERS and DRIVERS[driver][0] == "postgresql")
+
+
+def _fit(driver: str, server: str) -> bool:
+    """Whether a driver is for a server."""
+    return _is_postgresql(driver, "") == _is_postgresql("", server)
 
 
 def _versions(python: Path) -> str:
