@@ -57,11 +57,15 @@ def _aftermath(run: Run, position: Position) -> str:
         back = run.databases.way_back(position.bind)
         look = f"flask db restore {back}, or look" if back else "Look"
         return (
-            f"Revision '{position.leaked}' ended the transaction by itself, so what was done "
-            f"before that stayed; by its version table {said}. {look} what is there."
+            f"Revision '{position.leaked}'{_at(position)} ended the transaction by itself, so "
+            f"what was done before that stayed; by its version table {said}. {look} what is there."
         )
     undone = undone and not position.beside
     return f"Everything was undone; {said}." if undone else f"{said}."
+
+
+def _at(position: Position) -> str:
+    return position.leaked_at and f"{position.leaked_at},"
 
 
 def _partly_outside(what: str, position: Position, run: Run) -> HalfApplied:
@@ -75,8 +79,8 @@ def _partly_outside(what: str, position: Position, run: Run) -> HalfApplied:
     where = where_it_is(plan, run.databases.heads_now(position.bind))
     if position.leaked is not None:
         return HalfApplied(
-            f"{what}\nRevision '{position.leaked}' ended the transaction by itself, so this of it "
-            f"is in, though by the version table {where}:\n{listed}",
+            f"{what}\nRevision '{position.leaked}'{_at(position)} ended the transaction by "
+            f"itself, so this of it is in, though by the version table {where}:\n{listed}",
             hint=f"{again}. In place of COMMIT, best in a revision of its own,\n"
             "      with op.get_context().autocommit_block():\n"
             "          op.execute(...)  # what allows no transaction",

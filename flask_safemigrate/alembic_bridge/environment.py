@@ -40,10 +40,15 @@ class Stage(NamedTuple):
 
 def end_transaction(stage: Stage) -> None:
     """Commit what a stage has done, and begin its next transaction."""
-    if stage.context._transaction is None:
+    context = stage.context
+    if context._transaction is not None and not context._transaction.is_active:
+        # A revision has ended it by the connection, which has begun another one that Alembic
+        # knows nothing of and would not commit.
+        context._transaction = stage.connection.get_transaction() or stage.connection.begin()
+    if context._transaction is None:
         stage.connection.commit()
     else:
-        with stage.context.autocommit_block():
+        with context.autocommit_block():
             pass
 
 

@@ -15,7 +15,7 @@ from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.alembic_bridge.confinement import of_our_own
 from flask_safemigrate.alembic_bridge.environment import Stage
 from flask_safemigrate.alembic_bridge.failure import place_now
-from flask_safemigrate.alembic_bridge.run_record import Position, is_untouched
+from flask_safemigrate.alembic_bridge.run_record import Guard, Position, is_untouched
 from flask_safemigrate.alembic_bridge.statementwise import each_by_itself
 from flask_safemigrate.alembic_bridge.witness import Witness
 from flask_safemigrate.ddl.references import statement_targets
@@ -35,9 +35,14 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
     written.add(stage.context.version_table)
 
     def ends(how: str) -> None:
-        if not position.running or position.cutting:
+        if not position.running or position.cutting or position.outside:
             return
+        rolls_back = how in ("ROLLBACK", "ABORT")
+        if dialect == "postgresql" and rolls_back and _has_done(position):
+            position.rolled_back = place_now(Path(stage.script.dir))
+            raise _rolled_back(position)
         position.leaked = position.revision
+        position.leaked_at = place_now(Path(stage.script.dir))
         if dialect == "postgresql" and how in ("COMMIT", "END"):
             position.stays[:] = position.statements
             if position.stays:
@@ -76,6 +81,9 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
             raise _ended_within(position.revision, statement)
         if position.running and not (_READS.match(statement) or _ASKS_FIRST.search(statement)):
             position.statements.append(statement)
+            if position.outside:
+                position.stays[:] = position.statements
+                position.mark()
 
     def on_commit(_c: Any) -> None:
         ends("COMMIT")
@@ -83,7 +91,7 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
     def on_rollback(_c: Any) -> None:
         if sys.exc_info()[0] is None:
             ends("ROLLBACK")
-        elif position.running and dialect == "sqlite":
+        elif position.running and not position.outside and dialect in ("sqlite", "postgresql"):
             # A session does so before it hands an error on; the error then says what is wrong.
             position.rolled_back = place_now(Path(stage.script.dir))
 
@@ -184,6 +192,42 @@ def still_begun(stage: Stage, position: Position) -> None:
         if position.leaked and isinstance(stage.context.impl, sqlite.LosslessSQLiteImpl):
             stage.context.impl.follow_leak()
         raise error
+
+
+def kept_together(
+    stage: Stage, position: Position, guard: Guard, migrate: Callable[..., None], **arguments: Any
+) -> None:
+    """Run a revision of PostgreSQL, and see whether the transaction it began in is still open.
+
+    :raises MigrationFailed: it has rolled that back, and would pass for done.
+    """
+    migrate(**arguments)
+    if position.rolled_back is not None:
+        raise _rolled_back(position)
+    if position.revision in (position.cut, position.leaked):
+        return
+    position.running = False
+    if not guard.is_open():
+        # The driver's own connection did it, of which SQLAlchemy knows nothing.
+        if _has_done(position) and not guard.was_committed():
+            raise _rolled_back(position)
+        position.leaked = position.revision
+    position.running = True
+
+
+def _has_done(position: Position) -> bool:
+    """Whether a run loses something by a ROLLBACK now."""
+    return bool(position.statements or position.uncommitted)
+
+
+def _rolled_back(position: Position) -> MigrationFailed:
+    place = position.rolled_back and f"{position.rolled_back},"
+    return MigrationFailed(
+        f"Revision '{position.revision}'{place or ''} rolled back the transaction of the run, and "
+        "all that was done in it.",
+        revision=position.revision,
+        hint=_NESTED,
+    )
 
 
 def watched(

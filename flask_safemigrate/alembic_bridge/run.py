@@ -25,7 +25,12 @@ from flask_safemigrate.alembic_bridge.environment import (
     run_environment,
 )
 from flask_safemigrate.alembic_bridge.failure import migration_failed
-from flask_safemigrate.alembic_bridge.listening import listening, still_begun, watched
+from flask_safemigrate.alembic_bridge.listening import (
+    kept_together,
+    listening,
+    still_begun,
+    watched,
+)
 from flask_safemigrate.alembic_bridge.run_record import Guard, Position, Run, directory_of
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import (
@@ -156,11 +161,9 @@ def _recording(run: Run, stage: Stage) -> Iterator[Recorder | None]:
 def _end_transaction(
     stage: Stage, position: Position, guard: Guard, written: set[str]
 ) -> tuple[str, ...]:
-    """Prove and commit a revision that ``env.py`` wants to have a transaction of its own."""
+    """Prove and commit a revision that has a transaction of its own, or has ended the run's."""
     proven = guard.finish(frozenset(written))
-    position.statements.clear()
-    position.beside.clear()
-    position.opened.clear()
+    position.settle()
     end_transaction(stage)
     guard.again()
     return proven
@@ -232,6 +235,8 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
         guards[stage.bind] = guard
         snapshot = guard.begin()
         position.guard = guard
+        # The version table is made in the transaction, too.
+        position.uncommitted[:] = () if heads else (stage.context.version_table,)
         impl = stage.context.impl
         engine = impl if isinstance(impl, sqlite.LosslessSQLiteImpl) else None
         # A transaction that env.py began itself is not Alembic's to end, in either way.
@@ -281,6 +286,10 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                     step.migration_fn = recorder.watch(revision, step.migration_fn)
                 position.revision = revision
                 guard.next(revision)
+                if guard.transactional_ddl and engine is None:
+                    step.migration_fn = functools.partial(
+                        kept_together, stage, position, guard, step.migration_fn
+                    )
                 if engine is not None:
                     engine.revision = revision
                     migrate = functools.partial(engine.run, step.migration_fn)
@@ -305,14 +314,15 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 still_begun(stage, position)
                 if confinement is not None:
                     confinement.check()
+                position.uncommitted.append(revision)
+                own = position.leaked == revision and engine is None and guard.transactional_ddl
                 if position.cut == revision and guard.transactional_ddl:
                     # What it did outside of the transaction stays, so the row that says so must.
-                    position.statements.clear()
-                    position.beside.clear()
-                    position.opened.clear()
+                    position.settle()
                     with stage.context.autocommit_block():
                         pass
-                if apart and len(revisions) < len(plan.steps):
+                    guard.begun()
+                if own or (apart and len(revisions) < len(plan.steps)):
                     proven.extend(_end_transaction(stage, position, guard, written))
                 seconds = revisions[-1].seconds
                 run.say(news._replace(stage="applied", seconds=seconds, done=len(revisions)))
@@ -402,8 +412,10 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 with contextlib.ExitStack() as stack:
                     if position.running and position.guard is not None:
                         stack.enter_context(position.guard.outside())
+                    position.outside = True
                     yield
             finally:
+                position.outside = False
                 position.stays[:] = position.statements
                 position.cutting = True
         position.cutting = False

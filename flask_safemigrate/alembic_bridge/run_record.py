@@ -56,6 +56,13 @@ class Guard(Protocol):
     def again(self) -> None:
         """After a transaction was proven and committed: note what is there for the next."""
 
+    def is_open(self) -> bool:
+        """Whether the transaction that was begun last is the one that is open; yes, where
+        nothing tells transactions apart."""
+
+    def begun(self) -> None:
+        """After a transaction was cut: note the one that is open now."""
+
     def was_committed(self) -> bool:
         """Whether the transaction that was begun last has been committed."""
 
@@ -138,16 +145,19 @@ class Position:
     """Where the run is, for the message when it fails.
 
     :ivar leaked: the revision that ended the transaction by itself.
+    :ivar leaked_at: where it did so, in words, as far as that was heard.
     :ivar rolled_back: where a revision rolled it back, in words; None where none did.
+    :ivar uncommitted: what has run to its end in the transaction that is open.
     :ivar witness: knows whether anything was committed to an SQLite file.
     :ivar cut: the last revision with an ``autocommit_block``, at which the transaction was cut.
     :ivar cutting: whether a transaction is being ended on purpose.
+    :ivar outside: whether an ``autocommit_block`` is open, where every statement is committed.
     :ivar statements: what the running revision has run so far that changes something.
     :ivar stays: those of them that are committed, though the revision is not recorded.
     :ivar beside: what was committed on other connections, each with its line.
     :ivar opened: each says what a revision wrote to a file that it opened by itself, "" for
         nothing.
-    :ivar mark: notes, before a transaction is cut, what of the running revision will stay.
+    :ivar mark: notes what of the running revision stays, or will once the transaction is cut.
     :ivar asked_beside: what was said last on such a connection, with its line; "" where the run's
         own has spoken since.
     """
@@ -158,11 +168,14 @@ class Position:
     begun: Guard | None = None
     committed: set[str] = field(default_factory=set)
     leaked: str | None = None
+    leaked_at: str = ""
     rolled_back: str | None = None
     witness: Witness | None = None
     running: bool = False
     cut: str | None = None
     cutting: bool = False
+    outside: bool = False
+    uncommitted: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
@@ -170,6 +183,18 @@ class Position:
     asked_beside: str = ""
     note: Callable[[], None] = lambda: None
     mark: Callable[[], None] = lambda: None
+
+    def settle(self) -> None:
+        """What has run is about to be committed together with the row that says so."""
+        self.leaked, self.leaked_at = None, ""
+        for each in (
+            self.statements,
+            self.stays,
+            self.beside,
+            self.opened,
+            self.uncommitted,
+        ):
+            each.clear()
 
 
 def is_untouched(position: Position) -> bool:

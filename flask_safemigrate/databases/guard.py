@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Backend, Held, Say, SessionOptions, Target
 from flask_safemigrate.backends.own_connection import is_own
@@ -50,7 +51,7 @@ class Guard:
             self.watcher = Watcher(self.target, session, backend.blockers, backend.end_waiting)
         self.undo = backend.prepare(connection, self.target, self.options, self.say)
         self.baseline = backend.begin_watch(connection)
-        self.transaction = backend.transaction_of(connection)
+        self.begun()
         return snapshot
 
     def next(self, revision: str) -> None:
@@ -77,7 +78,19 @@ class Guard:
         """After a transaction was proven and committed: note what is there for the next."""
         self.committed()
         self.baseline = self.backend.begin_watch(self.connection)
+        self.begun()
+
+    def begun(self) -> None:
+        """Note the transaction that is open."""
         self.transaction = self.backend.transaction_of(self.connection)
+
+    def is_open(self) -> bool:
+        """Whether the transaction that was begun last is the one that is open."""
+        if self.transaction:
+            # One that an error has aborted answers nothing; the revision's end meets that.
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                return self.backend.transaction_of(self.connection) == self.transaction
+        return True
 
     def was_committed(self) -> bool:
         """Whether the transaction that was begun last has been committed."""

@@ -197,6 +197,34 @@ def test_what_a_killed_run_had_committed_is_not_done_twice(shop: Project, cut: s
     assert p.rows("SELECT id FROM pet") == [(11,)]
 
 
+def test_what_a_killed_run_had_done_in_a_block_is_not_done_twice(shop: Project) -> None:
+    """Each statement of a block is committed when it is done."""
+    p = shop
+    assert p.db("safe-upgrade", "--yes").returncode == 0
+    p.execute("INSERT INTO pet VALUES (10, 'a')")
+    broken = p.revision(
+        "r2",
+        "import os, signal\n"
+        "with op.get_context().autocommit_block():\n"
+        "    op.execute('UPDATE pet SET id = id + 1')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    op.execute('UPDATE pet SET id = id + 10')",
+    )
+    assert p.db("safe-upgrade", "--yes").returncode == -9
+    refused = p.db("deploy")
+    assert refused.returncode == 3, refused.stderr
+    said = " ".join((refused.stdout + refused.stderr).split())
+    assert "SM315" in said
+    assert "this of it stays: UPDATE pet SET id = id + 1." in said
+    text_ = broken.read_text()
+    text_ = text_.replace("op.execute('UPDATE pet SET id = id + 1')", "pass")
+    broken.write_text(text_.replace("os.kill(os.getpid(), signal.SIGKILL)", "pass"))
+    done = p.db("safe-upgrade", "--yes", "--allow", "SM315")
+    assert done.returncode == 0, done.stderr
+    assert p.rows("SELECT id FROM pet") == [(21,)]
+    assert "SM315" not in p.db("status").stdout
+
+
 def waits(engine: Engine) -> bool:
     """Whether the index is being built and waits for a lock."""
     query = (

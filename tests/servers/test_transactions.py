@@ -155,3 +155,110 @@ def test_a_failure_undoes_all_statements_under_autocommit_too(
     assert code == 1, said
     assert "Everything was undone" in said
     assert p.rows("SELECT to_regclass('t')") == [(None,)]
+
+
+#: What ends the transaction of the run, behind Alembic's back.
+COMMITS = {
+    "connection": "op.get_bind().commit()",
+    "its transaction": "op.get_bind().get_transaction().commit()",
+    "statement": "op.execute('COMMIT')",
+    "driver": "op.get_bind().connection.commit()",
+}
+ROLLBACKS = {
+    "connection": "op.get_bind().rollback()",
+    "after an error": "try:\n    op.execute('SELECT nosuch')\n"
+    "except sa.exc.DBAPIError:\n    op.get_bind().rollback()",
+    "session": "from sqlalchemy.orm import Session\ns = Session(op.get_bind())\n"
+    "s.execute(sa.text('SELECT 1'))\ns.rollback()",
+    "statement": "op.execute('ROLLBACK')",
+    "driver": "op.get_bind().connection.rollback()",
+}
+#: What comes after it.
+LATER = {
+    "nothing": "pass",
+    "a statement": "op.execute('INSERT INTO t VALUES (3)')",
+    "a block": "with op.get_context().autocommit_block():\n"
+    "    op.execute('INSERT INTO t VALUES (3)')",
+}
+
+
+@pytest.fixture
+def counted(project: ProjectFactory, postgresql_url: str) -> Project:
+    p = project(url=postgresql_url)
+    p.revision("r1", "op.create_table('t', sa.Column('x', sa.Integer))")
+    assert p.invoke("db", "deploy").exit_code == 0
+    return p
+
+
+def ended_by(p: Project, how: str, after: str = "INSERT INTO t VALUES (2)") -> None:
+    p.revision("r2", f"op.execute('INSERT INTO t VALUES (1)')\n{how}\nop.execute('{after}')")
+
+
+@pytest.mark.parametrize("later", LATER)
+@pytest.mark.parametrize("how", COMMITS)
+def test_a_revision_may_commit_by_itself(counted: Project, how: str, later: str) -> None:
+    """Plain Alembic loses the row of the version after the connection's own commit()."""
+    p = counted
+    ended_by(p, COMMITS[how])
+    p.revision("r3", LATER[later])
+    code, said = said_by(p, "deploy")
+    assert code == 0, said
+    assert p.heads() == {"r3"}
+    assert p.rows("SELECT x FROM t WHERE x < 3 ORDER BY x") == [(1,), (2,)]
+    assert subjects(p) == ["r1", "r2", "r3"]
+    assert "SM315" not in said_by(p, "status")[1]
+
+
+@pytest.mark.parametrize("how", COMMITS)
+def test_what_a_revision_committed_is_in_together_with_its_row(counted: Project, how: str) -> None:
+    p = counted
+    ended_by(p, COMMITS[how])
+    p.revision("r3", "op.execute('INSERT INTO t VALUES (3)')\nop.execute('SELECT nosuch')")
+    code, said = said_by(p, "deploy")
+    assert code == 1, said
+    assert "is at r2" in said
+    assert p.heads() == {"r2"}
+    assert p.rows("SELECT x FROM t ORDER BY x") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("how", ["connection", "its transaction", "statement"])
+def test_the_line_that_committed_is_named(counted: Project, how: str) -> None:
+    p = counted
+    ended_by(p, f"{COMMITS[how]}\nop.execute('SELECT nosuch')")
+    code, said = said_by(p, "deploy")
+    assert code == 5, said
+    assert (
+        "Revision 'r2' in \"migrations/versions/r2_revision_r2.py\", line 20, ended the "
+        "transaction by itself, so this of it is in"
+    ) in said
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["at r1", "empty database"])
+@pytest.mark.parametrize("how", ROLLBACKS)
+def test_a_revision_that_rolls_back_does_not_pass_for_done(
+    project: ProjectFactory, postgresql_url: str, how: str, first: bool
+) -> None:
+    p = project(url=postgresql_url)
+    p.revision("r1", "op.create_table('t', sa.Column('x', sa.Integer))")
+    if not first:
+        assert said_by(p, "deploy")[0] == 0
+    ended_by(p, ROLLBACKS[how], "SELECT 2")
+    code, said = said_by(p, "deploy")
+    assert code == 1, said
+    assert "rolled back the transaction of the run" in said
+    place = "Revision 'r2' in \"migrations/versions/r2_revision_r2.py\", line 2"
+    assert (place in said) == (how != "driver")
+    assert "Everything was undone" in said
+    assert "begin_nested()" in said
+    if not first:
+        assert p.heads() == {"r1"}
+        assert p.rows("SELECT x FROM t") == []
+
+
+def test_a_rollback_that_loses_nothing_is_none(counted: Project) -> None:
+    p = counted
+    p.revision("r2", "op.execute('ROLLBACK')\nop.execute('INSERT INTO t VALUES (1)')")
+    code, said = said_by(p, "deploy")
+    assert code == 0, said
+    assert p.heads() == {"r2"}
+    assert p.rows("SELECT x FROM t") == [(1,)]
