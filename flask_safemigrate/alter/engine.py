@@ -1,4 +1,12 @@
-"""Applies the queue to the real database."""
+"""Takes changes in, and applies them to the real database at the next barrier.
+
+1. Read the schema of the real database into a scratch one in memory (``sync``).
+2. Make each change there; the queue notes what became of what (``apply``).
+3. At the next barrier apply the queue: by SQLite's own statements where they do all of it, by
+   edits of the schema's text where these are allowed, or by copies (``flush``).
+4. Let what ANALYZE found, and what is remembered by name, follow.
+5. Before COMMIT compare the schema with the scratch one, and see that nothing broke (``prove``).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask_safemigrate.alter import changes, proofs
-from flask_safemigrate.alter.apply import natively, statistics
-from flask_safemigrate.alter.apply.by_copy import ClassicChangeover
-from flask_safemigrate.alter.apply.by_text import Changeover
+from flask_safemigrate.alter.apply import by_copy, by_text, natively, statistics
 from flask_safemigrate.alter.apply.database import Database
 from flask_safemigrate.alter.blame import at_fault
 from flask_safemigrate.alter.changes import Origin
@@ -245,7 +251,7 @@ class Executor:
             if queue.natives is not None and self._natives_will_do():
                 results = natively.run_all(self.database, queue, queue.natives)
             elif self.options.schema_edits and self._may_edit():
-                results = Changeover(self.database, self.scratch, queue).run()
+                results = by_text.apply(self.database, queue)
             elif queue.virtual:
                 raise OperationRefused(
                     f"full text table {quote(next(iter(queue.virtual)))} cannot follow the table"
@@ -253,7 +259,7 @@ class Executor:
                     hint="drop it before, and create it again in the same migration",
                 )
             else:
-                results = ClassicChangeover(self.database, self.scratch, queue).run()
+                results = by_copy.apply(self.database, queue)
             self._follow(queue)
             statistics.put_back(
                 self.database,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
@@ -56,6 +56,9 @@ class Database:
     @contextmanager
     def logged(self, log: Log) -> Iterator[None]:
         """Record what runs inside for one table too."""
+        if log is self._log:
+            yield
+            return
         outer, self._log = self._log, log
         started = time.perf_counter()
         try:
@@ -101,6 +104,17 @@ class Database:
         return next(
             row for row in self.master() if row.type == "table" and fold(row.name) == fold(table)
         )
+
+    def free_name(self, stem: str, taken: Collection[str] = ()) -> str:
+        """A name that nothing has.
+
+        :param taken: folded names that shall stay free besides.
+        """
+        present = {fold(row.name) for row in self.master()}.union(taken)
+        number = 1
+        while fold(name := f"_safemigrate_{number}_{stem}") in present:
+            number += 1
+        return name
 
     def foreign_keys_to(self, table: str) -> list[tuple[str, str, str | None]]:
         """Who refers to a table: each child with its column, and the one that this is to equal.

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from flask_safemigrate.alter.apply import rules
 from flask_safemigrate.alter.apply.database import Database, Log
 from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.proofs import LINKS, ForeignKeys
@@ -17,16 +16,17 @@ from flask_safemigrate.checks.found import counted
 from flask_safemigrate.ddl import edits
 from flask_safemigrate.ddl.create_table import read_create_table
 from flask_safemigrate.ddl.rebuild import (
+    Lineage,
     Transition,
     changed_defaults,
     converts,
     decide,
     literal_default,
-    lossy_condition,
     match_automatic,
 )
-from flask_safemigrate.ddl.shape import TableShape
-from flask_safemigrate.ddl.tokens import fold, quote, quote_string
+from flask_safemigrate.ddl.shape import TableShape, read_shape
+from flask_safemigrate.ddl.tokens import fold, quote, quote_string, same_name
+from flask_safemigrate.errors import VerificationFailed
 from flask_safemigrate.outcome import TableWork
 
 
@@ -35,6 +35,7 @@ class Job:
     """One table of the real database that changes.
 
     :ivar old: as it is. :ivar new: as it shall be.
+    :ivar lineage: the columns of ``new``, with those of ``old`` that they come from.
     :ivar automatic: name of a new automatic index to the old one that serves it.
     :ivar copy: the table that the rows are copied to, for a rebuild.
     :ivar spares: name of a new automatic index to the name that it has until the end.
@@ -44,6 +45,7 @@ class Job:
     table: TrackedTable
     old: TableShape
     new: TableShape
+    lineage: tuple[Lineage, ...]
     transition: Transition
     filled: bool
     automatic: dict[str, str] = field(default_factory=dict)
@@ -51,6 +53,10 @@ class Job:
     spares: dict[str, str] = field(default_factory=dict)
     staged: bool = False
     log: Log = field(default_factory=Log)
+
+    def column(self, name: str) -> Lineage | None:
+        """What a column of ``new`` comes from."""
+        return next((each for each in self.lineage if same_name(each.name, name)), None)
 
     @property
     def fresh_automatic(self) -> list[str]:
@@ -91,7 +97,7 @@ def make_job(
             short = _short(database, scratch, old, changed_defaults(old, new, lineage))
         if short:
             transition = choose(short)
-    job = Job(table, old, new, transition, filled, log=log)
+    job = Job(table, old, new, lineage, transition, filled, log=log)
     job.automatic = match_automatic(old, new, lineage, transition)
     job.staged = transition.update is not None or bool(job.fresh_automatic)
     if new.without_rowid and new.automatic and (job.staged or transition.way == "rebuild"):
@@ -105,18 +111,60 @@ def make_job(
             way="rebuild", reason=reason, same_rowids=False, update=None
         )
         job.automatic, job.staged = {}, False
-    if job.transition.way == "rebuild" and table.forbidden is not None and filled:
-        raise refused(
-            table.forbidden,
-            f"table {quote(table.name)} would have to be copied ({job.transition.reason}),"
-            ' which recreate="never" forbids',
-            'leave recreate="never" away',
-        )
     if job.transition.way == "rebuild":
+        must_be_allowed(job, f" ({job.transition.reason})")
         job.copy = spare(table.name)
     if job.staged:
         job.spares = {each.name: spare(each.name) for each in new.automatic}
     return job
+
+
+def copy_job(database: Database, scratch: Scratch, table: TrackedTable) -> Job:
+    """What a table needs that is copied as it is after the native statements of the queue.
+
+    :raises OperationRefused: a copy is forbidden.
+    """
+    row = database.row_of(table.name)
+    assert row.sql is not None
+    changed = frozenset(
+        fold(each.name) for each in table.columns if each.typed_by or each.real is None
+    )
+    job = Job(
+        table,
+        read_shape(row.sql, ()),
+        scratch.shape(table.name),
+        table.real_lineage,
+        Transition("rebuild", "", changed, same_rowids=False),
+        database.is_filled(table.name),
+    )
+    must_be_allowed(job)
+    return job
+
+
+def must_be_allowed(job: Job, reason: str = "") -> None:
+    """Refuse a copy that is forbidden.
+
+    :raises OperationRefused: it is, and there are rows to copy.
+    """
+    if job.filled and job.table.forbidden is not None:
+        raise refused(
+            job.table.forbidden,
+            f"table {quote(job.table.name)} would have to be copied{reason}, which"
+            ' recreate="never" forbids',
+            'leave recreate="never" away',
+        )
+
+
+def must_have_all(database: Database, name: str, rows: int, copy: str) -> None:
+    """Stop where a copy has not as many rows as its table had.
+
+    :raises VerificationFailed: it has fewer or more.
+    """
+    after = database.count(copy)
+    if after != rows:
+        raise VerificationFailed(
+            f"table {quote(name)} had {counted(rows, 'row')}, its copy has {after:,}"
+        )
 
 
 def _parent_keys(database: Database, table: TrackedTable, new: TableShape) -> frozenset[str]:
@@ -202,30 +250,6 @@ def report(name: str, way: str, reason: str, log: Log, origins: Iterable[Origin]
             dict.fromkeys(each.revision for each in origins if each.revision is not None)
         ),
     )
-
-
-def check_values(database: Database, job: Job) -> None:
-    """Refuse a type change that would lose digits."""
-    if not job.filled:
-        return
-    for column in job.table.columns:
-        now = job.new.column(column.name)
-        before = job.old.column(column.origin) if column.origin is not None else None
-        if now is None or before is None or before.affinity == now.affinity:
-            continue
-        condition = lossy_condition(before.name, before.affinity, now.affinity)
-        if condition is None or column.typed_by is None:
-            continue
-        with database.logged(job.log):
-            rules.refuse_rows(
-                database,
-                job.old,
-                condition,
-                column.typed_by,
-                f"have a number in {quote(job.old.name)}.{quote(before.name)} that the type"
-                f" {now.type or 'of the column'} cannot hold exactly",
-                "keep a text type, or round the values first",
-            )
 
 
 def retyped(table: TrackedTable, changed: frozenset[str] | None = None) -> dict[str, Origin]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from flask_safemigrate.alter.apply import rules
 from flask_safemigrate.alter.apply.database import Database, Log
-from flask_safemigrate.alter.apply.jobs import report
+from flask_safemigrate.alter.apply.jobs import Job, report
 from flask_safemigrate.alter.blame import failed
 from flask_safemigrate.alter.queue.queue import Native, Queue, is_database_error
-from flask_safemigrate.alter.queue.scratch import Scratch
+from flask_safemigrate.alter.queue.scratch import Entry, Scratch
 from flask_safemigrate.alter.queue.tracked import TrackedTable
+from flask_safemigrate.ddl.tokens import fold
 from flask_safemigrate.outcome import TableWork
 
 
@@ -62,3 +65,32 @@ def _make_table(
             assert entry.sql is not None
             database.run(entry.sql)
     return report(table.name, "create", "the migration makes it", log, table.origins)
+
+
+def missing_indexes(database: Database, entries: Iterable[Entry]) -> list[Entry]:
+    """Those of the objects that are indexes, and are not there."""
+    present = {fold(row.name) for row in database.master() if row.type == "index"}
+    return [
+        entry
+        for entry in entries
+        if entry.type == "index" and entry.sql is not None and fold(entry.name) not in present
+    ]
+
+
+def make_indexes(
+    database: Database, queue: Queue, indexes: Iterable[Entry], jobs: Iterable[Job] = ()
+) -> None:
+    """Make indexes; one that rows are not unique under is told with the rows."""
+    owners = {job.new.name: job for job in jobs}
+    for entry in indexes:
+        assert entry.sql is not None
+        owner = owners.get(entry.table)
+        with database.logged(owner.log if owner is not None else Log()):
+            try:
+                database.run(entry.sql)
+            except Exception as error:
+                origin = queue.index_origins.get(fold(entry.name))
+                if origin is None and owner is not None:
+                    origin = owner.table.origins[-1]
+                rules.explain_index(database, queue.scratch, entry, origin, error)
+                raise

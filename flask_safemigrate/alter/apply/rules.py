@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from flask_safemigrate.alter.apply.database import Database
+from flask_safemigrate.alter.apply.jobs import Job
 from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.queue.queue import (
     Native,
@@ -20,7 +21,7 @@ from flask_safemigrate.alter.queue.scratch import Entry, Scratch
 from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
-from flask_safemigrate.ddl.rebuild import Transition, key_columns, rowid_name
+from flask_safemigrate.ddl.rebuild import key_columns, lossy_condition, rowid_name
 from flask_safemigrate.ddl.shape import IndexShape, TableShape, read_shape
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 
@@ -28,41 +29,54 @@ from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 SHOWN = 3
 
 
-def prove(
-    database: Database,
-    table: TrackedTable,
-    shape: TableShape,
-    transition: Transition,
-    filled: bool,
-    broken: Mapping[str, int],
-) -> None:
+def check_values(database: Database, job: Job) -> None:
+    """Refuse a type change that would lose digits."""
+    if not job.filled:
+        return
+    for column, each in zip(job.table.columns, job.lineage, strict=True):
+        now = job.new.column(each.name)
+        before = job.old.column(each.origin) if each.origin is not None else None
+        if now is None or before is None or before.affinity == now.affinity:
+            continue
+        condition = lossy_condition(before.name, before.affinity, now.affinity)
+        if condition is None or column.typed_by is None:
+            continue
+        with database.logged(job.log):
+            refuse_rows(
+                database,
+                job.old,
+                condition,
+                column.typed_by,
+                f"have a number in {quote(job.old.name)}.{quote(before.name)} that the type"
+                f" {now.type or 'of the column'} cannot hold exactly",
+                "keep a text type, or round the values first",
+            )
+
+
+def prove(database: Database, job: Job, broken: Mapping[str, int]) -> None:
     """Prove every rule that is new, in one scan, and every new foreign key.
 
     :param broken: what :func:`broken_before` said before any value was stored anew.
     :raises OperationRefused: rows break one; it says how many and which.
     """
-    read = read_create_table(shape.sql)
-    if filled:
-        _prove_rows(database, table, shape, read, transition, broken)
+    read = read_create_table(job.new.sql)
+    if job.filled:
+        _prove_rows(database, job, read, broken)
     # Without a row too: whether a foreign key leads to a key must not depend on that.
-    _prove_foreign_keys(database, table, shape, read)
+    _prove_foreign_keys(database, job.table, job.new, read)
 
 
 def _prove_rows(
-    database: Database,
-    table: TrackedTable,
-    shape: TableShape,
-    read: CreateTable,
-    transition: Transition,
-    broken: Mapping[str, int],
+    database: Database, job: Job, read: CreateTable, broken: Mapping[str, int]
 ) -> None:
+    shape = job.new
     new: list[tuple[Rule, Origin, int]] = []
-    for column in table.columns:
+    for column in job.table.columns:
         now = shape.column(column.name)
         if column.not_null_by is not None and now is not None and now.not_null:
             rule = null_rule(shape.name, column.name, column.not_null_as)
             new.append((rule, column.not_null_by, 0))
-    for constraint, origin, known in _new(read, table, transition):
+    for constraint, origin, known in _new(read, job):
         assert constraint.expression is not None
         text = constraint.expression.of(read.sql)
         name = constraint.name.value if constraint.name is not None else None
@@ -76,49 +90,35 @@ def _prove_rows(
                 refuse_rows(database, shape, rule.condition, origin, rule.what, rule.hint)
 
 
-def _new(
-    read: CreateTable, table: TrackedTable, transition: Transition
-) -> Iterable[tuple[Constraint, Origin, bool]]:
+def _new(read: CreateTable, job: Job) -> Iterable[tuple[Constraint, Origin, bool]]:
     """CHECKs to prove, and whether they stood before: new ones, and those over columns whose
     values are stored anew."""
     checks = questions.constraints_of_kind(read, "CHECK")
-    known = table.rules.get("CHECK") or [None] * len(checks)
+    known = job.table.rules.get("CHECK") or [None] * len(checks)
     for constraint, origin in zip(checks, known, strict=False):
         if origin is not None:
             yield constraint, origin, False
             continue
-        for column in table.columns:
+        for column in job.table.columns:
             if (
                 column.origin is not None
                 and column.typed_by is not None
-                and fold(column.name) in transition.changed
+                and fold(column.name) in job.transition.changed
                 and questions.mentions(read, constraint, column.name)
             ):
                 yield constraint, column.typed_by, True
                 break
 
 
-def broken_before(
-    database: Database,
-    table: TrackedTable,
-    old: TableShape,
-    new: TableShape,
-    transition: Transition,
-    *,
-    real: bool = False,
-) -> dict[str, int]:
-    """How many rows break the old CHECKs over columns whose values will be stored anew, by text.
-
-    :param real: whether ``old`` is the table after the native statements of the queue.
-    """
+def broken_before(database: Database, job: Job) -> dict[str, int]:
+    """How many rows break old CHECKs over columns whose values will be stored anew, by text."""
+    if not job.filled:
+        return {}
+    old, new = job.old, job.new
     read = read_create_table(new.sql)
-    names = {
-        fold(each.name): each.real if real else each.origin
-        for each in table.columns
-        if (each.real if real else each.origin) is not None
-    }
+    names = {fold(each.name): each.origin for each in job.lineage if each.origin is not None}
     found = {}
-    for constraint, _, known in _new(read, table, transition):
+    for constraint, _, known in _new(read, job):
         if not known or constraint.expression is None:
             continue
         text = constraint.expression.of(read.sql)
@@ -225,11 +225,7 @@ def explain_native(database: Database, scratch: Scratch, step: Native, error: Ex
     if index is not None:
         explain_index(database, scratch, index, step.origin, error)
     if step.rule is not None and "constraint failed" in str(error):
-        row = next(
-            each
-            for each in database.master()
-            if each.type == "table" and fold(each.name) == fold(step.table)
-        )
+        row = database.row_of(step.table)
         assert row.sql is not None
         shape = read_shape(row.sql, ())
         refuse_rows(
@@ -276,10 +272,9 @@ def _examples(database: Database, shape: TableShape, condition: str) -> str:
     return ""
 
 
-def explain_unique(
-    database: Database, table: TrackedTable, shape: TableShape, index: IndexShape, error: Exception
-) -> None:
+def explain_unique(database: Database, job: Job, index: IndexShape, error: Exception) -> None:
     """Say which values are there twice, if that is what an index could not be made for."""
+    table, shape = job.table, job.new
     if "UNIQUE constraint failed" not in str(error):
         return
     read = read_create_table(shape.sql)
@@ -365,49 +360,44 @@ def _refuse_duplicates(
 
 def explain_copied_unique(
     database: Database,
-    table: TrackedTable,
-    old: TableShape,
+    job: Job,
     index: IndexShape,
     error: Exception,
-    *,
-    real: bool = False,
     origin: Origin | None = None,
 ) -> None:
     """The same for a UNIQUE that the copy of a table has.
 
-    :param real: whether ``old`` is the table after the native statements of the queue.
     :param origin: what made the index, where no constraint did.
     """
     if "UNIQUE constraint failed" not in str(error) or not index.is_plain:
         return
     values = []
     for name in index.columns:
-        column = table.column(name)
+        column = job.column(name)
         if column is None:
             return
-        source = column.real if real else column.origin
-        value = quote(source) if source is not None else column.fill or "NULL"
+        value = quote(column.origin) if column.origin is not None else column.fill or "NULL"
         values.append(f"{value} AS {quote(name)}")
-    by = origin or next((by for by in table.rules.get("UNIQUE", []) if by), table.origins[-1])
-    rows = f"(SELECT {', '.join(values)} FROM {quote(old.name)})"
+    made = job.table.rules.get("UNIQUE", [])
+    by = origin or next((by for by in made if by), job.table.origins[-1])
+    rows = f"(SELECT {', '.join(values)} FROM {quote(job.old.name)})"
     with contextlib.suppress(_Unique):
-        _refuse_duplicates(database, old.name, index.columns, by, error, rows=rows)
+        _refuse_duplicates(database, job.old.name, index.columns, by, error, rows=rows)
 
 
-def explain_copy(
-    database: Database, table: TrackedTable, old: TableShape, new: TableShape, error: Exception
-) -> None:
+def explain_copy(database: Database, job: Job, error: Exception) -> None:
     """Say why rows could not be copied: STRICT types, a primary key with NULL or duplicates."""
+    table, old, new = job.table, job.old, job.new
     message = str(error)
     if "NOT NULL constraint failed" in message:
-        column = table.column(message.rpartition(".")[2])
+        column = job.column(message.rpartition(".")[2])
         if column is not None and column.origin is not None:
             rule = null_rule(old.name, column.origin)
             refuse_rows(database, old, rule.condition, table.origins[-1], rule.what, rule.hint)
     origin = next((each.typed_by for each in table.columns if each.typed_by), table.origins[-1])
     if "cannot store" in message:
         name = message.rpartition(".")[2]
-        column = table.column(name)
+        column = job.column(name)
         if column is not None and column.origin is not None:
             now = new.column(name)
             assert now is not None
@@ -434,7 +424,7 @@ def explain_copy(
     if "UNIQUE constraint failed" in message:
         read = read_create_table(new.sql)
         key = questions.primary_key_columns(read)
-        sources = [table.column(name) for name in key]
+        sources = [job.column(name) for name in key]
         names = [each.origin for each in sources if each is not None and each.origin is not None]
         by = next((each for each in table.rules.get("PRIMARY KEY", []) if each), origin)
         if len(names) == len(key) and names:

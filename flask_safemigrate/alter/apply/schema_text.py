@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from flask_safemigrate.alter.apply.database import Database, Expression, Log, Row, Value
 from flask_safemigrate.alter.apply.jobs import Job
+from flask_safemigrate.alter.apply.statistics import KEPT_BY_NAME, automatic_name
+from flask_safemigrate.alter.queue.queue import Queue
 from flask_safemigrate.alter.queue.scratch import Entry, Key, Scratch
 from flask_safemigrate.ddl.rebuild import key_columns, plain_table
 from flask_safemigrate.ddl.references import rename_trigger_table
@@ -14,30 +17,50 @@ from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 #: New values for a row of ``sqlite_master``.
 Edit = dict[str, Value]
 
+#: Gives a name that nothing has.
+Spare = Callable[[str], str]
+
+
+class Objects(NamedTuple):
+    """All objects of the schema, by type and folded name.
+
+    :ivar start: those of the scratch database when the queue began.
+    :ivar now: those that shall be.
+    """
+
+    start: Mapping[Key, Entry]
+    now: Mapping[Key, Entry]
+
+    @classmethod
+    def of(cls, queue: Queue) -> Objects:
+        now = {(each.type, fold(each.name)): each for each in queue.scratch.entries()}
+        start = {(each.type, fold(each.name)): each for each in queue.started}
+        loaded = queue.scratch.loaded
+        for row in loaded.rows:
+            key = (row.type, fold(row.name))
+            if row.type == "table" and fold(row.name) in loaded.virtual:
+                # The scratch database has plain tables instead.
+                start[key] = row
+                if key in now:
+                    now[key] = row._replace(sql=queue.virtual.get(fold(row.name), row.sql))
+        return cls(start, now)
+
 
 class SchemaText:
-    """The texts and names of all objects, before and after.
-
-    :param start: the objects of the scratch database when the queue began, by type and folded
-        name.
-    :param now: the objects as they shall be.
-    :param spare: gives a name that nothing has.
-    """
+    """The texts and names of all objects, before and after."""
 
     def __init__(
         self,
         database: Database,
         scratch: Scratch,
         jobs: list[Job],
-        start: Mapping[Key, Entry],
-        now: Mapping[Key, Entry],
-        spare: Callable[[str], str],
+        objects: Objects,
+        spare: Spare,
     ) -> None:
         self.database = database
         self.scratch = scratch
         self.jobs = jobs
-        self.start = start
-        self.now = now
+        self.start, self.now = objects
         self.spare = spare
 
     def first_edit(self) -> None:
@@ -189,11 +212,7 @@ class SchemaText:
             f"WHEN {quote_string(old)} THEN {quote_string(new)}" for old, new in renamed
         )
         names = ", ".join(quote_string(old) for old, _ in renamed)
-        for table, column in (
-            ("sqlite_sequence", "name"),
-            ("sqlite_stat1", "tbl"),
-            ("sqlite_stat4", "tbl"),
-        ):
+        for table, column in KEPT_BY_NAME:
             if self.database.has_table(table):
                 self.database.run(
                     f"UPDATE {table} SET {column} = CASE {column} {cases} END"
@@ -227,8 +246,3 @@ class SchemaText:
                     if literal is not None:
                         defaults[fold(column.name)] = literal
         return plain_table(job.new.name, job.new, defaults=defaults)
-
-
-def automatic_name(table: str, old: str) -> str:
-    """The name of an automatic index after its table was renamed."""
-    return f"sqlite_autoindex_{table}_{old.rpartition('_')[2]}"

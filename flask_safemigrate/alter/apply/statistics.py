@@ -6,10 +6,12 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from flask_safemigrate.alter.apply.database import Database
-from flask_safemigrate.alter.apply.schema_text import automatic_name
 from flask_safemigrate.ddl.tokens import fold, quote_string
 
 _AUTOMATIC = "sqlite_autoindex_"
+
+#: Tables of SQLite's own, with the column that names a table.
+KEPT_BY_NAME = (("sqlite_sequence", "name"), ("sqlite_stat1", "tbl"), ("sqlite_stat4", "tbl"))
 
 
 class Found(NamedTuple):
@@ -86,3 +88,8 @@ def _columns(found: Found) -> int:
 def _is_old(found: Found, before: list[Found]) -> bool:
     """Whether the migration's own ANALYZE did not find it."""
     return any(found[1:] == each[1:] for each in before)
+
+
+def automatic_name(table: str, old: str) -> str:
+    """The name of an automatic index after its table was renamed."""
+    return f"sqlite_autoindex_{table}_{old.rpartition('_')[2]}"

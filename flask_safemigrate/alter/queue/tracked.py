@@ -102,6 +102,11 @@ class TrackedTable:
     def lineage(self) -> tuple[Lineage, ...]:
         return tuple(each.lineage for each in self.columns)
 
+    @property
+    def real_lineage(self) -> tuple[Lineage, ...]:
+        """The same, as the real table is after the native statements of the queue."""
+        return tuple(each.lineage._replace(origin=each.real) for each in self.columns)
+
     def force(self, origin: Origin) -> None:
         """Demand a copy."""
         self.forced = origin
