@@ -11,7 +11,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from flask_safemigrate.alembic_bridge.cures import cure_of, without_addresses
-from flask_safemigrate.ddl.secrets import without_secrets
+from flask_safemigrate.ddl.secrets import without_citation, without_secrets
 from flask_safemigrate.errors import (
     HalfApplied,
     Interrupted,
@@ -77,7 +77,9 @@ def cause_of(error: BaseException) -> str:
         statement = " ".join(without_secrets((error.statement or "")[:_LOOKED_AT]).split())
         if len(statement) > _STATEMENT_WIDTH:
             statement = statement[: _STATEMENT_WIDTH - 3] + "..."
-        said = without_secrets(_said(error.orig)).strip() or type(error.orig).__name__
+        words = _said(error.orig)
+        words = without_citation(words) if error.params else words
+        said = without_secrets(words).strip() or type(error.orig).__name__
         if not isinstance(error, DBAPIError):
             said = f"{type(error.orig).__name__}: {said}"
         return f"{said}\nSQL: {statement}" if statement else said

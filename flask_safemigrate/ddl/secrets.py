@@ -24,6 +24,18 @@ _INSIDE = re.compile(r"(\b(?:password|passwd|secret|token)\s*=\s*)([^\s'\"&;,)]+
 _URL = re.compile(r"(\b[a-z][a-z0-9+.]{1,30}://[^\s'\":/@]{0,100}:)([^\s'\"@]{1,200})(?=@)", re.I)
 
 
+# https://www.postgresql.org/docs/current/libpq-exec.html#LIBPQ-PQRESULTERRORMESSAGE
+_CITED = re.compile(r"\nLINE \d+: [^\n]*(?:\n[ \t]*\^[ \t]*(?=\n|\Z))?")
+
+
+def without_citation(said: str) -> str:
+    """Return PostgreSQL's words without the line of the statement that they cite.
+
+    psycopg2 has put the values of parameters into the statement before the server reads it.
+    """
+    return _CITED.sub("", said)
+
+
 def without_secrets(statement: str) -> str:
     """Return a statement with the literals that stand where a password does as ``'***'``."""
     shown = _BEFORE.sub(lambda found: f"{found[1]}'***'", statement)

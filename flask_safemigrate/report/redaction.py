@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
+from flask_safemigrate.ddl.secrets import without_citation
+
 BLANK = "***"
 
 Mask = Callable[[str], str]
@@ -87,7 +89,8 @@ def without_passwords(text: str) -> str:
     if "://" in text:
         text = _without_users(text)
     if _SUSPECT.search(text):
-        text = _VALUES.sub(_parameters, text)
+        if _VALUES.search(text):
+            text = _VALUES.sub(_parameters, without_citation(text))
         text = _HEADER.sub(rf"\1\2{BLANK}", text)
         text = _KEY.sub(rf"\1{BLANK}", text)
         text = _SIGNED.sub(rf"\1{BLANK}", text)
@@ -411,6 +414,11 @@ def redacted(value: Any, mask: Mask) -> Any:
     return value
 
 
+def _change(error: BaseException | None, mask: Mask) -> None:
+    if error is not None:
+        error.args = tuple(mask(a) if isinstance(a, str) else a for a in error.args)
+
+
 def hide(error: BaseException, mask: Mask) -> None:
     """Mask the texts of an error, and of those that it came from, where they are."""
     seen: list[BaseException | None] = [None]
@@ -420,8 +428,11 @@ def hide(error: BaseException, mask: Mask) -> None:
         if current is None or current in seen:
             continue
         seen.append(current)
-        current.args = tuple(mask(a) if isinstance(a, str) else a for a in current.args)
+        _change(current, mask)
         if hasattr(current, "hide_parameters"):
             # https://docs.sqlalchemy.org/en/20/core/exceptions.html#sqlalchemy.exc.StatementError
             current.hide_parameters = True
+            if getattr(current, "params", None):
+                _change(current, without_citation)
+                _change(getattr(current, "orig", None), without_citation)
         todo += [current.__cause__, current.__context__, getattr(current, "orig", None)]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import ProgrammingError
 
-from flask_safemigrate.alembic_bridge.failure import migration_failed
+from flask_safemigrate.alembic_bridge.failure import cause_of, migration_failed
+from flask_safemigrate.report.redaction import hide
 
 
 def test_a_mapping_of_the_driver_is_said_in_the_words_of_the_server() -> None:
@@ -24,3 +25,16 @@ def test_a_mapping_of_the_driver_is_said_in_the_words_of_the_server() -> None:
     assert "DETAIL:  view pets depends on table pet\n" in said
     assert "SQL: DROP TABLE pet" in said
     assert "{" not in said
+
+
+def test_values_that_the_driver_wrote_into_the_statement_are_not_cited() -> None:
+    """psycopg2 does, and the server cites the line."""
+    said = Exception(
+        "relation \"n\" does not exist\nLINE 1: INSERT INTO n ('s3cr3t')\n          ^\n"
+    )
+    error = ProgrammingError("INSERT INTO n (%(x)s)", {"x": "s3cr3t"}, said)
+    assert cause_of(error) == 'relation "n" does not exist\nSQL: INSERT INTO n (%(x)s)'
+    hide(error, str)
+    assert "s3cr3t" not in f"{error} {error.orig}"
+    said = Exception("m\nLINE 1: INSERT INTO n")
+    assert "LINE 1: INSERT INTO n" in cause_of(ProgrammingError("INSERT INTO n", None, said))

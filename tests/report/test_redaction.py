@@ -59,9 +59,14 @@ SHOWN = [
         "-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----",
     ),
     ("m\n[SQL: x]\n[parameters: (1, 's]')]\n(B)", "m\n[SQL: x]\n[parameters: ***]\n(B)"),
+    (
+        "m\nLINE 1: VALUES ('s')\n               ^\nHINT:  h\n[SQL: x]\n[parameters: ('s',)]",
+        "m\nHINT:  h\n[SQL: x]\n[parameters: ***]",
+    ),
 ]
 KEPT = [
     "sqlite:////srv/x:y@z/app.db",
+    "m\nLINE 1: SELECT nosuch\n               ^\n[SQL: SELECT nosuch]",
     "https://example.org:80/a@b",
     "see https://sqlalche.me/e/20/e3q8) and ask ann@example.org",
     "redis://cache:6379/0 and a@b",
