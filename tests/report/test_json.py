@@ -23,6 +23,15 @@ EVERY = settings(
 )
 
 
+# What a record calls otherwise than the document.
+NAMES = {
+    "comparisons": "evidence",
+    "examination": "condition",
+    "past": "provenance",
+    "setup": "checkout",
+}
+
+
 def rebuilt(kind: Any, value: Any) -> Any:
     """The object of a type that a piece of the document stands for."""
     origin, arguments = get_origin(kind), get_args(kind)
@@ -40,7 +49,7 @@ def rebuilt(kind: Any, value: Any) -> Any:
         return {key: rebuilt(arguments[1], item) for key, item in value.items()}
     if hasattr(kind, "_fields"):
         hints = get_type_hints(kind)
-        return kind(**{name: rebuilt(hints[name], value[name]) for name in kind._fields})
+        return kind(**{n: rebuilt(hints[n], value[NAMES.get(n, n)]) for n in kind._fields})
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         return kind(**{f.name: rebuilt(hints[f.name], value[f.name]) for f in fields(kind)})
@@ -68,7 +77,7 @@ def test_an_outcome_comes_back_from_its_document(outcome: Outcome) -> None:
     document = stdlib.loads(written, parse_constant=refuse)
     assert document.pop("schema") == 1
     assert document.pop("exit_code") == exit_code(outcome.status)
-    assert list(document) == [*Outcome._fields]
+    assert list(document) == [NAMES.get(name, name) for name in Outcome._fields]
     assert rebuilt(Outcome, document) == outcome
 
 
@@ -92,16 +101,20 @@ def test_sql_is_written_as_it_is() -> None:
 def test_the_documentation_names_every_field() -> None:
     from pathlib import Path
 
-    from flask_safemigrate import condition, findings, state
+    from flask_safemigrate import findings
+    from flask_safemigrate.facts.database import DatabaseState, Unreachable
+    from flask_safemigrate.facts.examination import Examination
+    from flask_safemigrate.facts.state import State
 
     written = (Path(__file__).parents[2] / "docs/formats.rst").read_text("utf-8")
     for kind in (
         Outcome,
         findings.Finding,
-        state.State,
-        state.DatabaseState,
-        state.Unreachable,
-        condition.Examination,
+        State,
+        DatabaseState,
+        Unreachable,
+        Examination,
     ):
         names = getattr(kind, "_fields", None) or [each.name for each in fields(kind)]
+        names = [NAMES.get(name, name) for name in names]
         assert [name for name in names if f"``{name}``" not in written] == [], kind

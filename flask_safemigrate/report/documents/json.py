@@ -24,7 +24,7 @@ _NAMES = {
 
 
 def document(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome as plain data: every field under its own name."""
+    """Return an outcome as plain data: every field under its own name, or its first one."""
     plain: dict[str, Any] = {"schema": SCHEMA, "exit_code": exit_code(outcome.status)}
     plain.update(_plain(outcome))
     return plain
@@ -51,10 +51,10 @@ def _plain(value: object) -> Any:
     names = [each.name for each in fields(value)] if is_dataclass(value) else None
     if names := names or getattr(value, "_fields", None):
         return {
-            # SQL with one character replaced would be other SQL.
-            _NAMES.get(name, name): [*getattr(value, name)]
-            if name == "statements"
-            else _plain(getattr(value, name))
+            _NAMES.get(name, name): (
+                # SQL with one character replaced would be other SQL.
+                [*getattr(value, name)] if name == "statements" else _plain(getattr(value, name))
+            )
             for name in names
         }
     if isinstance(value, IntEnum):
