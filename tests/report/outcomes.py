@@ -8,7 +8,7 @@ from flask_safemigrate.facts.database import DatabaseState, JournalRow, Table, U
 from flask_safemigrate.facts.history import BrokenFile, History, Revision
 from flask_safemigrate.facts.project import GitFacts, ProjectState
 from flask_safemigrate.facts.state import Ignored, State
-from flask_safemigrate.findings import Finding, Severity, Step
+from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import (
     Applied,
     AppliedRevision,
@@ -119,7 +119,6 @@ def outcomes(
         name,
         name,
         st.none() | counts,
-        several(st.builds(Step, name, names)),
     )
     plan = st.builds(
         Plan,

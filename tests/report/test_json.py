@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json as stdlib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum, IntEnum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from flask_safemigrate.outcome import Outcome, Status, exit_code
 from flask_safemigrate.report.documents import json
@@ -65,13 +65,24 @@ def refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is not JSON")
 
 
-# What looks like a secret is blanked, which tests of its own look at.
-harmless = anything.filter(lambda text: without_passwords(text) == text)
+def texts(value: Any) -> Iterator[str]:
+    """Every text in plain data."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from texts([*value.values()])
+    elif is_dataclass(value):
+        yield from texts([getattr(value, each.name) for each in fields(value)])
+    elif isinstance(value, (tuple, list, frozenset)):
+        for item in value:
+            yield from texts(item)
 
 
 @EVERY
-@given(outcomes(harmless))
+@given(outcomes(anything))
 def test_an_outcome_comes_back_from_its_document(outcome: Outcome) -> None:
+    # What looks like a secret is blanked, which tests of its own look at.
+    assume(all(without_passwords(text) == text for text in texts(outcome)))
     written = json.text(outcome)
     assert written.isascii()
     document = stdlib.loads(written, parse_constant=refuse)
