@@ -7,6 +7,7 @@ that they are. Nothing is connected to.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import datetime
 import inspect
@@ -213,7 +214,7 @@ class Recorder:
         if _READS.match(sql):
             self.asked += 1
             return self._answer(sql)
-        place = self.place(sql)
+        place = self.place(sql)._replace(sql=sql)
         key = (place.line, place.statement, self.outside)
         if key in self._heard:
             self._again(key)
@@ -533,7 +534,7 @@ def _run(
         recorder.add(Unseen(recorder.place(), f"it does not come to an end ({error})"))
     except (Exception, SystemExit) as error:
         place = _raised_at(error, recorder)
-        said = _ADDRESS.sub(r"\1", f"{type(error).__name__}: {error}".strip().splitlines()[0])
+        said = _said(error)
         recorder.add(Raised(place, said, sure=not recorder.asked))
     recorder.settle()
     return tuple(recorder.found)
@@ -545,4 +546,27 @@ def _raised_at(error: BaseException, recorder: Recorder) -> Place:
         if os.path.realpath(trace.tb_frame.f_code.co_filename) == recorder.file:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return Place(recorder.revision, recorder.file, line, "", recorder.outside, recorder.down)
+    said = _source(recorder.file, line) if line is not None else ""
+    return Place(recorder.revision, recorder.file, line, said, recorder.outside, recorder.down)
+
+
+def _source(path: str, line: int) -> str:
+    """The statement of a file that stands at a line, on one line."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        found = [
+            each
+            for each in ast.walk(ast.parse(text))
+            if isinstance(each, ast.stmt) and each.lineno <= line <= (each.end_lineno or line)
+        ]
+    except (OSError, ValueError, SyntaxError):
+        return ""
+    inmost = max(found, key=lambda each: each.lineno, default=None)
+    return " ".join((ast.get_source_segment(text, inmost) or "").split()) if inmost else ""
+
+
+def _said(error: BaseException) -> str:
+    """An error on one line, without what only SQLAlchemy's authors need."""
+    text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    text = re.sub(r"\s*\(Background on this error at: \S+\)", "", _ADDRESS.sub(r"\1", text))
+    return re.sub(r"Compiler [\w.<>]+ can't render", "this dialect cannot render", text)

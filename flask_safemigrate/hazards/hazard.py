@@ -36,6 +36,8 @@ class Hazard(NamedTuple):
     :param unknown: how bad it is where the probe cannot be asked; None for no hazard then.
     :param object: what a waiver names, such as ``account.old``.
     :param rows: how many rows the table has, None where nobody knows.
+    :param trial: a text that the server is asked to read and not to run; where it is given, it is
+        a hazard only if the server refuses it, and ``{error}`` stands for what it says.
     """
 
     code: str
@@ -47,6 +49,7 @@ class Hazard(NamedTuple):
     probe: Probe | None = None
     unknown: Severity | None = Severity.INFO
     rows: int | None = None
+    trial: str = ""
 
     def told(self, count: int | None) -> str:
         """The message with the answer of the probe, None where there is none."""
@@ -81,6 +84,7 @@ class Judge:
         self.known = known
         self.context = context
         self.found: list[Hazard] = []
+        self.tried: set[tuple[int | None, str]] = set()
         self._quotes = '""' if context.dialect in ("postgresql", "sqlite") else "``"
 
     def quote(self, name: str) -> str:
@@ -130,16 +134,19 @@ class Judge:
         object: str = "",
         probe: Probe | None = None,
         unknown: Severity | None = Severity.INFO,
+        trial: str = "",
     ) -> None:
         """Note a hazard, once a line and object."""
         table = self.known.tables.get(getattr(op, "table", "") or object.partition(".")[0])
         rows = table.rows if table is not None else None
-        hazard = Hazard(code, severity, op.place, message, cure, object, probe, unknown, rows)
+        hazard = Hazard(
+            code, severity, op.place, message, cure, object, probe, unknown, rows, trial
+        )
         if not any(
             h.code == code
             and h.place[:3] == hazard.place[:3]
             and h.object == object
-            and h.message == message
+            and (h.message, h.trial) == (message, trial)
             for h in self.found
         ):
             self.found.append(hazard)

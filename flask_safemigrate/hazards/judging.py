@@ -29,8 +29,23 @@ def judge(recorded: Sequence[ops.Recorded], known: Known, context: Context) -> l
     return looked.found + downgrade.judge(after, context, ways)
 
 
+def _is_refused(looked: Judge, op: ops.Unseen) -> bool:
+    """Whether the parser that refused a text knows all that the server does."""
+    # A driver's own place of a value is none of PostgreSQL's.
+    return (0,) < looked.context.version[:1] <= op.refused[:1] and "%" not in op.place.statement
+
+
 def _unseen(looked: Judge, op: ops.Operation) -> None:
-    if isinstance(op, ops.Unseen):
+    if isinstance(op, ops.Unseen) and _is_refused(looked, op):
+        looked.add(
+            "SM603",
+            Severity.ERROR,
+            op,
+            f"{op.why}: the statement fails.",
+            "write it as this server's grammar has it",
+            op.place.revision,
+        )
+    elif isinstance(op, ops.Unseen):
         said = f" ({op.place.statement[:80]})" if op.place.statement else ""
         looked.add(
             "SM601",

@@ -20,6 +20,11 @@ class KnownTable:
     :param written: whether this run writes to rows of it.
     :param complete: whether its columns are known.
     :param added: columns that this run adds.
+    :param not_valid: constraints that this run makes and that hold for new rows alone.
+    :param validated: constraints whose rows this run has looked at.
+    :param filled: columns that this run writes.
+    :param pending: whether rows were written whose foreign keys are looked up at the end of the
+        open transaction.
     """
 
     name: str
@@ -34,6 +39,9 @@ class KnownTable:
     complete: bool = True
     added: set[str] = field(default_factory=set)
     not_valid: set[str] = field(default_factory=set)
+    validated: set[str] = field(default_factory=set)
+    filled: set[str] = field(default_factory=set)
+    pending: bool = False
 
     def primary_key_named(self, name: str) -> bool:
         """Whether a constraint may be the primary key, whose name no catalogue here keeps."""
@@ -59,6 +67,7 @@ class Known:
     :param triggers: table and text by name.
     :param types: types that are no ENUM and that this run makes; ``*`` where an extension may
         have brought others.
+    :param touched: names of what this run makes, changes or drops.
     :param complete: whether every object is known; without a database and with a history that
         could not be read whole it is not.
     """
@@ -70,6 +79,7 @@ class Known:
     labels: set[tuple[str, str]] = field(default_factory=set)
     triggers: dict[str, tuple[str, str]] = field(default_factory=dict)
     types: set[str] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
     complete: bool = True
 
     def table(self, name: str) -> KnownTable:
@@ -121,12 +131,32 @@ class Known:
     def commit(self) -> None:
         """Note that the open transaction ended."""
         self.labels.clear()
+        self.look_up()
+
+    def look_up(self) -> None:
+        """Note that no foreign key waits for the end of the transaction any more."""
+        for table in self.tables.values():
+            table.pending = False
 
     def apply(self, op: ops.Operation) -> None:
         """Let an operation have happened."""
+        if type(op).__name__ not in _LEAVE_NAMES:
+            self.touched |= _names(op)
         change = _CHANGES.get(type(op).__name__)
         if change is not None:
             change(self, op)
+
+
+#: Operations after which everything is called and made as before.
+_LEAVE_NAMES = frozenset({"Write", "Validate", "Rebuild", "LockTable", "Quick"})
+
+
+def _names(op: ops.Operation) -> set[str]:
+    """The names that an operation makes, changes or drops."""
+    found = {getattr(op, word, "") for word in ("table", "new", "name", "type", "old")}
+    column = getattr(op, "column", "")
+    found.add(getattr(column, "name", column))
+    return {name for name in found if isinstance(name, str)} - {""}
 
 
 def known_from(schema: Schema, rows: Mapping[str, int | None]) -> Known:
@@ -302,8 +332,7 @@ def _add_check(known: Known, op: ops.AddCheck) -> None:
     table = known.tables.get(op.table)
     if table is not None:
         table.checks.append(Check(op.name, op.expression))
-        if op.not_valid:
-            table.not_valid.add(op.name)
+        (table.not_valid if op.not_valid else table.validated).add(op.name)
 
 
 def _drop_constraint(known: Known, op: ops.DropConstraint) -> None:
@@ -319,7 +348,9 @@ def _drop_constraint(known: Known, op: ops.DropConstraint) -> None:
 
 
 def _validate(known: Known, op: ops.Validate) -> None:
-    known.table(op.table).not_valid.discard(op.name)
+    table = known.table(op.table)
+    table.not_valid.discard(op.name)
+    table.validated.add(op.name)
 
 
 def _create_enum(known: Known, op: ops.CreateEnum) -> None:
@@ -333,7 +364,10 @@ def _drop_type(known: Known, op: ops.DropType) -> None:
 
 
 def _create_other(known: Known, op: ops.CreateOther) -> None:
-    known.types.add("*" if op.kind == "extension" else op.name)
+    if op.kind == "extension":
+        known.types.add("*")
+    elif op.kind in ("domain", "type"):
+        known.types.add(op.name)
 
 
 def _add_label(known: Known, op: ops.AddLabel) -> None:
@@ -370,6 +404,10 @@ def _write(known: Known, op: ops.Write) -> None:
     table = known.tables.get(op.table)
     if table is not None:
         table.written = True
+        table.filled |= set(op.columns)
+        keys = [*table.foreign_keys, *(key for _, key in known.referring(op.table))]
+        if not op.place.outside and any("INITIALLY DEFERRED" in key.actions for key in keys):
+            table.pending = True
 
 
 def _create_view(known: Known, op: ops.CreateView) -> None:
@@ -414,6 +452,7 @@ _CHANGES: dict[str, Callable[[Known, Any], None]] = {
     "Write": _write,
     "CreateView": _create_view,
     "DropOther": _drop_other,
+    "LookedUp": lambda known, _: known.look_up(),
     "Unseen": _lose_sight,
     "Raised": _lose_sight,
 }

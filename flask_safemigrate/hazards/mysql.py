@@ -15,7 +15,7 @@ from typing import Any
 from flask_safemigrate.facts.schema import Column, Index
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
-from flask_safemigrate.hazards import probes, shared
+from flask_safemigrate.hazards import probes, shared, trials
 from flask_safemigrate.hazards.hazard import Judge, listed
 from flask_safemigrate.hazards.known import KnownTable
 
@@ -36,6 +36,7 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
     changed: dict[str, list[str]] = {}
     for op in run:
         shared.exists(judge, op)
+        trials.statement(judge, op)
         _missing(judge, op)
         before = len(judge.found)
         rule = _RULES.get(type(op).__name__)
@@ -45,10 +46,13 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             shared.drop_column(judge, op, run)
             shared.drop_referred_column(judge, op)
             _drop_used_column(judge, op)
+        elif isinstance(op, ops.SetDefault):
+            shared.drop_default(judge, op, run)
         elif isinstance(op, ops.DropOther):
             shared.drop_view(judge, op, run)
         elif isinstance(op, ops.Write):
             shared.rows_referred(judge, op, run)
+            shared.leaves_out(judge, op)
         elif isinstance(op, ops.CreateTable):
             for key in op.foreign_keys:
                 shared.foreign_key_fits(judge, op, op.table, key)
@@ -56,6 +60,8 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
                 _index_fits(judge, op, {c.name: c.type for c in op.columns}, index)
         elif isinstance(op, ops.RenameTable):
             shared.rename_table(judge, op, run)
+        _as_asked(judge, op)
+        _or_for_text(judge, op)
         done = changed.setdefault(op.place.revision, [])
         if done:
             _half(judge, before, done)
@@ -63,6 +69,92 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             done.append(op.place.statement)
         judge.known.apply(op)
     shared.leads_nowhere(judge, run)
+
+
+_ALGORITHM = re.compile(r"\bALGORITHM\s*=?\s*(INSTANT|NOCOPY|INPLACE|COPY)\b", re.IGNORECASE)
+_LOCK = re.compile(r"\bLOCK\s*=\s*(NONE|SHARED|EXCLUSIVE)\b", re.IGNORECASE)
+#: Which ways of a change each algorithm refuses.
+_REFUSED = {
+    "INSTANT": ("builds", "rebuilds", "copies"),
+    "NOCOPY": ("rebuilds", "copies"),
+    "INPLACE": ("copies",),
+    "COPY": (),
+}
+
+
+def _as_asked(judge: Judge, op: ops.Operation) -> None:
+    """``ALGORITHM=`` and ``LOCK=``, which refuse what needs more and force what does not."""
+    name = getattr(op, "table", "")
+    if isinstance(op, (ops.Write, ops.LockTable)) or not name:
+        return
+    algorithm, lock = _ALGORITHM.search(op.place.statement), _LOCK.search(op.place.statement)
+    table, way = judge.known.table(name), _way_of(judge, op)
+    for found, refused in (
+        (algorithm, algorithm is not None and way in _REFUSED[algorithm[1].upper()]),
+        (lock, lock is not None and lock[1].upper() == "NONE" and way == "copies"),
+    ):
+        if found is not None and refused:
+            judge.add(
+                "SM603", ERROR, op,
+                f"{found[0]} is not supported for this change of table '{name}', which "
+                f"{'copies it' if way == 'copies' else f'{way} more than that'}: the statement "
+                "fails.",
+                f"leave {found[0]} out, and run it when little is written",
+                f"{name}:{found[0]}",
+            )  # fmt: skip
+            return
+    if table.new:
+        return
+    if algorithm is not None and algorithm[1].upper() == "COPY":
+        judge.add(
+            "SM614", judge.by_size(table), op,
+            f"ALGORITHM=COPY copies table '{name}' ({judge.rows(table)}): every row is rewritten, "
+            "and writes are blocked meanwhile.",
+            "leave ALGORITHM=COPY out", f"{name}:COPY",
+        )  # fmt: skip
+    if lock is not None and lock[1].upper() != "NONE" and way:
+        kept = "reads and writes" if lock[1].upper() == "EXCLUSIVE" else "writes"
+        what = f"index '{op.made.name}'" if isinstance(op, ops.CreateIndex) else "the change"
+        judge.add(
+            "SM619", judge.by_size(table), op,
+            f"{lock[0]} blocks {kept} of table '{name}' while {what} works on "
+            f"{judge.rows(table)}.",
+            f"leave {lock[0]} out", f"{name}:LOCK",
+        )  # fmt: skip
+
+
+def _way_of(judge: Judge, op: ops.Operation) -> str:
+    """``""`` for an instant change, ``builds`` an index, ``rebuilds`` in place, or ``copies``."""
+    table = judge.known.table(getattr(op, "table", ""))
+    if isinstance(op, ops.ModifyColumn):
+        old = table.columns.get(op.old)
+        return _way(old, op.column, judge) if old is not None else ""
+    if isinstance(op, ops.AddColumn):
+        return "copies" if op.column.counts or (op.column.generated and op.column.stored) else ""
+    if isinstance(op, ops.AddKey):
+        return "builds" if op.kind == "unique" else "rebuilds"
+    if isinstance(op, ops.Rebuild):
+        return "copies" if op.blocks else "rebuilds"
+    if isinstance(op, ops.CreateIndex):
+        return "builds"
+    return "copies" if isinstance(op, (ops.AddForeignKey, ops.AddCheck)) else ""
+
+
+_STRINGS = re.compile(r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
+
+
+def _or_for_text(judge: Judge, op: ops.Operation) -> None:
+    """``||`` joins texts on other servers; here it is OR."""
+    if not isinstance(op, ops.Write) or "||" not in _STRINGS.sub("''", op.place.statement):
+        return
+    columns = listed(op.columns) or "its columns"
+    judge.add(
+        "SM634", WARNING, op,
+        f"|| is OR on this server, and joins no texts: {op.verb} of table '{op.table}' gives "
+        f"{columns} 0 or 1, so that the values that are there are lost, or fails in strict mode "
+        "(Truncated incorrect value).",
+        "CONCAT(a, b)", op.table,
+    )  # fmt: skip
 
 
 def _half(judge: Judge, before: int, done: Sequence[str]) -> None:
@@ -409,10 +501,6 @@ def _rename_column(judge: Judge, op: ops.RenameColumn) -> None:
     shared.rename_column(judge, op, op.table, op.column, op.new)
 
 
-def _set_default(judge: Judge, op: ops.SetDefault) -> None:
-    shared.drop_default(judge, op)
-
-
 def _drop_table(judge: Judge, op: ops.DropTable) -> None:
     shared.drop_table(judge, op)
 
@@ -544,7 +632,6 @@ _RULES: dict[str, Callable[[Judge, Any], None]] = {
     "AddColumn": _add_column,
     "ModifyColumn": _modify,
     "RenameColumn": _rename_column,
-    "SetDefault": _set_default,
     "CreateIndex": _create_index,
     "AddKey": _add_key,
     "AddForeignKey": _add_foreign_key,

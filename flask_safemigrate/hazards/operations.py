@@ -16,6 +16,7 @@ class Place(NamedTuple):
     :param statement: the SQL, on one line.
     :param outside: whether it runs outside of the transaction that the revisions share.
     :param down: whether it belongs to ``downgrade()``.
+    :param sql: the text as it is sent, "" for an operation that no text stands for.
     """
 
     revision: str
@@ -24,6 +25,7 @@ class Place(NamedTuple):
     statement: str = ""
     outside: bool = False
     down: bool = False
+    sql: str = ""
 
 
 class Named(NamedTuple):
@@ -120,6 +122,7 @@ class SetType(NamedTuple):
     """A column gets another type.
 
     :param using: the expression after ``USING``, "" for none.
+    :param collation: "" for the default one.
     """
 
     place: Place
@@ -127,6 +130,7 @@ class SetType(NamedTuple):
     column: str
     type: str
     using: str = ""
+    collation: str = ""
 
 
 class SetNull(NamedTuple):
@@ -377,7 +381,7 @@ class DropOther(NamedTuple):
 
 
 class CreateOther(NamedTuple):
-    """A type other than an ENUM, or an extension that may bring some.
+    """A type other than an ENUM, a function, a temporary table, or an extension.
 
     :param kind: such as ``domain`` or ``extension``.
     """
@@ -393,6 +397,12 @@ class CreateView(NamedTuple):
     place: Place
     name: str
     text: str
+
+
+class LookedUp(NamedTuple):
+    """``SET CONSTRAINTS ... IMMEDIATE``: what waits for the end of the transaction is done."""
+
+    place: Place
 
 
 class Alone(NamedTuple):
@@ -421,10 +431,13 @@ class Unseen(NamedTuple):
     """What could not be read, or depends on what could not be known.
 
     :param why: a sentence.
+    :param refused: since which version the server's own parser, which refused it, is right about
+        servers; (0,) where the parser is not the server's own.
     """
 
     place: Place
     why: str
+    refused: tuple[int, ...] = (0,)
 
 
 class Raised(NamedTuple):
@@ -469,6 +482,7 @@ Operation = (
     | DropOther
     | CreateOther
     | CreateView
+    | LookedUp
     | Alone
     | StockCopy
     | StockFails

@@ -14,7 +14,7 @@ from typing import Any
 from flask_safemigrate.ddl.tokens import op_execute
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
-from flask_safemigrate.hazards import probes, shared
+from flask_safemigrate.hazards import probes, shared, trials
 from flask_safemigrate.hazards.hazard import Judge, Probe
 from flask_safemigrate.hazards.known import KnownTable
 from flask_safemigrate.hazards.postgresql_types import (
@@ -24,6 +24,7 @@ from flask_safemigrate.hazards.postgresql_types import (
     judge_values,
     keeps_rows,
 )
+from flask_safemigrate.schema import Column
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
@@ -33,6 +34,9 @@ _VOLATILE = re.compile(
     r"\b(random|gen_random_uuid|uuid_generate_v\w+|uuidv4|uuidv7|clock_timestamp|timeofday|nextval"
     r"|setseed|gen_random_bytes|random_normal|txid_current|pg_current_xact_id)\s*\(",
     re.IGNORECASE,
+)
+_NUMBER = re.compile(
+    r"\s*([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|[-+]?inf(inity)?)\s*", re.IGNORECASE
 )
 _NOT_NULL = re.compile(r'^\(*\s*"?(\w+)"?\s+IS\s+NOT\s+NULL\s*\)*$', re.IGNORECASE)
 
@@ -50,16 +54,21 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
         revision, outside = place.revision, place.outside
         _labels(judge, op)
         shared.exists(judge, op)
+        trials.statement(judge, op)
+        _pending(judge, op)
         rule = _RULES.get(type(op).__name__)
         locks, work = rule(judge, op) if rule is not None else ((), "")
         if isinstance(op, ops.DropColumn):
             shared.drop_column(judge, op, run)
             if not op.cascade:
                 shared.drop_referred_column(judge, op)
+        elif isinstance(op, ops.SetDefault):
+            shared.drop_default(judge, op, run)
         elif isinstance(op, ops.DropOther):
             shared.drop_view(judge, op, run)
         elif isinstance(op, ops.Write):
             shared.rows_referred(judge, op, run)
+            shared.leaves_out(judge, op)
         elif isinstance(op, ops.RenameTable):
             shared.rename_table(judge, op, run)
         if work:
@@ -100,6 +109,25 @@ def _held_too_long(
             "lock is gone before it begins",
             f"{name}",
         )
+
+
+def _pending(judge: Judge, op: ops.Operation) -> None:
+    """A table cannot change while foreign keys of rows written before wait for the end."""
+    table = judge.known.tables.get(getattr(op, "table", ""))
+    if table is None or not table.pending or table.new:
+        return
+    if isinstance(op, (ops.Write, ops.Validate, ops.Rebuild, ops.LockTable)):
+        return
+    judge.add(
+        "SM603", ERROR, op,
+        f"Table '{table.name}' cannot change in the transaction that wrote to its {{count}} rows: "
+        "a foreign key is INITIALLY DEFERRED, so that PostgreSQL refuses it because of pending "
+        "trigger events: the statement fails.",
+        f'{op_execute("SET CONSTRAINTS ALL IMMEDIATE")} between the two',
+        table.name,
+        probe=probes.rows(judge, table.name),
+        unknown=WARNING,
+    )  # fmt: skip
 
 
 def _labels(judge: Judge, op: ops.Operation) -> None:
@@ -277,7 +305,9 @@ def _set_null(judge: Judge, op: ops.SetNull) -> tuple[Locks, str]:
         and each.name not in table.not_valid
         for each in table.checks
     )
-    if proven and (judge.context.version >= (12,) or judge.context.version == (0,)):
+    new_enough = judge.context.version >= (12,) or judge.context.version == (0,)
+    probe = _is_not_valid(table, op.column) if proven and new_enough else None
+    if proven and new_enough and probe is None:
         return locks, ""
     name = f"ck_{op.table}_{op.column}"
     judge.add(
@@ -293,9 +323,29 @@ def _set_null(judge: Judge, op: ops.SetNull) -> tuple[Locks, str]:
         f'op.alter_column("{op.table}", "{op.column}", nullable=False)\n'
         f'op.drop_constraint("{name}", "{op.table}", type_="check")',
         f"{op.table}.{op.column}",
+        probe=probe,
+        unknown=None,
     )
+    if probe is not None:
+        return locks, ""
     work = f"every row of '{op.table}' is looked at for NULL in '{op.column}'"
     return locks, work if judge.is_large(table) else ""
+
+
+def _is_not_valid(table: KnownTable, column: str) -> Probe | None:
+    """Whether a CHECK that is there already was never validated; None for one of this run."""
+    names = [
+        each.name
+        for each in table.checks
+        if (match := _NOT_NULL.match(each.expression)) is not None and match[1] == column
+    ]
+    if table.validated.intersection(names):
+        return None
+    listed = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+    return Probe(
+        f"SELECT count(*) FROM pg_constraint WHERE conname IN ({listed}) AND NOT convalidated "
+        f"AND conrelid = to_regclass('{table.name}')"
+    )
 
 
 def _set_type(judge: Judge, op: ops.SetType) -> tuple[Locks, str]:
@@ -340,7 +390,7 @@ def _set_type(judge: Judge, op: ops.SetType) -> tuple[Locks, str]:
     if column is not None:
         judge_values(judge, op, table, column)
     if column is not None and keeps_rows(old, op.type, bool(op.using), judge.context.time_zone):
-        return locks, _looks_again(judge, op, table, old)
+        return locks, _looks_again(judge, op, table, column)
     judge.add(
         "SM614",
         judge.by_size(table),
@@ -410,8 +460,10 @@ def _add_column(judge: Judge, op: ops.AddColumn) -> tuple[Locks, str]:
     return locks, f"every row of '{op.table}' is worked on" if works else ""
 
 
-def _looks_again(judge: Judge, op: ops.SetType, table: KnownTable, old: str) -> str:
+def _looks_again(judge: Judge, op: ops.SetType, table: KnownTable, column: Column) -> str:
     """What a type that keeps the rows has to prove or build anew."""
+    old = column.type
+    sorts = op.collation != column.collation
     word = re.compile(rf"(?<!\w){re.escape(op.column)}(?!\w)")
     zones = old != op.type and old.startswith("timestamp")
     again = [
@@ -422,7 +474,7 @@ def _looks_again(judge: Judge, op: ops.SetType, table: KnownTable, old: str) -> 
     again += [
         f"builds index '{name}' anew from {judge.rows(table)}"
         for name, index in table.indexes.items()
-        if zones and op.column in index.columns
+        if (zones or sorts) and op.column in index.columns
     ]
     for each in again:
         judge.add(
@@ -430,7 +482,8 @@ def _looks_again(judge: Judge, op: ops.SetType, table: KnownTable, old: str) -> 
             judge.by_size(table),
             op,
             f"Changing the type of column '{op.column}' of table '{op.table}' from {old} to "
-            f"{op.type} {each} and blocks reads and writes meanwhile.",
+            f"{op.type}{f' COLLATE {op.collation}' if sorts and op.collation else ''} {each} and "
+            "blocks reads and writes meanwhile.",
             "drop it before, and make it again after it: a CHECK as NOT VALID, an index "
             "CONCURRENTLY, in an autocommit_block",
             f"{op.table}.{op.column}",
@@ -462,18 +515,29 @@ def _default_fits(
 ) -> None:
     """A default that is no value of its column."""
     table: str = getattr(op, "table", "")
-    literal = re.fullmatch(r"'((?:[^']|'')*)'", default or "")
-    if literal is None or not re.match(r"(smallint|integer|bigint|numeric|real|double)\b", kind):
+    if not default:
         return
-    if not re.fullmatch(r"\s*([-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|[-+]?inf(inity)?)\s*",
-                        literal[1], re.IGNORECASE):  # fmt: skip
+
+    def add(why: str, cure: str, trial: str = "") -> None:
         judge.add(
             "SM603", ERROR, op,
-            f"The default {default} is no value of column '{column}' of table '{table}', which is "
-            f"{kind} (invalid input syntax): the statement fails.",
-            f'server_default=sa.text("0")  # or another {kind}',
-            f"{table}.{column}",
+            f"The default {default} is none for column '{column}' of table '{table}', which is "
+            f"{kind} ({why}): the statement fails.",
+            cure, f"{table}.{column}", trial=trial,
         )  # fmt: skip
+
+    literal = re.fullmatch(r"'((?:[^']|'')*)'", default)
+    if kind == "boolean" and re.fullmatch(r"-?\d+", default):
+        add("a number is not converted", f'server_default="{default}"')
+    elif (
+        literal is not None
+        and re.match(r"(smallint|integer|bigint|numeric|real|double)\b", kind)
+        and not _NUMBER.fullmatch(literal[1])
+    ):
+        add("invalid input syntax", f'server_default=sa.text("0")  # or another {kind}')
+    elif trials.is_as_it_was(judge, f"{default} {kind}"):
+        add("{error}", f"server_default=sa.text(...)  # an expression that is {kind}",
+            f"EXPLAIN SELECT CAST(({default}) AS {kind})")  # fmt: skip
 
 
 def _drop_type(judge: Judge, op: ops.DropType) -> tuple[Locks, str]:
@@ -540,6 +604,12 @@ def _takes_from(sequence: str, table: str, column: str, default: str) -> bool:
 
 def _validate(judge: Judge, op: ops.Validate) -> tuple[Locks, str]:
     table = judge.known.table(op.table)
+    for key in table.foreign_keys:
+        if key.name == op.name and not table.added.intersection(key.columns):
+            shared.foreign_key(judge, op, op.table, key)
+    for check in table.checks:
+        if check.name == op.name:
+            shared.check(judge, op, op.table, op.name, check.expression)
     if not judge.is_large(table):
         return (), ""
     return (), f"constraint '{op.name}' looks at every row of '{op.table}'"
@@ -648,7 +718,7 @@ _REBUILDS = {
 def _lock(judge: Judge, op: ops.LockTable) -> tuple[Locks, str]:
     if op.blocks and judge.is_old(op.table):
         judge.add(
-            "SM619", WARNING, op,
+            "SM619", judge.by_size(judge.known.table(op.table)), op,
             f"LOCK TABLE '{op.table}' IN {op.mode} MODE blocks "
             f"{'reads and writes' if op.blocks == 'reads' else 'writes'} until the transaction "
             "ends.",
@@ -723,6 +793,8 @@ def _drop_constraint(judge: Judge, op: ops.DropConstraint) -> tuple[Locks, str]:
 def _create_table(judge: Judge, op: ops.CreateTable) -> tuple[Locks, str]:
     for key in op.foreign_keys:
         shared.foreign_key_fits(judge, op, op.table, key)
+    for column in op.columns:
+        _default_fits(judge, op, column.name, column.type, column.default)
     locks: Locks = tuple((key.table, "writes") for key in op.foreign_keys if key.table != op.table)
     if op.partition_of:
         locks = (*locks, (op.partition_of, "reads"))
@@ -735,7 +807,6 @@ def _rename_column(judge: Judge, op: ops.RenameColumn) -> tuple[Locks, str]:
 
 
 def _set_default(judge: Judge, op: ops.SetDefault) -> tuple[Locks, str]:
-    shared.drop_default(judge, op)
     column = judge.known.table(op.table).columns.get(op.column)
     if column is not None:
         _default_fits(judge, op, op.column, column.type, op.default)

@@ -30,6 +30,7 @@ from flask_safemigrate.hazards.operations import (
     DropTable,
     DropType,
     LockTable,
+    LookedUp,
     Named,
     Operation,
     Place,
@@ -89,7 +90,8 @@ def read(sql: str, place: Place) -> list[Operation]:
     try:
         parsed = pglast.parse_sql(sql)
     except pglast.parser.ParseError as error:
-        return [Unseen(place, f"PostgreSQL cannot read it: {error.args[0]}")]
+        refused = pglast.get_postgresql_version()
+        return [Unseen(place, f"PostgreSQL cannot read it: {error.args[0]}", refused)]
     found: list[Operation] = []
     for each in parsed:
         statement = each.stmt
@@ -167,6 +169,8 @@ def _key(each: Any, own: tuple[str, ...] = ()) -> ForeignKey:
         for event, code in (("DELETE", each.fk_del_action), ("UPDATE", each.fk_upd_action))
         if code in _ACTIONS
     )
+    if each.initdeferred:
+        actions = f"{actions} DEFERRABLE INITIALLY DEFERRED".strip()
     return ForeignKey(
         each.conname or "",
         own or tuple(part.sval for part in each.fk_attrs or ()),
@@ -188,6 +192,7 @@ def _names(parts: Any) -> tuple[str, ...]:
 def _create_table(node: Any, place: Place) -> Iterator[Operation]:
     table = _name(node.relation)
     if node.relation.relpersistence == "t":
+        yield CreateOther(place, "table", table)
         return
     columns: list[Named] = []
     primary: tuple[str, ...] = ()
@@ -232,7 +237,15 @@ def _create_as(node: Any, place: Place) -> Iterator[Operation]:
     name = _name(node.into.rel)
     if _enum(node.objtype) == "OBJECT_MATVIEW":
         yield CreateView(place, name, _text(node.query))
-    elif node.into.rel.relpersistence != "t":
+    else:
+        yield from _made_by_query(node.into.rel, place)
+
+
+def _made_by_query(relation: Any, place: Place) -> Iterator[Operation]:
+    name = _name(relation)
+    if relation.relpersistence == "t":
+        yield CreateOther(place, "table", name)
+    else:
         yield CreateTable(place, name, filled=True)
 
 
@@ -270,7 +283,9 @@ def _command(table: str, what: str, command: Any, place: Place) -> Iterator[Oper
         yield DropColumn(place, table, name, cascade, missing_ok)
     elif what == "AlterColumnType":
         using = _text(command.def_.raw_default)
-        yield SetType(place, table, name, _type(command.def_.typeName), using)
+        sorted_by = command.def_.collClause
+        collation = _dotted(sorted_by.collname) if sorted_by is not None else ""
+        yield SetType(place, table, name, _type(command.def_.typeName), using, collation)
     elif what in ("SetNotNull", "DropNotNull"):
         yield SetNull(place, table, name, what == "DropNotNull")
     elif what == "ColumnDefault":
@@ -383,7 +398,14 @@ def _create_other(kind: str) -> Callable[[Any, Place], Iterator[Operation]]:
         names = next(
             (
                 each
-                for word in ("domainname", "typeName", "typevar", "defnames")
+                for word in (
+                    "domainname",
+                    "typeName",
+                    "typevar",
+                    "defnames",
+                    "funcname",
+                    "sequence",
+                )
                 if (each := getattr(node, word, None)) is not None
             ),
             None,
@@ -488,7 +510,7 @@ def _truncate(node: Any, place: Place) -> Iterator[Operation]:
 def _select(node: Any, place: Place) -> Iterator[Operation]:
     yield from _in_ctes(node, place)
     if getattr(node, "intoClause", None):
-        yield CreateTable(place, _name(node.intoClause.rel), filled=True)
+        yield from _made_by_query(node.intoClause.rel, place)
 
 
 def _lock(node: Any, place: Place) -> Iterator[Operation]:
@@ -625,20 +647,23 @@ _READERS: dict[str, Callable[[Any, Place], Iterator[Operation]]] = {
     "CreateRangeStmt": _create_other("type"),
     "DefineStmt": _create_other("type"),
     "CreateExtensionStmt": _create_other("extension"),
+    "CreateFunctionStmt": _create_other("function"),
+    "CreateSeqStmt": _create_other("sequence"),
     "GrantStmt": _grant,
+    "ConstraintsSetStmt": lambda node, place: iter(() if node.deferred else [LookedUp(place)]),
     **{kind: _alone(what) for kind, what in _NOT_INSIDE.items()},
 }
 #: What takes no lock that matters and touches no row.
 _HARMLESS = frozenset(
     {
         "VariableSetStmt", "VariableShowStmt", "TransactionStmt", "CommentStmt",
-        "GrantRoleStmt", "CreateSchemaStmt", "CreateSeqStmt",
-        "AlterSeqStmt", "CreateFunctionStmt", "AlterFunctionStmt", "AlterOwnerStmt",
+        "GrantRoleStmt", "CreateSchemaStmt",
+        "AlterSeqStmt", "AlterFunctionStmt", "AlterOwnerStmt",
         "CreateRoleStmt", "AlterRoleStmt", "AlterRoleSetStmt", "AlterDefaultPrivilegesStmt",
         "ExplainStmt", "NotifyStmt",
         "ListenStmt", "CreateStatsStmt", "AlterExtensionStmt",
         "CreateCastStmt", "AlterDatabaseSetStmt", "DiscardStmt",
-        "ConstraintsSetStmt", "CheckPointStmt", "CreatePublicationStmt", "AlterPublicationStmt",
+        "CheckPointStmt", "CreatePublicationStmt", "AlterPublicationStmt",
         "AlterPolicyStmt", "DeclareCursorStmt", "FetchStmt", "ClosePortalStmt", "PrepareStmt",
     }
 )  # fmt: skip

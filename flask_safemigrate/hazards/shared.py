@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from flask_safemigrate.ddl.references import uses_table
 from flask_safemigrate.ddl.tokens import op_execute
@@ -21,6 +21,8 @@ def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) 
     """Values go with a column, and statements of the running version that name it fail."""
     table = judge.known.tables.get(op.table)
     if table is not None and (table.new or op.column in table.added):
+        return
+    if table is not None and table.complete and table.columns and op.column not in table.columns:
         return
     name = f"{op.table}.{op.column}"
     old = table.columns.get(op.column) if table is not None else None
@@ -292,9 +294,15 @@ def _base(kind: str) -> str:
 def drop_table(judge: Judge, op: ops.DropTable) -> None:
     """The rows of a table go, and what refers to it stands in the way."""
     table = judge.known.tables.get(op.table)
-    if table is not None and table.new:
-        return
     others = sorted({name for name, _ in judge.known.referring(op.table) if name != op.table})
+    if table is None and op.if_exists and judge.known.complete:
+        return
+    if table is None or not table.new:
+        _lose_table(judge, op, others)
+    _hold_table(judge, op, others)
+
+
+def _lose_table(judge: Judge, op: ops.DropTable, others: list[str]) -> None:
     also = f" Foreign keys of {listed(others)} go along." if others and op.cascade else ""
     judge.add(
         "SM631",
@@ -308,6 +316,10 @@ def drop_table(judge: Judge, op: ops.DropTable) -> None:
         probe=probes.rows(judge, op.table),
         unknown=WARNING,
     )
+
+
+def _hold_table(judge: Judge, op: ops.DropTable, others: list[str]) -> None:
+    """What refers to a table keeps it from being dropped."""
     if judge.context.dialect == "postgresql" and not op.cascade:
         for kind, names in (
             ("the foreign key of table", others),
@@ -483,8 +495,10 @@ def add_column_without_default(judge: Judge, op: ops.AddColumn, *, fills: bool) 
     )
 
 
-def drop_default(judge: Judge, op: ops.SetDefault) -> None:
+def drop_default(judge: Judge, op: ops.SetDefault, run: Sequence[ops.Operation]) -> None:
     """A NOT NULL column loses the default that old code relies on."""
+    if any(_fills_again(each, op) for each in run[run.index(op) + 1 :]):
+        return
     table = judge.known.tables.get(op.table)
     column = table.columns.get(op.column) if table is not None else None
     if op.default is not None or table is None or column is None or table.new:
@@ -502,10 +516,24 @@ def drop_default(judge: Judge, op: ops.SetDefault) -> None:
     )
 
 
+def _fills_again(later: ops.Operation, op: ops.SetDefault) -> bool:
+    """Whether a column that lost its default gets another one, or goes, or takes NULL."""
+    if (getattr(later, "table", ""), getattr(later, "column", "")) != (op.table, op.column):
+        return False
+    return (
+        isinstance(later, ops.DropColumn)
+        or (isinstance(later, ops.SetDefault) and later.default is not None)
+        or (isinstance(later, ops.SetNull) and later.nullable)
+    )
+
+
 def not_null(judge: Judge, op: ops.Operation, table: str, column: str) -> None:
     """NOT NULL over NULLs."""
     found = judge.known.tables.get(table)
     if found is None or found.new:
+        return
+    if column in found.added and column in found.columns and column not in found.filled:
+        _stays_empty(judge, op, found, column)
         return
     asks = judge.can_ask(found, [column])
     if not asks and (found.written or column in found.added):
@@ -522,6 +550,23 @@ def not_null(judge: Judge, op: ops.Operation, table: str, column: str) -> None:
         f"{op_execute(probe.mend)}  # before it",
         f"{table}.{column}",
         probe=probe,
+    )
+
+
+def _stays_empty(judge: Judge, op: ops.Operation, table: KnownTable, column: str) -> None:
+    """A column that this run adds, and that is NULL in every row that was there."""
+    new = table.columns[column]
+    if new.default is not None or new.generated or new.counts or not judge.known.complete:
+        return
+    judge.add(
+        "SM621",
+        ERROR,
+        op,
+        f"Column '{column}' of table '{table.name}' is to be NOT NULL, but is NULL in all of "
+        "{count} rows, which nothing fills after it is added: the statement fails.",
+        f"{op_execute(f'UPDATE {table.name} SET {column} = ...')}  # before it",
+        f"{table.name}.{column}",
+        probe=probes.rows(judge, table.name),
     )
 
 
@@ -730,6 +775,30 @@ def overwritten(judge: Judge, op: ops.Write) -> None:
         )
 
 
+def leaves_out(judge: Judge, op: ops.Write) -> None:
+    """INSERT of values without one for a NOT NULL column that has no default."""
+    table = judge.known.tables.get(op.table)
+    if op.verb != "INSERT" or not op.columns or op.reads or table is None or not table.complete:
+        return
+    given = {each.lower() for each in op.columns}
+    for column in table.columns.values():
+        fills = column.nullable or column.default is not None or column.counts or column.generated
+        key = judge.context.dialect == "sqlite" and column.name in table.primary_key
+        if fills or key or column.name.lower() in given:
+            continue
+        lenient = judge.context.dialect in ("mysql", "mariadb")
+        judge.add(
+            "SM603",
+            ERROR,
+            op,
+            f"INSERT into table '{op.table}' gives no value for column '{column.name}', which is "
+            f"NOT NULL and has no default: {'in strict mode ' if lenient else ''}the statement "
+            "fails.",
+            f"give '{column.name}' a value",
+            f"{op.table}.{column.name}",
+        )
+
+
 def exists(judge: Judge, op: ops.Operation) -> None:
     """What the operation names is not there, or is there already."""
     known = judge.known
@@ -747,6 +816,12 @@ def exists(judge: Judge, op: ops.Operation) -> None:
         )
 
 
+def _has(table: KnownTable, column: str) -> bool:
+    if column in table.columns or column.lower() in ("rowid", "oid", "_rowid_"):
+        return True
+    return column.lower() in {each.lower() for each in table.columns}
+
+
 def _missing(judge: Judge, op: ops.Operation) -> tuple[str, str]:
     tables = judge.known.tables
     name = getattr(op, "table", "")
@@ -761,6 +836,9 @@ def _missing(judge: Judge, op: ops.Operation) -> tuple[str, str]:
         return f"Table '{op.new}' exists already", op.new
     if isinstance(op, ops.CreateEnum) and op.name in judge.known.enums:
         return f"Type '{op.name}' exists already", op.name
+    if isinstance(op, ops.Write) and table is None and judge.context.dialect != "postgresql":
+        known = name in judge.known.views or name in judge.known.touched or "." in name
+        return ("", "") if known or not name else (f"Table '{name}' does not exist", name)
     if table is None or not table.complete:
         return "", ""
     if isinstance(op, ops.AddColumn) and op.column.name in table.columns and not op.if_not_exists:
@@ -781,6 +859,10 @@ def _missing(judge: Judge, op: ops.Operation) -> tuple[str, str]:
             return f"Table '{name}' has a column '{op.new}' already", f"{name}.{op.new}"
     if isinstance(op, ops.ModifyColumn) and op.old not in table.columns:
         return f"Table '{name}' has no column '{op.old}'", f"{name}.{op.old}"
+    if isinstance(op, ops.Write):
+        missing = [c for c in op.columns if not _has(table, c)]
+        if missing:
+            return f"Table '{name}' has no column '{missing[0]}'", f"{name}.{missing[0]}"
     if isinstance(op, ops.CreateIndex) and op.made.name and not op.if_not_exists:
         owner = judge.known.index_owner(op.made.name)
         if op.made.name in table.indexes or (

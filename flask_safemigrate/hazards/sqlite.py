@@ -5,11 +5,12 @@ Nothing is said of locks: one transaction holds the file for as long as the run 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
-from flask_safemigrate.hazards import probes, shared
+from flask_safemigrate.hazards import probes, shared, trials
 from flask_safemigrate.hazards.hazard import Judge, listed
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -19,10 +20,12 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
     """Look at every operation of a run in order, and let it happen."""
     for op in run:
         shared.exists(judge, op)
+        trials.statement(judge, op)
         _missing(judge, op)
         if isinstance(op, ops.DropColumn):
             shared.drop_column(judge, op, run)
             shared.drop_under_trigger(judge, op)
+            _drop_by_text(judge, op)
         elif isinstance(op, ops.DropOther):
             shared.drop_view(judge, op, run)
         elif isinstance(op, ops.Alone):
@@ -44,7 +47,7 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
         elif isinstance(op, ops.SetNull) and not op.nullable:
             shared.not_null(judge, op, op.table, op.column)
         elif isinstance(op, ops.SetDefault):
-            shared.drop_default(judge, op)
+            shared.drop_default(judge, op, run)
         elif isinstance(op, ops.SetType):
             _set_type(judge, op)
         elif isinstance(op, (ops.StockCopy, ops.StockFails)):
@@ -64,9 +67,32 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             shared.emptied(judge, op, cascades=True)
             shared.overwritten(judge, op)
             shared.rows_referred(judge, op, run)
+            shared.leaves_out(judge, op)
         judge.known.apply(op)
     shared.leads_nowhere(judge, run)
     shared.drop_under_views(judge, run)
+
+
+def _drop_by_text(judge: Judge, op: ops.DropColumn) -> None:
+    """SQLite's own DROP COLUMN refuses a column that an index, a key or a CHECK names."""
+    table = judge.known.tables.get(op.table)
+    if table is None or not op.place.sql:
+        return
+    word = re.compile(rf"(?<!\w){re.escape(op.column)}(?!\w)", re.IGNORECASE)
+    used = [
+        *(f"index '{name}'" for name, index in table.indexes.items() if any(
+            word.search(part) for part in (*index.columns, index.where))),
+        *(f"foreign key '{key.name}'" for key in table.foreign_keys if op.column in key.columns),
+        *(f"CHECK '{each.name}'" for each in table.checks if word.search(each.expression)),
+    ]  # fmt: skip
+    for what in used:
+        judge.add(
+            "SM603", ERROR, op,
+            f"SQLite's own DROP COLUMN refuses column '{op.column}' of table '{op.table}', which "
+            f"{what} names: the statement fails.",
+            f'op.drop_column("{op.table}", "{op.column}")',
+            f"{op.table}.{op.column}:{what}",
+        )  # fmt: skip
 
 
 def _stock(judge: Judge, op: ops.StockCopy | ops.StockFails) -> None:
@@ -106,7 +132,20 @@ def _stock_default(judge: Judge, op: ops.AddColumn) -> None:
     """SQLite's own ADD COLUMN takes no default that is worked out, as soon as there are rows."""
     default = (op.column.default or "").strip()
     worked_out = default.startswith("(") or default.upper().startswith("CURRENT_")
-    if worked_out and judge.is_old(op.table) and judge.known.table(op.table).rows != 0:
+    old = judge.is_old(op.table) and judge.known.table(op.table).rows != 0
+    if worked_out and old and op.place.sql:
+        judge.add(
+            "SM603",
+            ERROR,
+            op,
+            f"Column '{op.column.name}' of table '{op.table}' has the default {default}, which "
+            "SQLite's own ADD COLUMN refuses as soon as there are rows (Cannot add a column with "
+            "non-constant default): the statement fails.",
+            f'op.add_column("{op.table}", sa.Column("{op.column.name}", ..., server_default=...))',
+            f"{op.table}.{op.column.name}",
+            probe=probes.rows(judge, op.table),
+        )
+    elif worked_out and old:
         judge.add(
             "SM645",
             INFO,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.driver_errors import error_number, sqlstate, text_of
 from flask_safemigrate.facts.database import DatabaseState
 
 _SECONDS = 5  # that a question may take
@@ -43,8 +45,8 @@ def time_zone(target: Target) -> str:
 
 
 @contextlib.contextmanager
-def asking(target: Target | None, dialect: str) -> Iterator[Any]:
-    """A function that asks the database, which answers None where it cannot or takes too long.
+def asking(target: Target | None, dialect: str) -> Iterator[Asking | None]:
+    """Who asks the database, None where none is to be asked.
 
     In a transaction that can write nothing, each question with a limit of time.
     """
@@ -52,18 +54,64 @@ def asking(target: Target | None, dialect: str) -> Iterator[Any]:
         yield None
         return
     with _connection(target, dialect) as connection:
-        escaped = connection.dialect.paramstyle in ("format", "pyformat")
-
-        def ask(sql: str) -> list[Any] | None:
-            try:
-                return list(connection.exec_driver_sql(sql.replace("%", "%%") if escaped else sql))
-            except sa.exc.SQLAlchemyError:
-                connection.rollback()
-                _limit(connection, dialect)
-                return None
-
         _limit(connection, dialect)
-        yield ask
+        yield Asking(connection, dialect)
+
+
+class Asking:
+    """Asks a database."""
+
+    def __init__(self, connection: sa.Connection, dialect: str) -> None:
+        self.connection, self.dialect = connection, dialect
+        self._escapes = connection.dialect.paramstyle in ("format", "pyformat")
+
+    def __call__(self, sql: str) -> list[Any] | None:
+        """What it answers; None where it cannot or takes too long."""
+        try:
+            result = self._run(sql)
+            return list(result) if result.returns_rows else []
+        except sa.exc.SQLAlchemyError:
+            self._begin_again()
+            return None
+
+    def refusal(self, sql: str) -> str:
+        """What it says against a text; "" where it takes it, or refuses it for other reasons."""
+        try:
+            self._run(sql)
+        except sa.exc.DBAPIError as error:
+            self._begin_again()
+            return text_of(error) if _is_of_text(error, self.dialect) else ""
+        except sa.exc.SQLAlchemyError:
+            self._begin_again()
+        return ""
+
+    def _run(self, sql: str) -> sa.CursorResult[Any]:
+        return self.connection.exec_driver_sql(sql.replace("%", "%%") if self._escapes else sql)
+
+    def _begin_again(self) -> None:
+        self.connection.rollback()
+        _limit(self.connection, self.dialect)
+
+
+#: What MariaDB and MySQL call errors of a text, and not of rows, rights or the moment: names
+#: (1052, 1054, 1109, 1146, 1305), its form (1064, 1136, 1241) and functions (1582).
+_OF_TEXT = frozenset({1052, 1054, 1064, 1109, 1136, 1146, 1241, 1305, 1582})
+_SQLITE = re.compile(
+    r"near \"|unrecognized token|incomplete input|no such (column|table|function|index)|ambiguous "
+    r"column|table \S+ has no column|\d+ values for|[Cc]annot (add|drop)|sub-select returns|wrong "
+    r"number of arguments|error in (index|view|trigger)"
+)
+
+
+def _is_of_text(error: BaseException, dialect: str) -> bool:
+    """Whether an error is about what a text says."""
+    if dialect == "postgresql":
+        code = sqlstate(error)
+        # Of rights, or of a type that nobody can tell.
+        return code[:2] in ("22", "42") and code not in ("42501", "42P18")
+    if dialect == "sqlite":
+        return _SQLITE.match(text_of(error)) is not None
+    return error_number(error) in _OF_TEXT
 
 
 @contextlib.contextmanager
