@@ -51,11 +51,11 @@ class Hazard(NamedTuple):
     rows: int | None = None
     trial: str = ""
 
-    def told(self, count: int | None) -> str:
-        """The message with the answer of the probe, None where there is none."""
+    def told(self, count: int | None, error: str = "") -> str:
+        """The message with the answers of the probe, None where there is none, and the trial."""
         number = "an unknown number of" if count is None else f"{count:,}"
         text = _FORMS.sub(lambda forms: forms[1 if count == 1 else 2], self.message)
-        return text.replace("{count}", number)
+        return text.replace("{count}", number).replace("{error}", error)
 
 
 class Context(NamedTuple):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask_safemigrate.ddl.tokens import op_execute
+from flask_safemigrate.facts.schema import Column
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes, shared, trials
@@ -24,7 +25,6 @@ from flask_safemigrate.hazards.postgresql_types import (
     judge_values,
     keeps_rows,
 )
-from flask_safemigrate.schema import Column
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
@@ -120,9 +120,9 @@ def _pending(judge: Judge, op: ops.Operation) -> None:
         return
     judge.add(
         "SM603", ERROR, op,
-        f"Table '{table.name}' cannot change in the transaction that wrote to its {{count}} rows: "
-        "a foreign key is INITIALLY DEFERRED, so that PostgreSQL refuses it because of pending "
-        "trigger events: the statement fails.",
+        f"Table '{table.name}' cannot change in the transaction that wrote to its {{count}} "
+        "{row|rows}: a foreign key is INITIALLY DEFERRED, so that PostgreSQL refuses it because "
+        "of pending trigger events: the statement fails.",
         f'{op_execute("SET CONSTRAINTS ALL IMMEDIATE")} between the two',
         table.name,
         probe=probes.rows(judge, table.name),

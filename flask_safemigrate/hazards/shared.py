@@ -563,7 +563,7 @@ def _stays_empty(judge: Judge, op: ops.Operation, table: KnownTable, column: str
         ERROR,
         op,
         f"Column '{column}' of table '{table.name}' is to be NOT NULL, but is NULL in all of "
-        "{count} rows, which nothing fills after it is added: the statement fails.",
+        "{count} {row|rows}, which nothing fills after it is added: the statement fails.",
         f"{op_execute(f'UPDATE {table.name} SET {column} = ...')}  # before it",
         f"{table.name}.{column}",
         probe=probes.rows(judge, table.name),

@@ -129,7 +129,7 @@ def _capped(hazard: Hazard, many: int) -> Hazard:
 
 def _finding(hazard: Hazard, ask: Any, bind: str) -> Finding | None:
     """A hazard with what the rows say of it; None where they say that it is none."""
-severity, count, shown, error = hazard.severity, None, "", ""
+    severity, count, shown, error = hazard.severity, None, "", ""
     if hazard.trial:
         error = ask.refusal(hazard.trial) if ask is not None else ""
         if not error:
@@ -144,7 +144,7 @@ severity, count, shown, error = hazard.severity, None, "", ""
             severity = min(severity, hazard.unknown)
         else:
             shown = _keys(hazard.probe, ask)
-    message = hazard.told(count).replace("{error}", error)
+    message = hazard.told(count, error)
     if shown:
         message += f" {'It is' if count == 1 else 'Some of them'}: {shown}."
     place = hazard.place
