@@ -9,8 +9,9 @@ record and not run, so its code takes the same way, and what it says next is run
 from __future__ import annotations
 
 import contextlib
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, event
@@ -32,6 +33,12 @@ class Catalogue(Protocol):
 
     #: A statement that does nothing.
     NOTHING: str
+
+    def statements_of(self, text: str) -> Sequence[str]:
+        """The statements of a text."""
+
+    def takes_several(self, connection: Connection) -> bool:
+        """Whether the driver sends several statements as one text."""
 
     def kind_of(self, statement: str) -> str:
         """``reads``, ``held``, ``commits``, ``setting``, ``passing``, ``bounds``, ``undoes``."""
@@ -103,6 +110,8 @@ class Recorder:
         self._changed: list[Entry] = []  # rows that are there and must be marked
         self._open: Entry | None = None
         self._answering: Entry | None = None
+        self._answered: Any = None  # a cursor
+        self._takes_several: bool | None = None
         self._comparing: str | None = None
         self._loose: frozenset[str] | None = None
         self._asking = False
@@ -254,6 +263,7 @@ class Recorder:
             self._place, self._news, self._changed = 0, [], []
             self._errors = {}
             self._open = self._answering = self._comparing = self._loose = None
+            self._answered = None
             self._group = group
             try:
                 answer = migration(**kw)
@@ -338,13 +348,18 @@ class Recorder:
         _cursor: Any,
         statement: str,
         parameters: Any,
-        _context: Any,
+        context: Any,
         executemany: bool,
     ) -> tuple[str, Any]:
         """Return what is to run: the statement, or nothing where it was done before."""
         if self._deaf:
             return statement, parameters
         assert self._group is not None
+        none: Any = type(parameters[0])() if executemany else type(parameters)()
+        nothing = (self._catalogue.NOTHING, [none] if executemany else none)
+        if several := self._several(statement, parameters, executemany):
+            self._answered = self._each_by_itself(several, context)
+            return nothing
         self._hear_errors()
         if self._refusal is not None:
             # The revision went on over it.
@@ -369,15 +384,40 @@ class Recorder:
             self._comparing = digest
             return statement, parameters
         self._answering = known
-        none: Any = type(parameters[0])() if executemany else type(parameters)()
-        return self._catalogue.NOTHING, [none] if executemany else none
+        return nothing
+
+    def _several(self, text: str, parameters: Any, executemany: bool) -> Sequence[tuple[str, Any]]:
+        """The statements of a text with their parameters, nothing where it is only one.
+
+        Some would be committed by others after them, and a driver may not say that one failed.
+        """
+        if ";" not in text:
+            return ()
+        statements = self._catalogue.statements_of(text)
+        if len(statements) < 2:
+            return ()
+        shared = _shared_out(statements, list(parameters) if executemany else [parameters])
+        if shared and self._takes_several is None:
+            with self._aside():
+                self._takes_several = self._catalogue.takes_several(self._connection)
+        return shared if self._takes_several else ()
+
+    def _each_by_itself(self, several: Sequence[tuple[str, Any]], context: Any) -> Any:
+        """Run statements one after the other; return the cursor of the first."""
+        options = {"no_parameters": True} if context.no_parameters else {}
+        results = [
+            self._connection.exec_driver_sql(statement, parameters, execution_options=options)
+            for statement, parameters in several
+        ]
+        return results[0].context.cursor
 
     def _once(self, cursor: Any, statement: str, _parameters: Any, context: Any) -> bool | None:
         """Run nothing once, where a statement that is answered had a list of parameters.
 
         MariaDB Connector/Python sends such a list in bulk and refuses a row without parameters.
         """
-        if self._answering is None or context.root_connection is not self._connection:
+        unanswered = self._answering is None and self._answered is None
+        if unanswered or context.root_connection is not self._connection:
             return None
         cursor.execute(statement)
         return True
@@ -464,8 +504,11 @@ class Recorder:
             return
         entry, self._open = self._open, None
         known, self._answering = self._answering, None
+        answered, self._answered = self._answered, None
         digest, self._comparing = self._comparing, None
-        if known is not None:
+        if answered is not None:
+            context.cursor = answered
+        elif known is not None:
             context.cursor = answers.repeat(known.answer, cursor, context.dialect.loaded_dbapi)
         elif digest is not None:
             context.cursor, kept = answers.hear(cursor)
@@ -495,7 +538,7 @@ class Recorder:
         if about.connection is not self._connection or self._deaf:
             return
         entry, self._open = self._open, None
-        self._answering = self._comparing = None
+        self._answering = self._comparing = self._answered = None
         if entry is None:
             return
         error = about.original_exception
@@ -525,6 +568,29 @@ _SILENT = '{"columns": null, "rows": [], "rowcount": 0, "lastrowid": 0}'
 _UNKNOWN = '{"digest": "unknown"}'
 _SOME_ERROR = '{"error": "Error", "args": ["an error that nobody heard"]}'
 _UNHEARD = "skip_user_error_events"
+
+
+_PLACE = re.compile(r"%(?:(%)|s|\(\w+\)s)")
+
+
+def _shared_out(statements: Sequence[str], rows: Sequence[Any]) -> Sequence[tuple[str, Any]]:
+    """Statements with their parameters, once for each row of these; nothing where that is unknown.
+
+    A driver with other placeholders than ``%s`` prepares the text, which must be one statement.
+    """
+    found: list[tuple[str, Any]] = []
+    for row in rows:
+        at = 0
+        for statement in statements:
+            if isinstance(row, Mapping):
+                found.append((statement, row))
+                continue
+            wanted = sum(match[1] is None for match in _PLACE.finditer(statement)) if row else 0
+            found.append((statement, tuple(row[at : at + wanted])))
+            at += wanted
+        if not isinstance(row, Mapping) and at != len(row):
+            return ()
+    return found
 
 
 def _unlike(group: Group, known: Entry, sum_: str, statement: str) -> HalfApplied | None:

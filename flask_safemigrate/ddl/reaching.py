@@ -29,7 +29,7 @@ _PARTS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 # In MariaDB and MySQL two dashes begin a comment only before a blank: 1--1 is 2.
-_PARTS_MYSQL = re.compile(
+PARTS_MYSQL = re.compile(
     _PARTS.pattern.replace(r"--[^\n]*|", r"--(?=\s|\Z)[^\n]*|"), re.VERBOSE | re.DOTALL
 )
 # In PostgreSQL # is an operator and \ an ordinary character of a string without E before it.
@@ -252,7 +252,7 @@ def _words_of(statement: str) -> Iterator[tuple[str, str]]:
     """What a statement of MariaDB or MySQL consists of: kind and text, names without quotes."""
     # What stands in /*! ... */ is run (https://mariadb.com/kb/en/comment-syntax/).
     opened = re.sub(r"\*/", " ", _CONDITIONAL.sub(" ", statement)) if "!" in statement else None
-    for part in _PARTS_MYSQL.finditer(opened if opened is not None else statement):
+    for part in PARTS_MYSQL.finditer(opened if opened is not None else statement):
         kind, text = str(part.lastgroup), part.group()
         if kind == "comment":
             continue

@@ -17,6 +17,7 @@ from flask_safemigrate.backends.mysql.lock import in_cluster
 from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.mysql.session import session_of
 from flask_safemigrate.backends.statements import plain
+from flask_safemigrate.ddl.scripts import statements_of
 
 #: ``reads``: it changes nothing. ``held``: what it changes lies in the transaction. ``commits``:
 #: it ends the transaction and is for good at once. ``setting``: it is about the session and does
@@ -137,6 +138,22 @@ def kind_of(statement: str) -> Kind:
     if _READS.match(bare):
         return "reads"
     return "held" if _HELD.match(bare) else "commits"
+
+
+def takes_several(connection: Connection) -> bool:
+    """Whether the driver sends several statements as one text; some have to be told to."""
+    driver: Any = connection.connection
+    cursor = driver.cursor()
+    try:
+        cursor.execute(f"{NOTHING}; {NOTHING}")
+        while cursor.nextset():
+            pass
+    except (connection.dialect.loaded_dbapi.Error, AttributeError):
+        return False
+    finally:
+        with suppress(connection.dialect.loaded_dbapi.Error):
+            cursor.close()
+    return True
 
 
 def _names(statement: str) -> frozenset[str]:
@@ -347,6 +364,8 @@ __all__ = [
     "running",
     "server_of",
     "session_of",
+    "statements_of",
+    "takes_several",
     "touches",
     "whereabouts",
 ]
