@@ -396,10 +396,43 @@ def test_what_this_user_may_not_make_is_found_before_anything_goes(
     BACKEND.take(narrow, path, quiet)
     run(admin, f"REVOKE TRIGGER ON `{admin.database}`.* FROM '{url.username}'@'%'")
     before = dumped(admin)
-    with pytest.raises(SnapshotFailed, match="nothing was dropped"):
+    with pytest.raises(SnapshotFailed, match="Nothing was dropped"):
         BACKEND.put_back(narrow, path, quiet)
     assert dumped(admin) == before
     assert BACKEND.read(narrow).unreachable is None
+
+
+@pytest.mark.parametrize("privilege", ["DROP", "CREATE", "TRIGGER", "LOCK TABLES"])
+def test_no_snapshot_is_promised_that_this_user_could_not_put_back(
+    narrow: Target, target: Target, tmp_path: Path, privilege: str
+) -> None:
+    """Without TRIGGER a dump has no triggers, and without DROP a try would stay."""
+    admin, url = target.engine.url, narrow.engine.url
+    run(
+        admin,
+        "CREATE TABLE a (id INTEGER PRIMARY KEY)",
+        "INSERT INTO a VALUES (1)",
+        "CREATE TRIGGER tr BEFORE INSERT ON a FOR EACH ROW SET NEW.id = NEW.id + 1",
+    )
+    whole, path = tmp_path / "whole.sql.gz", tmp_path / "x.sql.gz"
+    BACKEND.take(target, whole, quiet)
+    run(admin, f"REVOKE {privilege} ON `{admin.database}`.* FROM '{url.username}'@'%'")
+    before = dumped(admin)
+    for verb in (
+        lambda: BACKEND.foresee(narrow),
+        lambda: BACKEND.take(narrow, path, quiet),
+        lambda: BACKEND.put_back(narrow, whole, quiet),
+    ):
+        with pytest.raises(SnapshotFailed, match=f"may not use {privilege} in") as caught:
+            verb()
+        assert caught.value.hint == (
+            f"as an administrator: GRANT {privilege} ON `{admin.database}`.* TO "
+            f"'{url.username}'@'%';"
+        )
+    assert not path.exists()
+    assert dumped(admin) == before
+    run(admin, f"GRANT {privilege} ON `{admin.database}`.* TO '{url.username}'@'%'")
+    BACKEND.take(narrow, path, quiet)
 
 
 @pytest.fixture

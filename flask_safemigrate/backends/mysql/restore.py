@@ -36,6 +36,7 @@ from flask_safemigrate.backends.mysql.snapshot import (
     Dump,
     inspect,
     lines_of,
+    refuse_without_privileges,
     wrong_kind,
 )
 from flask_safemigrate.backends.mysql.unfinished import RESTORE, marked
@@ -95,6 +96,9 @@ def put_back(target: Target, path: Path, say: Say) -> None:
         if dump.by_mariadb and dump.generated and not server.mariadb:
             raise wrong_kind(path.name)
         client = tool_path(server, "mariadb", "mysql")
+        refuse_without_privileges(
+            connection, target, "Nothing was dropped: the snapshot cannot be put back"
+        )
         program = stack.enter_context(led(client, server))
         replaced = _definers_to_replace(connection, dump.definers)
         if replaced:

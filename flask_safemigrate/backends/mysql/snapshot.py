@@ -13,6 +13,8 @@ from typing import IO, Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from flask_safemigrate.backends.contract import Say, Target
+from flask_safemigrate.backends.mysql import privileges
+from flask_safemigrate.backends.mysql.address import address_of
 from flask_safemigrate.backends.mysql.programs import (
     SURROUNDINGS,
     Server,
@@ -24,6 +26,7 @@ from flask_safemigrate.backends.mysql.programs import (
     server_of,
     tool_path,
 )
+from flask_safemigrate.backends.mysql.quoting import quoted
 from flask_safemigrate.backends.tools import (
     Running,
     new_file,
@@ -89,10 +92,34 @@ _OF_OTHERS = text("""
 def foresee(target: Target) -> None:
     """Find what would keep a snapshot from being taken and put back here.
 
-    :raises SnapshotFailed: a program is missing, or of the wrong kind.
+    :raises SnapshotFailed: a program is missing, or of the wrong kind, or a privilege is missing.
     """
     with connected(target) as connection:
         _programs(connection, server_of(connection, target))
+        refuse_without_privileges(connection, target, "A snapshot could not be put back")
+
+
+def refuse_without_privileges(connection: Connection, target: Target, what: str) -> None:
+    """Stop where this user may not do what replaces the content of the database by a dump.
+
+    :raises SnapshotFailed: it lacks a privilege; nothing was changed.
+    """
+    missing = ", ".join(privileges.to_restore(connection))
+    if not missing:
+        return
+    address = address_of(target.engine.url)
+    blind = (
+        " Triggers are not even seen without that privilege, and would go with their tables."
+        if "TRIGGER" in missing
+        else ""
+    )
+    name, _, host = str(connection.scalar(text("SELECT current_user()"))).rpartition("@")
+    raise SnapshotFailed(
+        f'{what} by user "{address.user}", who may not use {missing} in database '
+        f'"{address.location}".{blind}',
+        hint=f"as an administrator: GRANT {missing} ON {quoted(address.name)}.* TO "
+        f"'{name}'@'{host}';",
+    )
 
 
 def _programs(connection: Connection, server: Server) -> tuple[str, str]:
@@ -111,7 +138,7 @@ def take(target: Target, path: Path, say: Say) -> None:
     https://mariadb.com/kb/en/mariadb-dump/
 
     :raises SnapshotFailed: the program is missing or fails, or what it writes could not be put
-        back.
+        back by this user.
     """
     with connected(target) as connection:
         server = server_of(connection, target)
@@ -119,6 +146,7 @@ def take(target: Target, path: Path, say: Say) -> None:
         history = bool(connection.execute(_VERSIONED).scalar())
         others = list(connection.execute(_OF_OTHERS).scalars())
         dump, client = _programs(connection, server)
+        refuse_without_privileges(connection, target, "A snapshot could not be put back")
     if others:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if others[5:] else "")
         text_ = f"a user who may not set definers gets these back as its own, if at all: {shown}"
