@@ -485,6 +485,29 @@ def test_what_others_own_stays_as_it_is(owner: Target, target: Target, tmp_path:
     run(admin, f"ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE SELECT ON TABLES FROM {role}")
 
 
+def test_what_a_revision_may_change_in_tables_of_others_would_not_come_back(
+    owner: Target, target: Target, tmp_path: Path
+) -> None:
+    """As where an administrator has made the tables, and the application may do all with rows."""
+    admin, role = target.engine.url, owner.engine.url.username
+    run(
+        admin,
+        "CREATE TABLE shop (i int)",
+        "CREATE SCHEMA platform; CREATE TABLE platform.p (i int)",
+    )
+    run(admin, f"GRANT USAGE ON SCHEMA platform TO {role}; GRANT ALL ON platform.p TO {role}")
+    run(admin, f"GRANT SELECT, INSERT ON shop TO {role}")
+    BACKEND.take(owner, tmp_path / "x.dump", quiet)
+    run(admin, f"GRANT UPDATE ON shop TO {role}")
+    for verb in (
+        lambda: BACKEND.foresee(owner),
+        lambda: BACKEND.take(owner, tmp_path / "y.dump", quiet),
+    ):
+        with pytest.raises(SnapshotFailed, match=r"may change the rows of table public\.shop of"):
+            verb()
+    run(admin, "DROP TABLE shop", "DROP SCHEMA platform CASCADE")
+
+
 def test_the_role_that_a_listener_sets(owner: Target, target: Target, tmp_path: Path) -> None:
     admin, role = target.engine.url, owner.engine.url.username
     login = f"{role}_login"

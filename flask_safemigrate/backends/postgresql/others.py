@@ -63,6 +63,17 @@ _UNREADABLE = text("""
         ))
 """)
 
+# Tables of others whose rows a revision may change. Those in schemas that a name without one does
+# not reach, as a platform keeps its own, are left out.
+_CHANGEABLE = text("""
+    SELECT format('table %I.%I of %s', n.nspname, c.relname, pg_get_userbyid(c.relowner))
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = ANY (:oids) AND c.relkind IN ('r', 'p')
+        AND (n.nspname = ANY (current_schemas(false)) OR c.relname = :version_table)
+        AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')
+    ORDER BY 1
+""")
+
 
 class Others(NamedTuple):
     """What other roles own.
@@ -71,6 +82,7 @@ class Others(NamedTuple):
     :param objects: what they own in schemas that a dump brings back.
     :param spaces: oids of schemas that hold some of it.
     :param hanging: sentences about what of it would go along if ours was dropped.
+    :param changeable: tables whose rows this user may change all the same, and their owners.
     :param unreadable: tables and sequences whose rows this user may not read, as patterns of
         pg_dump.
     """
@@ -81,10 +93,11 @@ class Others(NamedTuple):
     objects: tuple[Object, ...] = ()
     spaces: frozenset[int] = frozenset()
     hanging: tuple[str, ...] = ()
+    changeable: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
 
 
-def others_in(connection: Connection) -> Others:
+def others_in(connection: Connection, version_table: str) -> Others:
     """Look for what this user could not drop and make again."""
     rows = connection.execute(
         text("SELECT rolname AS name, pg_has_role(oid, 'USAGE') AS ours FROM pg_roles")
@@ -104,5 +117,10 @@ def others_in(connection: Connection) -> Others:
         objects,
         frozenset(o.space for o in objects),
         tuple(connection.execute(_HANGING).scalars()),
+        tuple(
+            connection.execute(
+                _CHANGEABLE, {"oids": oids, "version_table": version_table}
+            ).scalars()
+        ),
         tuple(connection.execute(_UNREADABLE, {"oids": oids}).scalars()),
     )

@@ -95,8 +95,8 @@ class _Plan(NamedTuple):
     others: Others
 
 
-def _plan(connection: Connection) -> _Plan:
-    others = others_in(connection)
+def _plan(connection: Connection, target: Target) -> _Plan:
+    others = others_in(connection, target.version_table)
     schemas = connection.execute(_SCHEMAS).all()
     stay = [row for row in schemas if row.stays or row.oid in others.spaces]
     stay_names = frozenset(row.name for row in stay)
@@ -245,7 +245,7 @@ def put_back(target: Target, path: Path, say: Say) -> None:
     tell = news(say, "restoring", path, target.bind)
     with connected(target) as connection:
         server = server_of(connection, target)
-        plan = _plan(connection)
+        plan = _plan(connection, target)
         known = frozenset(connection.execute(text("SELECT name FROM pg_settings")).scalars())
         with trusted(server, connection) as server, private_folder() as folder:
             entries = folder / "entries"

@@ -67,11 +67,11 @@ def foresee(target: Target) -> None:
     """Find what would keep a snapshot from being taken and put back here.
 
     :raises SnapshotFailed: a program is missing or too old, a pooler stands before the server,
-        or something hangs on what other roles own.
+        something hangs on what other roles own, or this user may change the rows of that.
     """
     with connected(target) as connection:
         programs(server_of(connection, target).major)
-        _prove_no_hanging(others_in(connection))
+        _prove_it_could_come_back(others_in(connection, target.version_table))
 
 
 def take(target: Target, path: Path, say: Say) -> None:
@@ -87,7 +87,7 @@ def take(target: Target, path: Path, say: Say) -> None:
     with connected(target) as connection:
         server = server_of(connection, target)
         dump = programs(server.major)
-        others = others_in(connection)
+        others = others_in(connection, target.version_table)
         _tell(others, target, path, say)
         moment = _exported(connection)
         tell = news(say, "dumping", path, target.bind)
@@ -139,7 +139,7 @@ def _tell(others: Others, target: Target, path: Path, say: Say) -> None:
 
     :raises SnapshotFailed: something of it would not survive a restore.
     """
-    _prove_no_hanging(others)
+    _prove_it_could_come_back(others)
     names = [f"{o.type} {o.identity} of {o.owner}" for o in others.objects]
     if names:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
@@ -147,11 +147,17 @@ def _tell(others: Others, target: Target, path: Path, say: Say) -> None:
         say(Progress("dumping", path.name, text_, bind=target.bind))
 
 
-def _prove_no_hanging(others: Others) -> None:
-    if others.hanging:
+def _prove_it_could_come_back(others: Others) -> None:
+    """Stop where what a revision may change would stay changed after a restore."""
+    why = list(others.hanging)
+    if others.changeable:
+        named = ", ".join(others.changeable[:5])
+        more = f" and {len(others.changeable) - 5} more" if others.changeable[5:] else ""
+        why.append(f"it may change the rows of {named}{more}, and not make it anew")
+    if why:
         raise SnapshotFailed(
             "A snapshot could not be put back by this user: "
-            f"{'; '.join(others.hanging[:5])}{' and more' if others.hanging[5:] else ''}.",
+            f"{'; '.join(why[:5])}{' and more' if why[5:] else ''}.",
             hint="use a role that is a member of all owners, or give the objects to one: "
             f"ALTER TABLE ... OWNER TO {quoted(others.user)};",
         )
