@@ -68,13 +68,20 @@ class MigrationFailed(SafeMigrateError):
     """A revision raised an error; the database is as it was before the run.
 
     :param revision: id of the revision that failed, None where it cannot be told.
+    :param remedy: what to do before it is run again that is not about its code, "" for nothing.
     """
 
     def __init__(
-        self, message: str, *, revision: str | None = None, hint: str | None = None
+        self,
+        message: str,
+        *,
+        revision: str | None = None,
+        hint: str | None = None,
+        remedy: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.revision = revision
+        self.remedy = remedy
 
 
 class Interrupted(SafeMigrateError):

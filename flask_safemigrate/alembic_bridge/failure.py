@@ -134,6 +134,7 @@ def migration_failed(
         f"{who} failed{place}: {without_addresses(cause_of(error))}\n{undone}".rstrip(),
         revision=revision,
         hint=hint,
+        remedy=remedy or "",
     )
 
 
@@ -184,6 +185,8 @@ def half_applied(
         hint = f"{told.hint}.{back}" if told.hint and back else told.hint
         return HalfApplied("\n".join(lines), hint=hint)
     mend = "" if isinstance(told, Interrupted) else "mend what failed, then "
+    if isinstance(told, MigrationFailed) and told.remedy:
+        mend = f"{told.remedy}\nthen "
     if last is None:
         return HalfApplied("\n".join(lines), hint=f"{mend}run {again} again")
     if any(row.kind == "beside" for rows in left.values() for row in rows):

@@ -1,4 +1,4 @@
-"""Which setting of MariaDB or MySQL has stopped a revision, and whose it is."""
+"""What of MariaDB or MySQL has stopped a revision: a setting and whose it is, or a session."""
 
 from __future__ import annotations
 
@@ -22,10 +22,22 @@ _LIMITS = {
     1175: ("sql_safe_updates", "0"),
     1104: ("sql_big_selects", "1"),
 }
+#: Error number -> what has ended the statement or the connection, which is not the revision.
+_ENDED = {
+    1317: "look who has ended the statement, as by KILL QUERY",
+    **dict.fromkeys(
+        (1053, 1927, 2006, 2013, 2055),
+        "look into the server's log: the connection was ended, by KILL, by a restart or by a time "
+        "limit between here and there",
+    ),
+}
 
 
 def remedy(error: BaseException, target: Target) -> str | None:
-    """Return what to do about a limit that a revision has met, None where it has met none."""
+    """Return what to do about what stopped a revision from outside, None where nothing did."""
+    ended = _ENDED.get(error_number(error))
+    if ended is not None:
+        return f"{ended}; nothing of the revision is known to be wrong"
     found = _LIMITS.get(error_number(error))
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Which setting of PostgreSQL has stopped a revision, and whose it is."""
+"""What of PostgreSQL has stopped a revision: a setting and whose it is, or a session."""
 
 from __future__ import annotations
 
@@ -31,11 +31,24 @@ _SOURCES = {
     "client": "the connection's options",
     "command line": "the server's command line",
 }
+#: SQLSTATE, a word of the message, and what has ended the statement or the connection.
+_ENDED = (
+    ("57014", "user request", "look who has ended the statement, as by pg_cancel_backend()"),
+    (
+        "57P01",
+        "",
+        "look into the server's log: pg_terminate_backend() or a shutdown ended it",
+    ),
+    ("57P02", "", "look into the server's log: another of its processes has crashed"),
+)
 
 
 def remedy(error: BaseException, target: Target) -> str | None:
-    """Return what to do about a limit that a revision has met, None where it has met none."""
+    """Return what to do about what stopped a revision from outside, None where nothing did."""
     code, said = sqlstate(error), str(driver_error(error))
+    for state, word, ended in _ENDED:
+        if code == state and word in said:
+            return f"{ended}; nothing of the revision is known to be wrong"
     for state, word, setting in _TIMEOUTS:
         if code == state and word in said:
             return _of_timeout(setting, target)
