@@ -198,7 +198,8 @@ class Application:
         databases = {database.bind: database for database in state.databases}
         arguments = self.app.extensions["migrate"].configure_args
         for plan in plans:
-            if plan.empty:
+            # Where a revision is half applied, the run goes on behind what is in.
+            if plan.empty or any(row.changes for row in databases[plan.bind].progress):
                 continue
             database, rows, harmless = databases[plan.bind], None, False
             if not small:

@@ -25,6 +25,11 @@ _MISSING_TYPE = "create the type, role, collation or extension before what uses 
 _MISSING_FUNCTION = "create the function or its extension before what uses it"
 _MISSING_SCHEMA = 'op.execute("CREATE SCHEMA IF NOT EXISTS ...") before what is made in it'
 _MISSING = (_MISSING_TABLE, _MISSING_COLUMN, _MISSING_TYPE, _MISSING_FUNCTION, _MISSING_SCHEMA)
+_REFERENCE = (
+    "the table that the foreign key refers to must be there before it, with an index over the "
+    "columns, of the same types: make it in an earlier revision, or mind the order of the "
+    "operations"
+)
 _TWICE = "two revisions make it; take it out of one of them"
 _ROWS = "look for the rows that break the rule, and change them by op.execute() before it"
 _EMPTY_COLUMN = "give the new column a server_default, or fill it by op.execute() before NOT NULL"
@@ -78,6 +83,8 @@ _NUMBERS = {
     1265: _ROWS,
     1062: _ROWS,
     1452: _ROWS,
+    1005: _REFERENCE,
+    1824: _REFERENCE,
     1553: "drop the foreign key that needs the index before it",
     1170: "give the column a length, sa.String(255), or the index mysql_length=",
     1071: "shorten the columns of the index: it is too long",

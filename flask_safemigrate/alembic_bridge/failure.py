@@ -11,6 +11,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from flask_safemigrate.alembic_bridge.cures import cure_of, without_addresses
+from flask_safemigrate.checks.found import by_hand
 from flask_safemigrate.ddl.secrets import without_citation, without_secrets
 from flask_safemigrate.errors import (
     HalfApplied,
@@ -162,6 +163,7 @@ def half_applied(
     """
     way = plans[0].direction
     again = "flask db safe-upgrade" if way == "upgrade" else "flask db safe-downgrade"
+    parents = {step.id: step.parents for plan in plans for step in plan.steps}
     lines = [told.message]
     last: ProgressRow | None = None
     way_back = ""
@@ -192,9 +194,9 @@ def half_applied(
     if any(row.kind == "beside" for rows in left.values() for row in rows):
         return HalfApplied(
             "\n".join(lines),
-            hint="a run cannot go on over what was said on another connection: finish "
-            f"'{last.revision}' by hand, then flask db stamp what it leads to. Use op.get_bind() "
-            f"in place of db.session, an engine or its connection.{back}",
+            hint="a run cannot go on over what was said on another connection. Look whether that "
+            f"is in, then {by_hand(last.revision, way, parents.get(last.revision, ()))}. Use "
+            f"op.get_bind() in place of db.session, an engine or its connection.{back}",
         )
     return HalfApplied(
         "\n".join(lines),

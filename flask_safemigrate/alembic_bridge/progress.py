@@ -8,7 +8,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -77,10 +77,14 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """A revision that was begun, and the direction in which."""
+    """A revision that was begun, and the direction in which.
+
+    :param parents: what a way down leads to, where that is known.
+    """
 
     revision: str
     direction: str
+    parents: tuple[str, ...] = field(default=(), compare=False)
 
 
 #: Characters of a statement that are kept: of one that is decided by what it names, and of others.

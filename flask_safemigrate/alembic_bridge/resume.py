@@ -12,6 +12,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, event
@@ -19,7 +20,7 @@ from sqlalchemy import Connection, event
 from flask_safemigrate.alembic_bridge import answers, progress
 from flask_safemigrate.alembic_bridge.failure import short
 from flask_safemigrate.alembic_bridge.progress import Entry, Group
-from flask_safemigrate.checks.found import counted
+from flask_safemigrate.checks.found import by_hand, counted
 from flask_safemigrate.errors import HalfApplied, LockTimeout, Refused
 from flask_safemigrate.facts.history import Revision
 from flask_safemigrate.names import PROGRESS_TABLE
@@ -118,6 +119,7 @@ class Recorder:
         self._lost = False
         self._errors: dict[int, BaseException] = {}  # by position
         self._refusal: HalfApplied | None = None
+        self._parents: dict[str, tuple[str, ...]] = {}
         self.resumed: dict[str, int] = {}
 
     # -- around the run ----------------------------------------------------------------------
@@ -150,10 +152,11 @@ class Recorder:
         :raises HalfApplied: nobody can tell whether a statement has happened.
         """
         connection = self._connection
+        self._parents = {step.id: step.parents for step in steps}
         progress.make(connection)
         self._session = self._catalogue.session_of(connection)
         self._server = self._catalogue.server_of(connection)
-        for group in progress.groups(connection):
+        for group in map(self._known, progress.groups(connection)):
             if (group.revision in applied) == (group.direction == "upgrade"):
                 # It was finished, or its version was written by hand.
                 progress.forget(connection, group)
@@ -176,6 +179,9 @@ class Recorder:
             f"{'was' if count == 1 else 'were'} in before, none of which ran again"
             for revision, count in self.resumed.items()
         )
+
+    def _known(self, group: Group) -> Group:
+        return replace(group, parents=self._parents.get(group.revision, ()))
 
     def _settle(self, group: Group) -> bool:
         """Find out what became of statements that were begun; whether anything was done."""
@@ -255,7 +261,7 @@ class Recorder:
 
         def recorded(**kw: Any) -> Any:
             connection = self._connection
-            group = Group(revision, self._direction)
+            group = self._known(Group(revision, self._direction))
             self._done = progress.entries(connection, group)
             changed = sum(entry.changes for entry in self._done)
             if changed:
@@ -632,9 +638,7 @@ def _undo_edit(group: Group) -> str:
 
 
 def _by_hand(group: Group) -> str:
-    if group.direction == "upgrade":
-        return f"finish the revision by hand and run flask db stamp {group.revision}"
-    return "finish the way down by hand, then flask db stamp the revision that it leads to"
+    return by_hand(group.revision, group.direction, group.parents)
 
 
 def _undecided(group: Group, entry: Entry) -> str:
@@ -648,9 +652,8 @@ def _said_beside(group: Group, known: Entry, said: str) -> HalfApplied:
     return HalfApplied(
         f"Statement {known.position + 1} of revision '{group.revision}' was said on another "
         f"connection than the migration's, and may be in: {said}",
-        hint="look whether it is; then finish the revision by hand and run flask db stamp "
-        f"{group.revision}. With op.get_bind() in place of db.session, an engine or its "
-        "connection, a stopped revision goes on by itself",
+        hint=f"look whether it is; then {_by_hand(group)}. With op.get_bind() in place of "
+        "db.session, an engine or its connection, a stopped revision goes on by itself",
     )
 
 

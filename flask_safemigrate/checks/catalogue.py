@@ -52,6 +52,7 @@ class Check(NamedTuple):
 
     :param find: the check itself; its docstring explains it to the reader.
     :param blocks: commands that must not start where it finds something.
+    :param sometimes: commands that must not start because of some of what it finds.
     :param unless: codes of causes; where one of them was found for the same database or for the
         project, what this check finds is its symptom and is not reported.
     :param cured_by: commands whose very work cures it; they do not report it.
@@ -66,6 +67,7 @@ class Check(NamedTuple):
     unless: tuple[str, ...] = ()
     cured_by: tuple[str, ...] = ()
     after_all: bool = False
+    sometimes: tuple[str, ...] = ()
 
     @property
     def family(self) -> str:
@@ -222,7 +224,13 @@ CATALOGUE: tuple[Check, ...] = (
         journal.applied_file_changed,
         unless=(*_BAD_FILES, "SM206", "SM207", "SM208", "SM210"),
     ),
-    Check("SM308", "journal-unfinished", WARNING, journal.journal_unfinished),
+    Check(
+        "SM308",
+        "journal-unfinished",
+        WARNING,
+        journal.journal_unfinished,
+        sometimes=("upgrade", "downgrade", "deploy"),
+    ),
     Check("SM309", "version-cut-off", ERROR, version_table.version_cut_off, ALL),
     Check("SM310", "on-another-branch", ERROR, lost.on_another_branch, ALL, ("SM106",)),
     Check("SM311", "ids-rewritten", ERROR, lost.ids_rewritten, ALL, _NO_HISTORY),
@@ -327,7 +335,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM530", "journal-left", WARNING, sqlite_file.journal_left),
     Check("SM531", "log-left", WARNING, sqlite_file.log_left),
     Check("SM532", "network-file-system", WARNING, sqlite_file.network_file_system),
-    Check("SM533", "enum-type-unused", WARNING, server.enum_type_unused),
+    Check("SM533", "enum-type-unused", WARNING, server.enum_type_unused, sometimes=UPWARD),
     Check("SM534", "version-table-elsewhere", ERROR, server.version_table_elsewhere, UPWARD),
     Check("SM535", "session-idle-in-transaction", WARNING, server.session_idle_in_transaction),
     Check("SM536", "sequence-behind", WARNING, server.sequence_behind),

@@ -12,6 +12,7 @@ from flask_safemigrate.checks.found import (
     listed,
     named,
     reached,
+    stamping,
     tables,
     things,
 )
@@ -79,7 +80,7 @@ def wrong_revision(state: State) -> Iterator[Found]:
             else f"but its schema is that of {at_places(state.history, place)}"
         )
         stamp = " ".join(place) or "base"
-        by_hand = f"flask db stamp {stamp}"
+        by_hand = stamping(place)
         repair: str | None = f"stamps '{stamp}'"
         instead = ""
         if ran and gone and strange:
@@ -335,8 +336,7 @@ def pending_already_there(state: State) -> Iterator[Found]:
                 f"its schema is already that of {at_places(state.history, place)}"
                 f"{_but(comparison.but)}.",
                 database.location,
-                f"flask db doctor --fix (flask db stamp {' '.join(place)}), then "
-                "flask db safe-upgrade",
+                f"flask db doctor --fix ({stamping(place)}), then flask db safe-upgrade",
                 bind=database.bind,
                 repair=f"stamps '{' '.join(place)}'",
                 steps=(Step("stamp", place),),
@@ -350,7 +350,7 @@ def pending_already_there(state: State) -> Iterator[Found]:
                         f'"{database.label}", but its change is in it already: '
                         f"{_done(there.done)}.",
                         database.location,
-                        f"if nothing else of it is left to do, flask db stamp {there.revision}",
+                        f"if nothing else of it is left to do, {stamping([there.revision])}",
                         bind=database.bind,
                         subject=there.revision,
                     )
@@ -396,7 +396,7 @@ def pending_half_there(state: State) -> Iterator[Found]:
                     f"{undo}, then flask db safe-upgrade"
                     if undo
                     else "flask db snapshots, then flask db restore ID; or finish it by hand and "
-                    f"flask db stamp {there.revision}",
+                    f"{stamping([there.revision])}",
                     bind=database.bind,
                     subject=there.revision,
                 )
@@ -564,6 +564,11 @@ def _two_sides(differences: Sequence[Difference]) -> str:
     return "; ".join(parts)
 
 
+def _half_applied(state: State, bind: str) -> set[str]:
+    found = next((d for d in reached(state) if d.bind == bind), None)
+    return {row.revision for row in found.progress if row.changes} if found is not None else set()
+
+
 def _fails_next(state: State, bind: str, comparison: Comparison) -> str:
     """The database on which the same revision will run on the same schema; "" for none.
 
@@ -599,6 +604,8 @@ def history_fails_on_empty(state: State) -> Iterator[Found]:
         revision = state.history.by_id.get(comparison.stopped_at)
         if revision is None or comparison.stopped_at in told or comparison.unconfined:
             continue
+        if comparison.stopped_at in _half_applied(state, bind):
+            continue  # what it failed with there is told, and is mended first
         told.add(comparison.stopped_at)
         problem = comparison.problem.rstrip(". \n")
         ahead = _fails_next(state, bind, comparison)

@@ -56,6 +56,20 @@ def in_shell(text: str) -> str:
     return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
+def by_hand(revision: str, direction: str, parents: Iterable[str]) -> str:
+    """How a person ends what no run can go on with.
+
+    :param parents: of the revision.
+    """
+    ids = [revision] if direction == "upgrade" else parents
+    return f"finish the {direction} of '{plain(revision)}' by hand and run: {stamping(ids)}"
+
+
+def stamping(ids: Iterable[str]) -> str:
+    """The command that writes down where a database is; Flask-Migrate's takes one id."""
+    return " && ".join(f"flask db stamp {shlex.quote(id)}" for id in ids) or "flask db stamp base"
+
+
 def in_sql(name: str) -> str:
     """A name as SQL reads it back unchanged."""
     return '"' + name.replace('"', '""') + '"'

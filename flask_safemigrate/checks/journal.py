@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import (
     Found,
+    by_hand,
     commit,
     counted,
     file,
@@ -112,6 +113,8 @@ def journal_unfinished(state: State) -> Iterator[Found]:
     Fix
         If nothing runs any more, start the same command again. MariaDB and MySQL go on after the
         last statement that is in, and run none twice; ``flask db doctor --fix`` does the same.
+        The other way is closed until then. What was said on another connection (``db.session``)
+        no run can go on over: finish that revision by hand, and stamp it.
     Prevention
         Give the release phase a time limit that its migrations can keep.
     """
@@ -195,23 +198,33 @@ def _half_applied(state: State, database: DatabaseState) -> Iterator[Found]:
         last = " ".join(without_secrets(done[-1].statement[:2_000]).split())
         last = last if len(last) <= _SHOWN else last[: _SHOWN - 3] + "..."
         by = f" on host '{plain(done[0].host)}'" if done[0].host else ""
-        there = revision in state.history.by_id
+        found = state.history.by_id.get(revision)
+        beside = any(row.kind == "beside" for row in done)
+        hint = (
+            "flask db safe-upgrade goes on after it"
+            if direction == "upgrade"
+            else "flask db doctor --fix goes on after it"
+        )
+        if beside:
+            parents = found.parents if found is not None else ()
+            hint = (
+                "no run goes on over what was said on another connection: look whether it is in, "
+                f"then {by_hand(revision, direction, parents)}"
+            )
         yield Found(
             f"The {direction} of revision {named(state.history, revision)} is half applied to "
             f'database "{database.label}": it was begun '
             f"{done[0].started[:16].replace('T', ' ')} UTC{by}, "
             f"{counted(len(done), 'statement')} that "
             f"change{'s' if len(done) == 1 else ''} something {'is' if len(done) == 1 else 'are'} "
-            f"in, the last of them number {done[-1].position + 1}: {last}",
+            f"in, the last of them number {done[-1].position + 1}: {last.rstrip('.')}.",
             database.location,
-            "flask db safe-upgrade goes on after it"
-            if direction == "upgrade"
-            else "flask db doctor --fix goes on after it",
+            hint,
             bind=database.bind,
             severity=Severity.ERROR,
             # The other way there may be nothing to do, which would pass for a whole schema.
             blocks=("downgrade",) if direction == "upgrade" else ("upgrade", "deploy"),
-            repair=f"runs the rest of '{revision}'" if there else None,
-            steps=(Step("finish", (revision,)),) if there else (),
+            repair=f"runs the rest of '{revision}'" if found and not beside else None,
+            steps=(Step("finish", (revision,)),) if found and not beside else (),
             subject=revision,
         )

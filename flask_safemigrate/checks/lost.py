@@ -15,6 +15,7 @@ from flask_safemigrate.checks.found import (
     plain,
     reached,
     searching,
+    stamping,
     tables,
     versions,
 )
@@ -380,8 +381,7 @@ def _no_place_in_new(state: State, database: DatabaseState, row: str, lost: Lost
         f"{_is_at(state, database, row)}: {went(lost)}, and the history begins anew with "
         f"{listed(begins)}. No revision of it has the schema of this database{near}.",
         database.location,
-        f"{old}, then flask db stamp {begins[0] if begins else 'REVISION'} here; never delete "
-        "the row",
+        f"{old}, then {stamping(begins[:1] or ['REVISION'])} here; never delete the row",
         bind=database.bind,
         subject=row,
     )

@@ -13,6 +13,7 @@ from flask_safemigrate.checks.found import (
     plain,
     reached,
     rows,
+    stamping,
     tables,
     things,
 )
@@ -66,7 +67,7 @@ def _unproven(state: State, database: DatabaseState) -> tuple[str, str]:
         )
     return (
         told,
-        f"make the schema equal to '{stamp}', or if it is meant so, flask db stamp {stamp}",
+        f"make the schema equal to '{stamp}', or if it is meant so, {stamping(stamp.split())}",
     )
 
 
@@ -89,7 +90,7 @@ def _without_version(state: State, database: DatabaseState, lacks: str) -> Found
         return Found(
             f"{begin}. The schema equals {proof.place}.{_create_all(state)}",
             database.location,
-            f"flask db doctor --fix (flask db stamp {proof.stamp}{then})"
+            f"flask db doctor --fix ({stamping(proof.stamp.split())}{then})"
             + ("; remove create_all()" if state.project.create_all else ""),
             bind=database.bind,
             repair=f"stamps '{proof.stamp}'{up}",
@@ -264,6 +265,8 @@ def database_behind(state: State) -> Iterator[Found]:
         pending = [id for id in _in_order(state) if id not in have]
         if not heads or not pending:
             continue
+        if any(row.changes and row.revision in pending for row in database.progress):
+            continue  # how that one goes on is told
         shown = ", ".join(named(history, id) for id in pending[:5])
         more = f" and {len(pending) - 5} more" if len(pending) > 5 else ""
         place = " and ".join(named(history, row) for row in database.version_rows or ())

@@ -30,10 +30,17 @@ def effect(check: Check) -> str:
     """Return how bad it is and which commands do not start because of it."""
     word = check.severity.word.capitalize()
     commands = [_COMMANDS.get(name, name) for name in check.blocks if name != "status"]
-    if not commands:
-        return f"{word}; forbids nothing."
-    listed = " and ".join(filter(None, (", ".join(commands[:-1]), commands[-1])))
-    return f"{word}; {listed} {'do' if len(commands) > 1 else 'does'} not start."
+    some = [_COMMANDS.get(name, name) for name in check.sometimes if name not in check.blocks]
+    told: list[str] = []
+    if commands:
+        told.append(f"{_listed(commands)} {'do' if len(commands) > 1 else 'does'} not start")
+    if some:
+        told.append(f"{_listed(some)} may not start, by what is found")
+    return f"{word}; {'; '.join(told) or 'forbids nothing'}."
+
+
+def _listed(commands: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(commands[:-1]), commands[-1])))
 
 
 def family(checks: Sequence[Check], width: int) -> list[Text | Grid]:

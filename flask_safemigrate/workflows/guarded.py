@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -31,7 +32,33 @@ def told(command: str, work: Callable[[], Outcome], *, stopped: str = "") -> Out
         left = stopped or "No change was under way; flask db status tells where the databases are."
         message = f"Stopped by {str(stop) or 'Ctrl-C'}. {left}"
         outcome = Outcome(command, Status.FAILED, error=message)
+    outcome = _as_it_was_called(command, outcome)
     return outcome._replace(seconds=time.perf_counter() - started)
+
+
+#: How hints say that a run is to be begun again; what has more options is another thing.
+_AGAIN = re.compile(r"\bflask db safe-upgrade\b(?! --(?:dry-run|sql|yes)\b)")
+
+
+def _as_it_was_called(command: str, outcome: Outcome) -> Outcome:
+    """Let hints name the command that was run, where ``safe-upgrade`` is a part of it."""
+    if command not in ("deploy", "reset"):
+        return outcome
+    ids = {step.id for plan in outcome.plans for step in plan.steps}
+
+    def called(text: str) -> str:
+        def name(found: re.Match[str]) -> str:
+            # To a revision only the other one can go.
+            word = text[found.end() :].split(maxsplit=1)[:1]
+            return found[0] if ids.intersection(word) else f"flask db {command}"
+
+        return _AGAIN.sub(name, text)
+
+    outcome = outcome._replace(hint=called(outcome.hint))
+    if command == "deploy":
+        findings = tuple(each._replace(hint=called(each.hint)) for each in outcome.findings)
+        outcome = outcome._replace(findings=findings)
+    return outcome
 
 
 def plans_for(state: State, request: Request) -> tuple[Plan, ...]:

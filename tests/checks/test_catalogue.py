@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 
@@ -38,6 +39,7 @@ from flask_safemigrate.checks.catalogue import (
     pages,
     run_checks,
 )
+from flask_safemigrate.checks.found import ALL
 from flask_safemigrate.errors import UsageError
 from flask_safemigrate.facts.comparison import Comparison
 from flask_safemigrate.facts.database import UNREACHABLE_KINDS, DatabaseState, Table, Unreachable
@@ -321,3 +323,21 @@ def test_checks_of_a_code_a_name_or_a_family() -> None:
         checks_of("SM2099")
     with pytest.raises(UsageError, match="There is no check 'SM2'"):
         explain("SM2")
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        *(f"tests.checks.test_{name}" for name in (
+            "database", "drift", "history", "lost", "project", "schema", "server", "setup",
+            "sqlite_file", "storage", "version_table",
+        ))
+    ],
+)  # fmt: skip
+def test_an_explanation_names_every_command_that_a_check_stops(of: str) -> None:
+    for code, found, *_ in importlib.import_module(of).FINDS:
+        (check,) = checks_of(code)
+        told = {*check.blocks, *check.sometimes}
+        for command in ALL:
+            stops = [f for f in run_checks(found, [code], command=command) if f.blocks]
+            assert not stops or command in told, (code, command)

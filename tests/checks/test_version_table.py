@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.facts.database import JournalRow
+from flask_safemigrate.checks.found import stamping
+from flask_safemigrate.facts.comparison import Comparison
+from flask_safemigrate.facts.database import DatabaseState, JournalRow, ProgressRow
 from flask_safemigrate.facts.history import BrokenFile, History
 from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
@@ -252,3 +254,39 @@ def test_half_a_revision_is_an_error_where_ddl_is_committed() -> None:
         finding = assert_finds("SM308", of)
         assert finding.severity is severity
         assert not finding.blocks
+
+
+def _half(direction: str = "upgrade", *, beside: bool = False) -> DatabaseState:
+    kinds = ["commits", *(["beside"] if beside else [])]
+    rows = (
+        ProgressRow("b2" if direction == "upgrade" else "c3", direction, at_, kind, "done",
+                    "UPDATE t SET a = 1", "2024-02-03T10:00")
+        for at_, kind in enumerate(kinds)
+    )  # fmt: skip
+    where = "a1" if direction == "upgrade" else "c3"
+    return at(where, dialect="mariadb", progress=tuple(rows))
+
+
+@pytest.mark.parametrize(
+    ("direction", "beside", "hint"),
+    [
+        ("upgrade", False, "flask db safe-upgrade goes on after it"),
+        ("downgrade", False, "flask db doctor --fix goes on after it"),
+        ("upgrade", True, "finish the upgrade of 'b2' by hand and run: flask db stamp b2"),
+        ("downgrade", True, "finish the downgrade of 'c3' by hand and run: flask db stamp b2"),
+    ],
+)
+def test_how_a_half_applied_revision_goes_on(direction: str, beside: bool, hint: str) -> None:
+    of = state(_half(direction, beside=beside))
+    found = assert_finds("SM308", of, hint)
+    assert bool(found.repair) is not beside
+    # What is in the way is told once.
+    assert findings("SM306", of) == []
+    comparison = Comparison(stopped_at="b2", problem="Revision 'b2' failed")
+    wrong = of._replace(comparisons={"": comparison})
+    assert len(findings("SM413", wrong)) == (direction == "downgrade")
+
+
+def test_several_revisions_are_stamped_one_after_the_other() -> None:
+    assert stamping(["a", "b c"]) == "flask db stamp a && flask db stamp 'b c'"
+    assert stamping([]) == "flask db stamp base"

@@ -12,18 +12,18 @@ from flask_safemigrate.checks.catalogue import CATALOGUE, run_checks
 from flask_safemigrate.checks.found import in_sql, plain, searching
 from flask_safemigrate.facts.state import State
 from tests.checks import (
-    test_checkout,
     test_database,
     test_history,
     test_project,
     test_schema,
+    test_setup,
     test_version_table,
 )
 
 COMMANDS = {**stock.commands, **{command.name or "": command for command in cli.commands()}}
 TABLES = (
     test_project,
-    test_checkout,
+    test_setup,
     test_history,
     test_version_table,
     test_schema,

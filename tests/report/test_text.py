@@ -182,6 +182,10 @@ def test_an_explanation_says_what_it_forbids_and_has_its_sections() -> None:
     assert (
         explanation.effect(check._replace(blocks=("deploy",))) == "Error; deploy does not start."
     )
+    both = check._replace(blocks=("reset",), sometimes=("deploy", "reset"))
+    assert explanation.effect(both) == (
+        "Error; reset does not start; deploy may not start, by what is found."
+    )
 
 
 def test_a_family_is_listed() -> None:

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
-from flask_safemigrate.errors import LockLost
+from flask_safemigrate.errors import LockLost, MigrationFailed
 from flask_safemigrate.facts.database import JournalRow
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Status
 from flask_safemigrate.workflows.deploy import deploy
 from flask_safemigrate.workflows.ports import Hook
+from flask_safemigrate.workflows.requests import request_of
+from flask_safemigrate.workflows.safe_upgrade import safe_upgrade
 from tests.checks.states import at, state
 from tests.workflows.memory import Memory
 
@@ -67,3 +69,26 @@ def test_what_was_judged_is_told_behind_hooks_too() -> None:
     outcome = deploy(ports, {})
     assert outcome.status is Status.DONE
     assert [finding.code for finding in outcome.findings] == ["SM610"]
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ("mend it, then run: flask db safe-upgrade", "mend it, then run: flask db deploy"),
+        ("flask db safe-upgrade --allow SM315", "flask db deploy --allow SM315"),
+        ("run flask db safe-upgrade again: it", "run flask db deploy again: it"),
+        ("flask db safe-upgrade b2", "flask db safe-upgrade b2"),
+        ("flask db safe-upgrade --dry-run", "flask db safe-upgrade --dry-run"),
+    ],
+)
+def test_hints_name_the_command_that_was_run(hint: str, shown: str) -> None:
+    for hooks in ([], [Hook("warm", lambda: 3)]):
+        ports = Memory(BEHIND, hooks=hooks)
+        ports.raising["apply"] = [MigrationFailed("b2 fails", revision="b2", hint=hint)]
+        assert deploy(ports, {}).hint == shown
+    ports = Memory(BEHIND)
+    ports.hazardous = [Finding("SM620", Severity.ERROR, "fails.", "b2", hint, bind="")]
+    (refused,) = deploy(ports, {}).findings
+    assert refused.hint == shown
+    ports.raising["apply"] = [MigrationFailed("b2 fails", revision="b2", hint=hint)]
+    assert safe_upgrade(ports, request_of("safe-upgrade", {})).hint == hint
