@@ -46,7 +46,7 @@ _PRELOAD = (
     "flask_safemigrate.report.progress",
     "flask_safemigrate.checks.catalogue",
     "flask_safemigrate.alembic_bridge.run",
-    "flask_safemigrate.alembic_bridge.sqlite.implementation",
+    "flask_safemigrate.alembic_bridge.sqlite.batch",
     "flask_safemigrate.backends.mysql",
     "flask_safemigrate.backends.postgresql",
     "flask_safemigrate.backends.sqlite",
