@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,9 +140,13 @@ def _go_on(run: Run, position: Position, stays: Sequence[str]) -> str:
 
 
 def _again(run: Run) -> str:
-    if run.direction == "downgrade":
-        return f"flask db safe-downgrade {run.revision}"
-    return "flask db safe-upgrade"
+    if run.direction == "upgrade":
+        return "flask db safe-upgrade"
+    targets = {plan.target for plan in run.plans.values() if not plan.empty}
+    if len(targets) == 1 and len(target := targets.pop()) < 2:
+        # A relative one would go further down from where a part of the way was committed.
+        return f"flask db safe-downgrade {shlex.quote(target[0]) if target else 'base'}"
+    return f"flask db safe-downgrade {shlex.quote(run.revision)}"
 
 
 def _in_part(run: Run, position: Position, told: SafeMigrateError) -> HalfApplied | None:
@@ -170,7 +175,7 @@ def _in_part(run: Run, position: Position, told: SafeMigrateError) -> HalfApplie
         }
         told.hint = f"once the server answers, run: {_again(run)}"
     ways_back = {plan.bind: run.databases.way_back(plan.bind) for plan in plans}
-    return half_applied(told, plans, places, left, ways_back, away)
+    return half_applied(told, plans, places, left, ways_back, away, again=_again(run))
 
 
 def described(error: BaseException, position: Position, run: Run) -> SafeMigrateError:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import traceback
+from typing import Any, NamedTuple
 
+from sqlalchemy import (
+    CheckConstraint,
+    Constraint,
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    UniqueConstraint,
+)
 from sqlalchemy.exc import (
     ArgumentError,
     CompileError,
@@ -13,6 +22,7 @@ from sqlalchemy.exc import (
     ObjectNotExecutableError,
 )
 
+from flask_safemigrate.ddl.tokens import quote_string
 from flask_safemigrate.errors import OperationRefused
 
 _BLOCK = "with op.get_context().autocommit_block(): around the statement, alone in its revision"
@@ -113,6 +123,70 @@ def without_addresses(said: str) -> str:
     return _ADDRESS.sub(r"\1", said)
 
 
+class Unnamed(NamedTuple):
+    """What ``op.drop_constraint(None, ...)`` or ``op.drop_index(None, ...)`` is about.
+
+    :param kind: as ``type_`` takes it, "" where it was not given.
+    """
+
+    what: str
+    table: str
+    kind: str = ""
+
+    @property
+    def call(self) -> str:
+        """The operation, without its name."""
+        kind = f', type_="{self.kind}"' if self.kind else ""
+        return f'op.drop_{self.what}({{}}, "{self.table}"{kind})'
+
+    @property
+    def cure(self) -> str:
+        """How the name is found, and what to write."""
+        call = self.call.format('"NAME"')
+        if self.what == "index":
+            return f"write its name, {call}"
+        of = _KINDS.get(self.kind, "")
+        which = f" AND constraint_type = '{of}'" if of else ""
+        return (
+            "look for its name\n"
+            "    SELECT constraint_name FROM information_schema.table_constraints\n"
+            f"    WHERE table_name = {quote_string(self.table)}{which};\n"
+            f"and write {call}"
+        )
+
+
+_KINDS = {
+    "foreignkey": "FOREIGN KEY",
+    "unique": "UNIQUE",
+    "check": "CHECK",
+    "primary": "PRIMARY KEY",
+}
+
+
+def unnamed(error: BaseException) -> Unnamed | None:
+    """The operation that was to drop something without a name, None where it was another.
+
+    SQLAlchemy and Alembic say so in words of their own on each server, or in none.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        what = frame.f_code.co_name.removeprefix("visit_").removeprefix("drop_")
+        if what not in ("constraint", "index"):
+            continue
+        for value in frame.f_locals.values():
+            if isinstance(value, (Constraint, Index)) and not isinstance(value.name, str):
+                table = value.table.name if value.table is not None else ""
+                return Unnamed(what, table, _TYPES.get(type(value), ""))
+    return None
+
+
+_TYPES: dict[type, str] = {
+    ForeignKeyConstraint: "foreignkey",
+    UniqueConstraint: "unique",
+    CheckConstraint: "check",
+    PrimaryKeyConstraint: "primary",
+}
+
+
 def cure_of(error: BaseException) -> str:
     """What a person can write in the revision, "" where nothing is known.
 
@@ -122,11 +196,9 @@ def cure_of(error: BaseException) -> str:
         return 'put the SQL into sa.text("..."), as SQLAlchemy 2 wants it'
     if isinstance(error, ArgumentError) and "select(" in str(error):
         return "sa.select(a, b) instead of sa.select([a, b]), as SQLAlchemy 2 wants it"
-    if isinstance(error, CompileError) and "has no name" in str(error):
-        return (
-            "give the name that the constraint has in the database, op.drop_constraint("
-            '"NAME", ...), or a naming_convention to the models\' MetaData'
-        )
+    nameless = unnamed(error)
+    if nameless is not None:
+        return nameless.cure
     if isinstance(error, CompileError):
         return (
             "the type is of another DBMS: give one that this has, with the other as a variant, "

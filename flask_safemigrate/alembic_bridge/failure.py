@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from flask_safemigrate.alembic_bridge.cures import cure_of, without_addresses
+from flask_safemigrate.alembic_bridge.cures import cure_of, unnamed, without_addresses
 from flask_safemigrate.checks.found import by_hand
 from flask_safemigrate.ddl.secrets import without_citation, without_secrets
 from flask_safemigrate.errors import (
@@ -73,6 +73,9 @@ def _said(error: BaseException | None) -> str:
 
 def cause_of(error: BaseException) -> str:
     """What an error says, with the statement that met it."""
+    nameless = unnamed(error)
+    if nameless is not None:
+        return f"{nameless.call.format('None')} names no {nameless.what}"
     if isinstance(error, StatementError):
         # Its own text has the values of the parameters, which may be anybody's.
         statement = " ".join(without_secrets((error.statement or "")[:_LOOKED_AT]).split())
@@ -152,6 +155,8 @@ def half_applied(
     left: Mapping[str, Sequence[ProgressRow]],
     ways_back: Mapping[str, str],
     away: Collection[str] = (),
+    *,
+    again: str,
 ) -> HalfApplied:
     """Say what is in and what is not, where a failure leaves something behind.
 
@@ -159,10 +164,10 @@ def half_applied(
     :param places: where each database is by its version table, in words, by bind key.
     :param left: the statements of a half applied revision that are in, by bind key.
     :param away: bind keys of databases that cannot be looked at now.
+    :param again: the command that goes on.
     :param ways_back: snapshot from before that revision, "" where there is none, by bind key.
     """
     way = plans[0].direction
-    again = "flask db safe-upgrade" if way == "upgrade" else "flask db safe-downgrade"
     parents = {step.id: step.parents for plan in plans for step in plan.steps}
     lines = [told.message]
     last: ProgressRow | None = None

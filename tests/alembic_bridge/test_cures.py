@@ -101,11 +101,12 @@ def test_drivers_that_say_it_in_their_own_way() -> None:
 
 
 def test_a_constraint_without_a_name_is_no_matter_of_types() -> None:
-    error = sa.exc.CompileError(
-        "Can't emit DROP CONSTRAINT for constraint UniqueConstraint(); it has no name"
-    )
-    assert "op.drop_constraint(" in cure_of(error)
-    assert "variant" not in cure_of(error)
+    key = sa.UniqueConstraint("id")
+    sa.Table("t", sa.MetaData(), sa.Column("id", sa.Integer), key)
+    with pytest.raises(sa.exc.CompileError) as failed:
+        sa.schema.DropConstraint(key).compile()
+    assert 'op.drop_constraint("NAME", "t", type_="unique")' in cure_of(failed.value)
+    assert "variant" not in cure_of(failed.value)
 
 
 def test_addresses_are_no_part_of_a_message() -> None:
@@ -181,3 +182,33 @@ def test_references_that_a_rename_took_along_are_named(project: ProjectFactory) 
     assert "with op.batch_alter_table" in said
     assert "in an earlier revision" not in said
     assert p.rows("SELECT id FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql", "mysql"])
+@pytest.mark.parametrize(
+    ("made", "dropped", "names"),
+    [
+        ("create_foreign_key(None, 't', 'u', ['id'], ['id'])", "foreignkey", "FOREIGN KEY"),
+        ("create_unique_constraint(None, 't', ['id'])", "unique", "UNIQUE"),
+        ("create_check_constraint(None, 't', '1 < 2')", "check", "CHECK"),
+    ],
+)
+def test_what_has_no_name_is_said_in_one_way(
+    project: ProjectFactory,
+    databases: Databases,
+    dialect: str,
+    made: str,
+    dropped: str,
+    names: str,
+) -> None:
+    p = project(url=databases.create(dialect), revisions=[("a1", FIRST)])
+    down = f'op.drop_constraint(None, "t", type_="{dropped}")'
+    p.revision("a2", FIRST.replace('"t"', '"u"') + f"\nop.{made}", down)
+    assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    done = p.invoke("db", "safe-downgrade", "--yes", "--", "-1")
+    assert done.exit_code == 1, done.output
+    said = " ".join(done.output.split())
+    assert f": {down} names no constraint Everything was undone" in said
+    assert f"WHERE table_name = 't' AND constraint_type = '{names}';" in said
+    assert f'and write op.drop_constraint("NAME", "t", type_="{dropped}"), then run' in said
+    assert "flask db safe-downgrade a1" in said
