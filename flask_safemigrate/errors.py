@@ -24,6 +24,10 @@ class Refused(SafeMigrateError):
     """A check forbids the work; nothing was started."""
 
 
+class NoRehearsal(Refused):
+    """Nothing can be tried: there is no place for it, or no copy of the database to put there."""
+
+
 class NotConfined(Refused):
     """Code that is only tried would reach outside of the databases that it is tried on.
 

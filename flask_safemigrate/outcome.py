@@ -156,12 +156,64 @@ class TableWork(NamedTuple):
     revisions: tuple[str, ...] = ()
 
 
+class Effect(NamedTuple):
+    """What a statement of a rehearsal on a server does to a table that was there before.
+
+    :param lock: the strongest lock that is had on it then, in the server's words, "" for none.
+    :param waits: who waits for that lock: ``nobody``, ``writers`` or ``readers and writers``.
+    :param held: a statement before has taken the lock already, for the whole transaction.
+    :param rewritten: the server writes all of the table anew.
+    :param read: it reads all of the table.
+    :param rows: of the table in the application's database, about; None where unknown.
+    :param size: of it with its indexes there, in bytes; None where unknown.
+    """
+
+    table: str
+    lock: str = ""
+    waits: str = "nobody"
+    held: bool = False
+    rewritten: bool = False
+    read: bool = False
+    rows: int | None = None
+    size: int | None = None
+
+
+class Traced(NamedTuple):
+    """A statement of a rehearsal on a server.
+
+    :param line: of the revision's file, None where it comes from elsewhere.
+    :param seconds: wall time in the scratch database.
+    :param algorithm: with which MariaDB or MySQL alters the table, "" where none is chosen.
+    """
+
+    revision: str
+    line: int | None
+    statement: str
+    seconds: float
+    effects: tuple[Effect, ...] = ()
+    algorithm: str = ""
+
+
+class Disk(NamedTuple):
+    """What the rewritten tables of a run need on the disk of the server, beside what is there.
+
+    :param needed: bytes, of the tables with their indexes; None where a size is unknown.
+    :param free: bytes, None where the server does not run on this machine.
+    """
+
+    needed: int | None
+    free: int | None
+
+
 class Applied(NamedTuple):
     """What a run did to one database.
 
     :param verified: what was proven before COMMIT, one sentence each.
     :param warned: what was found there and not refused, one sentence each.
     :param script: every statement that changed something, in order, where they are known (SQLite).
+    :param rows: of a rehearsal: whether the copy had the rows.
+    :param traced: the statements of a rehearsal on a server, in order.
+    :param disk: of a rehearsal on a server that rewrites tables.
     """
 
     bind: str
@@ -176,6 +228,9 @@ class Applied(NamedTuple):
     direction: str = "upgrade"
     script: tuple[str, ...] = ()
     warned: tuple[str, ...] = ()
+    rows: bool = True
+    traced: tuple[Traced, ...] = ()
+    disk: Disk | None = None
 
 
 class HookRun(NamedTuple):

@@ -14,10 +14,10 @@ import sqlalchemy.exc
 from flask import Flask
 from sqlalchemy import Connection
 
-from flask_safemigrate.backends.contract import SessionOptions, Target
+from flask_safemigrate.backends.contract import SessionOptions, Target, Tracer
 from flask_safemigrate.databases import addresses
 from flask_safemigrate.databases.databases import Databases
-from flask_safemigrate.databases.rehearsal import copied_databases
+from flask_safemigrate.databases.rehearsal import copied_databases, measured
 from flask_safemigrate.databases.snapshots import Snapshots
 from flask_safemigrate.databases.stopping import Stopping
 from flask_safemigrate.errors import SafeMigrateError, UsageError
@@ -202,6 +202,14 @@ class Application:
             if plan.empty or any(row.changes for row in databases[plan.bind].progress):
                 continue
             database, rows, harmless = databases[plan.bind], None, False
+            apart = bool(arguments.get("transaction_per_migration"))
+            failed: list[Finding] = []
+            if not small and not self._databases.backend(plan.bind).transactional_ddl:
+                from flask_safemigrate.reading.hazards import failing
+
+                with self._running():
+                    failed = failing(database, plan.steps, self._config(), each=apart)
+                found += failed
             if not small:
                 rows = counted_rows(self._databases.targets[plan.bind], database, many)
                 if not any(each is None or each for each in rows.values()):
@@ -212,6 +220,7 @@ class Application:
             first = 0
             if replay and only is not None:
                 first = next(at for at, step in enumerate(plan.steps) if step.id in only)
+            said = {(finding.code, finding.file, finding.line) for finding in failed}
             with self._running():
                 judged = hazards_of(
                     None if replay else self._databases.targets[plan.bind],
@@ -221,13 +230,17 @@ class Application:
                     self._config(),
                     dialect=database.dialect,
                     many=many,
-                    each=bool(arguments.get("transaction_per_migration")),
+                    each=apart,
                     metadatas=self._models.metadatas.get(plan.bind, ()),
                     rows=rows,
                     small=small,
                     only=only,
                 )
-            found += (f._replace(severity=Severity.INFO) if harmless else f for f in judged)
+            found += (
+                f._replace(severity=Severity.INFO) if harmless else f
+                for f in judged
+                if (f.code, f.file, f.line) not in said
+            )
         return tuple(sorted(found, key=lambda f: -f.severity))
 
     def unasked(self, dialect: str | None = None) -> tuple[DatabaseState, ...]:
@@ -287,7 +300,12 @@ class Application:
                 request.say,
                 partial(self._take_once, state, plan, request) if wanted else None,
                 databases.held.get(bind) if rehearse is None else None,
+                watches=rehearse is None,
             )
+
+        def tracer_of(bind: str, connection: Connection) -> Tracer | None:
+            make = databases.backend(bind).tracer if rehearse is not None else None
+            return make(connection) if make is not None else None
 
         return Run(
             config=self._config(),
@@ -309,6 +327,7 @@ class Application:
             patience=wait,
             ancestors=history.ancestors,
             rehearse=rehearse,
+            tracer_of=tracer_of,
         )
 
     def _take_once(self, state: DatabaseState, plan: Plan, request: Request) -> Snapshot:
@@ -327,12 +346,14 @@ class Application:
     def rehearse(self, plans: Sequence[Plan], request: Request) -> tuple[Applied, ...]:
         from flask_safemigrate.alembic_bridge.run import run_plans
 
-        databases = self._databases
+        databases, rows = self._databases, bool(request.options.get("with_rows"))
+        starts = {plan.bind: plan.start for plan in plans if not plan.empty}
         with (
-            databases.without_empty_files(),
-            copied_databases(databases.targets, request.say) as connect,
+            self._running(),
+            copied_databases(databases.targets, starts, request.say, rows=rows) as connect,
         ):
-            return run_plans(self._run(plans, request, rehearse=connect))
+            done = run_plans(self._run(plans, request, rehearse=connect))
+        return tuple(measured(work, databases.targets[work.bind], rows=rows) for work in done)
 
     def script(self, plans: Sequence[Plan]) -> str:
         from flask_safemigrate.alembic_bridge.offline import script_of

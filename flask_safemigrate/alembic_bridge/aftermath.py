@@ -187,6 +187,10 @@ def described(error: BaseException, position: Position, run: Run) -> SafeMigrate
         told = error
     else:
         told = _of_failure(error, position, run)
+    if run.rehearse is not None:
+        # What a copy has kept of it goes with the copy.
+        position.stays.clear()
+        position.leaked = None
     position.beside += filter(None, (written() for written in position.opened))
     clean = isinstance(told, Blocked) and not position.statements
     early = position.revision is None and isinstance(told, (Refused, LockTimeout))

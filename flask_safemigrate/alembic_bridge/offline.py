@@ -60,6 +60,16 @@ def script_of(config: Config, plan: Plan) -> str:
         destination_rev=plan.target[0] if len(plan.target) == 1 else "heads",
         output_buffer=printed,
     )
+    stock_configure = environment.configure
+
+    def configure(*args: Any, **given: Any) -> None:
+        # With the driver's own style of parameters every "%" would be printed twice.
+        # https://alembic.sqlalchemy.org/en/latest/offline.html
+        given["dialect_opts"] = {"paramstyle": "named", **(given.get("dialect_opts") or {})}
+        stock_configure(*args, **given)
+
+    # env.py reaches it through the module alembic.context, which takes it from the object.
+    setattr(environment, "configure", configure)  # noqa: B010
     confinement = Confinement((), directory, lambda: running, "to print its SQL")
     try:
         with confined(confinement), environment, contextlib.redirect_stdout(io.StringIO()):

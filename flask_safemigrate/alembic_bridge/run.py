@@ -32,6 +32,7 @@ from flask_safemigrate.alembic_bridge.listening import (
     watched,
 )
 from flask_safemigrate.alembic_bridge.run_record import Guard, Position, Run, directory_of
+from flask_safemigrate.alembic_bridge.traced import tracing
 from flask_safemigrate.ddl.references import statement_targets
 from flask_safemigrate.errors import (
     Refused,
@@ -270,8 +271,10 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 position.running = True
 
         position.mark = mark
+        tracer = run.tracer_of(stage.bind, stage.connection)
         with (
             listening(stage, position, written),
+            tracing(stage, position, tracer, run.sources) as traced,
             _recording(run, stage) as recorder,
             _hearing_others(run, stage, position, guard, recorder),
         ):
@@ -368,6 +371,7 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
             snapshot=snapshot,
             direction=run.direction,
             script=engine.script if engine is not None else (),
+            traced=tuple(traced),
         )
 
     def bind_of(connection: Connection) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from alembic.config import Config
 from sqlalchemy import Connection
@@ -15,7 +15,7 @@ from flask_safemigrate.alembic_bridge import sqlite
 from flask_safemigrate.alembic_bridge.witness import Witness
 from flask_safemigrate.errors import Blocked, SafeMigrateError
 from flask_safemigrate.facts.database import ProgressRow
-from flask_safemigrate.outcome import Progress, Snapshot
+from flask_safemigrate.outcome import Effect, Progress, Snapshot
 from flask_safemigrate.plan import Plan
 
 if TYPE_CHECKING:
@@ -76,6 +76,19 @@ class Guard(Protocol):
         """After the last statement: prove that nothing else changed; says what was proven."""
 
 
+class Tracer(Protocol):
+    """Tells what the statements on a copy do to the tables that it begins with."""
+
+    def before(self, statement: str, parameters: Any) -> str:
+        """Look before a statement; returns what is to be run in its place."""
+
+    def after(self) -> tuple[tuple[Effect, ...], str]:
+        """Look after it: what it did, and by which algorithm."""
+
+    def failed(self) -> None:
+        """It failed, and :meth:`after` is not called."""
+
+
 class Databases(Protocol):
     """What is asked about the database of a bind key, from outside of the run."""
 
@@ -120,6 +133,7 @@ class Run(NamedTuple):
     :param environment: what that line says of where it ran.
     :param patience: seconds to wait for other writers.
     :param rehearse: connections to copies by bind key; nothing real is touched.
+    :param tracer_of: traces the statements on a copy, None where nothing is to be traced.
     :param ancestors: revisions that these revisions stand on, themselves included.
     """
 
@@ -137,6 +151,7 @@ class Run(NamedTuple):
     environment: str = ""
     patience: float = 60.0
     rehearse: Callable[[str], Connection] | None = None
+    tracer_of: Callable[[str, Connection], Tracer | None] = lambda bind, connection: None
     ancestors: Callable[[tuple[str, ...]], frozenset[str]] = lambda heads: frozenset()
 
 

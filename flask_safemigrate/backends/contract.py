@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from flask_safemigrate.facts.database import DatabaseState, Unreachable
 from flask_safemigrate.facts.examination import Examination
 from flask_safemigrate.facts.schema import Schema
-from flask_safemigrate.outcome import Progress
+from flask_safemigrate.outcome import Effect, Progress
 
 Say = Callable[[Progress], None]
 
@@ -116,6 +116,30 @@ class Lock(Protocol):
     ) -> AbstractContextManager[Held]: ...
 
 
+class Tracer(Protocol):
+    """Tells what the statements on a scratch database do to the tables that it begins with."""
+
+    def before(self, statement: str, parameters: Any) -> str:
+        """Look before a statement; returns what is to be run in its place."""
+
+    def after(self) -> tuple[tuple[Effect, ...], str]:
+        """Look after it: what it did, and by which algorithm."""
+
+    def failed(self) -> None:
+        """It failed, and :meth:`after` is not called."""
+
+
+class Room(NamedTuple):
+    """What the tables of a database take.
+
+    :param tables: by name as :class:`Effect` has it: about how many rows, and bytes with indexes.
+    :param free: bytes that are free on the server's disk, None where that cannot be known.
+    """
+
+    tables: Mapping[str, tuple[int | None, int | None]]
+    free: int | None
+
+
 class Backend(NamedTuple):
     """The verbs of one dialect.
 
@@ -164,6 +188,11 @@ class Backend(NamedTuple):
         empty dictionary at first, keeps what need not be read again.
     :param scratch: an empty database of our own for the length of the block.
         :raises Refused: there can be none.
+    :param copy: fill a scratch database with what the database has, with its rows if the third
+        argument says so. :raises SafeMigrateError: it cannot be copied, or the copy would reach
+        outside of itself.
+    :param tracer: of a scratch database that is filled.
+    :param room: what the tables take.
     :param prelude: statements that make what the tables of a scratch database stand on: its
         schemas and extensions; its types.
     :param settings_of: settings of the application's sessions on which it depends what a statement
@@ -201,6 +230,9 @@ class Backend(NamedTuple):
     settings_of: Callable[[Target], tuple[str, ...]] = lambda target: ()
     whole: Callable[[Connection], tuple[str, ...]] = lambda connection: ()
     catalogue: Any = None
+    copy: Callable[[Target, Connection, bool, Say], None] | None = None
+    tracer: Callable[[Connection], Tracer] | None = None
+    room: Callable[[Target], Room] | None = None
     remedy: Callable[[BaseException, Target], str | None] = lambda error, target: None
     was_committed: Callable[[Target, str], bool] = lambda target, transaction: False
     transaction_of: Callable[[Connection], str] = lambda connection: ""

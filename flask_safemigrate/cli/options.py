@@ -102,9 +102,14 @@ def codes(*names: str, help: str) -> Callable[[Function], Function]:
 
 
 def rehearsal(function: Function) -> Function:
-    """Give a command ``--dry-run`` and ``--sql``."""
+    """Give a command ``--dry-run``, ``--with-rows`` and ``--sql``."""
     for decorate in (
         click.option("--sql", is_flag=True, help="Only print the SQL that would run."),
+        click.option(
+            "--with-rows",
+            is_flag=True,
+            help="With --dry-run on a server: copy the rows too, for the real times.",
+        ),
         click.option(
             "--dry-run",
             is_flag=True,

@@ -36,7 +36,7 @@ def rehearsed(
     ctx: click.Context, method: str, options: dict[str, Any], yes: bool, ask: str
 ) -> NoReturn:
     """Run a command that can be rehearsed; nobody is asked about a rehearsal."""
-    rehearsal = options["dry_run"] or options["sql"]
+    rehearsal = any(options[name] for name in ("dry_run", "sql", "with_rows"))
     run(
         ctx,
         method,

@@ -23,6 +23,7 @@ class Guard:
 
     :param take: takes the snapshot, None where none is wanted.
     :param held: the lock, None for a rehearsal.
+    :param watches: look who keeps the session waiting; in a rehearsal nobody does.
     """
 
     backend: Backend
@@ -32,6 +33,7 @@ class Guard:
     say: Say
     take: Callable[[], Snapshot] | None
     held: Held | None
+    watches: bool = True
     baseline: Any = None
     transaction: str = ""
     watcher: Watcher | None = None
@@ -46,7 +48,7 @@ class Guard:
         """Before the first statement: take the snapshot, note what is there."""
         snapshot = self.take() if self.take is not None else None
         backend, connection = self.backend, self.connection
-        if connection.dialect.name != "sqlite":
+        if self.watches and connection.dialect.name != "sqlite":
             session = backend.session_of(connection)
             self.watcher = Watcher(self.target, session, backend.blockers, backend.end_waiting)
         self.undo = backend.prepare(connection, self.target, self.options, self.say)

@@ -19,7 +19,7 @@ from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.hazards.hazard import Context, Hazard, Probe
 from flask_safemigrate.hazards.judging import judge
 from flask_safemigrate.hazards.known import Known, known_from
-from flask_safemigrate.hazards.operations import Operation, Place, Unseen
+from flask_safemigrate.hazards.operations import Operation, Place, Raised, Unseen
 from flask_safemigrate.reading.asking import asking, counted_rows, time_zone
 
 
@@ -92,6 +92,55 @@ def hazards_of(
     if missing and any(f.code == "SM601" for f in findings):
         findings = [f._replace(hint=missing) if f.code == "SM601" else f for f in findings]
     return findings
+
+
+#: What SQLAlchemy and Python raise whatever the database has.
+_WITHOUT_DATABASE = (
+    "CompileError",
+    "UnsupportedCompilationError",
+    "ObjectNotExecutableError",
+    "NameError",
+    "ImportError",
+    "ModuleNotFoundError",
+)
+
+
+def failing(
+    found: DatabaseState, steps: Sequence[Revision], config: Config, *, each: bool
+) -> list[Finding]:
+    """Return an error for each revision that fails whatever the database has.
+
+    To be known before the first statement where the server commits each. No database is asked.
+    """
+    dialect, version = found.dialect, _version(found.server)
+    recorder = Recorder(dialect, lambda sql, place: [], Known(dialect, complete=False))
+    recorded = record(
+        config,
+        [r.id for r in steps],
+        recorder,
+        bind=found.bind,
+        version=version,
+        way_down=False,
+    )
+    raised = {
+        op.place.revision: op
+        for one in recorded
+        for op in one.upgrade
+        if isinstance(op, Raised) and op.sure and op.error.startswith(_WITHOUT_DATABASE)
+    }
+    context = Context(dialect, version or (0,), 0, each)
+    hazards = judge(recorded, Known(dialect, complete=False), context)
+    return [
+        finding._replace(
+            severity=Severity.ERROR,
+            message=f"{finding.message} What it does before that would stay, for the server "
+            "commits every statement.",
+            hint="mend the revision, then run the command again",
+        )
+        for hazard in hazards
+        if hazard.code == "SM602" and hazard.place.revision in raised
+        if (finding := _finding(hazard, None, found.bind)) is not None
+    ]
 
 
 def _reader(dialect: str) -> tuple[Reader, str]:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from flask_safemigrate.outcome import Applied, HookPlan, HookRun, Snapshot, TableWork
 from flask_safemigrate.report.layout import LABEL, indented, labelled, rows
+from flask_safemigrate.report.tracing import traced
 from flask_safemigrate.report.wording import count, duration, revisions, size
 
 _PAST = {"upgrade": "upgraded", "downgrade": "downgraded"}
@@ -23,7 +24,11 @@ def applied(work: Applied, width: int, *, rehearsal: bool = False) -> list[Text 
     if work.bind:
         blocks.extend(labelled("Bind", work.bind, width))
     label = "Rehearsed" if rehearsal else "Done"
-    done = "on a copy," if rehearsal else _PAST.get(work.direction, work.direction)
+    done = (
+        ("on a copy," if work.rows else "on a copy without rows,")
+        if rehearsal
+        else _PAST.get(work.direction, work.direction)
+    )
     way = f"{done} from {revisions(work.start)} to {revisions(work.target)}"
     steps = f"{count(len(work.revisions), 'revision')} in {duration(work.seconds)}"
     blocks.extend(labelled(label, f"{way}, {steps}", width, "green"))
@@ -33,6 +38,7 @@ def applied(work: Applied, width: int, *, rehearsal: bool = False) -> list[Text 
             rows(cells, width, right=(2,), whole=(0,), styles=("cyan", "", "dim"), indent=LABEL)
         )
     blocks.extend(_tables(work.tables, width))
+    blocks.extend(traced(work, width))
     for number, proof in enumerate(work.verified):
         blocks.extend(labelled("" if number else "Verified", proof, width))
     for warning in work.warned:

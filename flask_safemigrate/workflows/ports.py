@@ -92,7 +92,10 @@ class Ports(Protocol):
         """Run the plans, each in one transaction that is proven before it is committed."""
 
     def rehearse(self, plans: Sequence[Plan], request: Request) -> tuple[Applied, ...]:
-        """Run the plans on copies of the databases that are thrown away."""
+        """Run the plans on copies of the databases that are thrown away.
+
+        :raises NoRehearsal: there is no place for a copy, or a database cannot be copied.
+        """
 
     def script(self, plans: Sequence[Plan]) -> str:
         """The SQL of the plans, by Alembic's offline mode; no database is asked.

@@ -107,9 +107,11 @@ class DowngradeOptions(RunOptions, total=False):
     """Options of ``safe-downgrade``, besides those of every guarded run.
 
     :param sql: of a dry run: ``script`` is the SQL where nothing can be tried on a copy.
+    :param with_rows: of a dry run on a server: the copy has the rows.
     """
 
     sql: bool
+    with_rows: bool
 
 
 class UpgradeOptions(DowngradeOptions, total=False):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from flask_safemigrate.checks.catalogue import run_checks
-from flask_safemigrate.errors import Blocked, SafeMigrateError
+from flask_safemigrate.errors import Blocked, NoRehearsal, SafeMigrateError
 from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import LOSSES, Finding, Severity
 from flask_safemigrate.outcome import Outcome, Progress, Status, status_of
@@ -234,10 +234,11 @@ def _rehearse(ports: Ports, request: Request, looked: Outcome) -> Outcome:
     servers = sorted({d.dialect for d in looked.databases if d.dialect != "sqlite"})
     if servers and request.options.get("sql"):
         return looked._replace(script=ports.script(looked.plans))
-    if servers:
-        note = (
-            f"A rehearsal on a copy is for SQLite; on {', '.join(servers)} only the plan is shown."
-        )
-        return looked._replace(notes=(*looked.notes, note))
-    applied = ports.rehearse(looked.plans, request)
+    try:
+        applied = ports.rehearse(looked.plans, request)
+    except NoRehearsal as error:
+        why = f"{error.message.rstrip('.')}."
+        note = f"Only the plan is shown, and nothing was tried: {why}"
+        hint = (f"Hint: {error.hint}",) if error.hint else ()
+        return looked._replace(notes=(*looked.notes, note, *hint))
     return looked._replace(applied=applied, notes=(*looked.notes, "Nothing was changed."))

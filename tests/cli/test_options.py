@@ -20,6 +20,7 @@ UPGRADE = {
     "x_arg": (),
     "dry_run": False,
     "sql": False,
+    "with_rows": False,
     "allow": (),
     "snapshot": None,
     "lock_wait": None,

@@ -1,4 +1,4 @@
-"""``safe-upgrade --sql`` prints what can be run by the sqlite3 shell, to the same end."""
+"""``safe-upgrade --sql`` prints what can be run elsewhere, to the same end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import sqlite3
 import subprocess
 
 import pytest
+from sqlalchemy import create_engine, make_url
 
 from tests.end_to_end.story import HEAD, tell
 from tests.support.ledger import content
 from tests.support.projects import ProjectFactory
+from tests.support.servers import Databases
 
 
 @pytest.mark.parametrize("start", ["base", "r05"])
@@ -45,3 +47,43 @@ def test_the_script_does_what_the_upgrade_does(project: ProjectFactory, start: s
     assert p.db("safe-upgrade", "--yes").returncode == 0
     assert p.heads() == {HEAD}
     assert content(f"sqlite:///{by_script}") == content(p.url)
+
+
+@pytest.mark.parametrize("dialect", ["postgresql", "mysql"])
+def test_the_script_for_a_server_does_what_the_upgrade_does(
+    project: ProjectFactory, databases: Databases, dialect: str
+) -> None:
+    outside = "with op.get_context().autocommit_block():\n    " * (dialect == "postgresql")
+    p = project(
+        url=databases.create(dialect),
+        config={"SAFEMIGRATE_JOURNAL": False},
+        revisions=[
+            (
+                "a1",
+                "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True),"
+                " sa.Column('n', sa.String(30), server_default='50%'))\n"
+                "op.execute(\"INSERT INTO t (id, n) VALUES (1, '100% of it')\")\n"
+                "op.bulk_insert(sa.table('t', sa.column('id', sa.Integer), sa.column('n', sa.String)),"
+                " [{'id': 2, 'n': 'a%b:c'}])\n"
+                "op.execute('INSERT INTO t (id) VALUES (3)')",
+            ),
+            ("a2", f"{outside}op.create_index('ix', 't', ['n'])"),
+        ],
+    )
+    printed = p.db("safe-upgrade", "--sql")
+    assert printed.returncode == 0, printed.stderr
+    other = make_url(databases.create(dialect))
+    engine = create_engine(other, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in re.sub(r"--.*", "", printed.stdout).split(";\n"):
+            if statement.strip():
+                driver = connection.connection.cursor()
+                driver.execute(statement)
+                driver.close()
+    engine.dispose()
+    assert p.db("safe-upgrade", "--yes").returncode == 0
+    there = other.render_as_string(hide_password=False)
+    rows = [(1, "100% of it"), (2, "a%b:c"), (3, "50%")]
+    assert p.rows("SELECT id, n FROM t ORDER BY id") == rows
+    assert p.rows("SELECT id, n FROM t ORDER BY id", url=there) == rows
+    assert p.rows("SELECT version_num FROM alembic_version", url=there) == [("a2",)]

@@ -12,7 +12,9 @@ from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import (
     Applied,
     AppliedRevision,
+    Disk,
     Doomed,
+    Effect,
     HookPlan,
     HookRun,
     Outcome,
@@ -20,6 +22,7 @@ from flask_safemigrate.outcome import (
     Snapshot,
     Status,
     TableWork,
+    Traced,
 )
 from flask_safemigrate.plan import Plan
 
@@ -133,6 +136,20 @@ def outcomes(
         Snapshot, name, name, name, name, name, names, counts, name, name, text, name
     )
     work = st.builds(TableWork, name, name, text, seconds, counts, several(text), names)
+    effect = st.builds(
+        Effect,
+        name,
+        name,
+        st.sampled_from(["nobody", "writers", "readers and writers"]),
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+        sizes,
+        sizes,
+    )
+    traced = st.builds(
+        Traced, name, st.none() | counts, text, seconds, several(effect, most=3), name
+    )
     applied = st.builds(
         Applied,
         name,
@@ -145,6 +162,11 @@ def outcomes(
         several(work),
         st.none() | snapshot,
         st.sampled_from(["upgrade", "downgrade"]),
+        several(text),
+        several(text),
+        st.booleans(),
+        several(traced),
+        st.none() | st.builds(Disk, sizes, sizes),
     )
     doomed = st.builds(Doomed, name, name, name, sizes, tables)
     whole = st.builds(

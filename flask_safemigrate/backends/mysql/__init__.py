@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask_safemigrate.backends.contract import Backend
 from flask_safemigrate.backends.mysql import catalogue
+from flask_safemigrate.backends.mysql.copying import copy
 from flask_safemigrate.backends.mysql.examine import examine
 from flask_safemigrate.backends.mysql.explain import explain
 from flask_safemigrate.backends.mysql.lock import lock
@@ -20,6 +21,7 @@ from flask_safemigrate.backends.mysql.session import (
     session_of,
 )
 from flask_safemigrate.backends.mysql.snapshot import check, foresee, needs, take
+from flask_safemigrate.backends.mysql.tracing import Tracer, room
 from flask_safemigrate.backends.mysql.verify import begin_watch, finish_watch
 from flask_safemigrate.backends.mysql.wipe import drop_everything
 
@@ -51,4 +53,7 @@ BACKEND = Backend(
     scratch=scratch,
     remedy=remedy,
     catalogue=catalogue,
+    copy=copy,
+    tracer=Tracer,
+    room=room,
 )

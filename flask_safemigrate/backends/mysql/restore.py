@@ -100,13 +100,13 @@ def put_back(target: Target, path: Path, say: Say) -> None:
             connection, target, "Nothing was dropped: the snapshot cannot be put back"
         )
         program = stack.enter_context(led(client, server))
-        replaced = _definers_to_replace(connection, dump.definers)
+        replaced = definers_to_replace(connection, dump.definers)
         if replaced:
             names = ", ".join(sorted(each.decode(errors="replace") for each in replaced))
             text_ = f"what is defined by {names} becomes this user's, who may not set definers"
             say(Progress("restoring", path.name, text_, bind=target.bind))
         tell = news(say, "restoring", path, target.bind)
-        load = _Load(program, server, target, file, tell, replaced)
+        load = Load(program, server, target, file, tell, replaced)
         if not _rehearse(connection, target, load):
             _try_kinds(connection, target, dump)
             text_ = "not rehearsed: the user may not create a scratch database"
@@ -134,7 +134,7 @@ def _same(connection: Connection, before: tuple[str, ...]) -> bool:
         return False
 
 
-def _rehearse(connection: Connection, target: Target, load: _Load) -> bool:
+def _rehearse(connection: Connection, target: Target, load: Load) -> bool:
     """Load the dump into a scratch database; False where this user may not make one.
 
     :raises SnapshotFailed: it cannot be loaded.
@@ -161,7 +161,7 @@ def _rehearse(connection: Connection, target: Target, load: _Load) -> bool:
     return True
 
 
-def _definers_to_replace(connection: Connection, definers: frozenset[bytes]) -> frozenset[bytes]:
+def definers_to_replace(connection: Connection, definers: frozenset[bytes]) -> frozenset[bytes]:
     """Those of these definers that this user may not name, found by making a view of each."""
     name = quoted(f"safemigrate_try_{random.token_hex(4)}")
     refused = set()
@@ -223,7 +223,7 @@ def _try_kinds(connection: Connection, target: Target, dump: Dump) -> None:
         ) from error
 
 
-class _Load(NamedTuple):
+class Load(NamedTuple):
     """Loads the dump into a database of that name.
 
     :param replaced: definers that become the present user.

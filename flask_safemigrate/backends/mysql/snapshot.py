@@ -140,6 +140,14 @@ def take(target: Target, path: Path, say: Say) -> None:
     :raises SnapshotFailed: the program is missing or fails, or what it writes could not be put
         back by this user.
     """
+    write(target, path, say)
+
+
+def write(target: Target, path: Path, say: Say, *, rows: bool = True, events: bool = True) -> None:
+    """Write a dump, with or without the rows and the events of the database.
+
+    :raises SnapshotFailed: as of :func:`take`.
+    """
     with connected(target) as connection:
         server = server_of(connection, target)
         locks = bool(connection.execute(_NOT_TRANSACTIONAL).scalar())
@@ -155,17 +163,18 @@ def take(target: Target, path: Path, say: Say) -> None:
     with led(dump, server) as program, new_file(path):
         command = [
             *program.start,
-            "--lock-tables" if locks else "--single-transaction",
+            "--lock-tables" if locks and rows else "--single-transaction",
             "--quick",
             "--routines",
             "--triggers",
-            "--events",
+            *(["--events"] if events else []),
+            *([] if rows else ["--no-data"]),
             "--hex-blob",
             "--no-tablespaces",
             "--default-character-set=utf8mb4",
             *(f"--ignore-table={server.database}.{own}" for own in (LOCK_TABLE, UNFINISHED_TABLE)),
             "--max-allowed-packet=1G",
-            *(["--dump-history"] if history else []),
+            *(["--dump-history"] if history and rows else []),
             *([] if program.mariadb else ["--set-gtid-purged=OFF"]),
             "--",
             server.database,

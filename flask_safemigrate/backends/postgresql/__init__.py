@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask_safemigrate.backends.contract import Backend
+from flask_safemigrate.backends.postgresql.copying import copy
 from flask_safemigrate.backends.postgresql.examine import examine
 from flask_safemigrate.backends.postgresql.explain import explain
 from flask_safemigrate.backends.postgresql.lock import greeted_by, lock
@@ -27,6 +28,7 @@ from flask_safemigrate.backends.postgresql.session import (
     was_committed,
 )
 from flask_safemigrate.backends.postgresql.snapshot import check, foresee, needs, take
+from flask_safemigrate.backends.postgresql.tracing import Tracer, room
 from flask_safemigrate.backends.postgresql.verify import begin_watch, finish_watch
 from flask_safemigrate.backends.postgresql.wipe import drop_everything
 
@@ -62,4 +64,7 @@ BACKEND = Backend(
     was_committed=was_committed,
     number_of=greeted_by,
     end_waiting=end_waiting,
+    copy=copy,
+    tracer=Tracer,
+    room=room,
 )

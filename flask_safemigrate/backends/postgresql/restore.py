@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -255,8 +255,8 @@ def put_back(target: Target, path: Path, say: Say) -> None:
             entries.write_text(wanted_entries(listed, plan), encoding="utf-8")
             reader = [restore, "--file=-", f"--use-list={entries}", str(path)]
             start = f"SET client_encoding = 'UTF8';\nBEGIN;\n{server.proof}{plan.script}"
-            understood = _Understood(known, _restricts(psql))
-            done = _pipe(reader, psql, start, understood, server, target, tell)
+            understood = Understood(known, restricts(psql))
+            done = pipe(reader, {}, psql, start, understood, server, target, tell)
     say(Progress("restoring", path.name, f"{done / 1_000_000:.0f} MB", bind=target.bind))
     # A dump has no statistics, and the planner is lost without them. The other connection has
     # said nothing for so long that the server may have ended it.
@@ -269,12 +269,12 @@ def put_back(target: Target, path: Path, say: Say) -> None:
 _RESTRICTS = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 
 
-def _restricts(psql: str) -> bool:
+def restricts(psql: str) -> bool:
     major, minor = version_of(psql)
     return major > max(_RESTRICTS) or minor >= _RESTRICTS.get(major, 1000)
 
 
-class _Understood(NamedTuple):
+class Understood(NamedTuple):
     """What server and psql know of what pg_restore writes, which may be newer than both.
 
     :param settings: names that the server knows.
@@ -313,16 +313,20 @@ _BEFORE = re.compile(rb"\s*$|--|SELECT pg_catalog\.set_config\(")
 _RESTRICT = re.compile(rb"\\restrict (\S+)")
 
 
-def _pipe(
+def pipe(
     reader: list[str],
+    environment: Mapping[str, str],
     psql: str,
     start: str,
-    understood: _Understood,
+    understood: Understood,
     server: Server,
     target: Target,
     tell: Callable[[int], Any],
 ) -> int:
-    """Run a script and then what the reader prints, in one transaction; return the bytes."""
+    """Run a script and then what the reader prints, in one transaction; return the bytes.
+
+    :param environment: what the reader gets besides.
+    """
     writer = [
         psql,
         f"--dbname={server.conninfo}",
@@ -335,7 +339,9 @@ def _pipe(
     done = 0
     broken = False
     with (
-        running(reader, environment={}, secrets=(), stdout=subprocess.PIPE) as source,
+        running(
+            reader, environment=environment, secrets=server.secrets, stdout=subprocess.PIPE
+        ) as source,
         running(
             writer,
             environment=server.environment,
@@ -353,7 +359,7 @@ def _pipe(
                 tell(done)
             if source.process.wait():
                 # Without a COMMIT the end of the input undoes everything.
-                raise failed("pg_restore", source, target)
+                raise failed(Path(reader[0]).name, source, target)
             sink.process.stdin.write(b"\nCOMMIT;\n")
             sink.process.stdin.close()
         except BrokenPipeError:

@@ -89,7 +89,7 @@ def take(target: Target, path: Path, say: Say) -> None:
         dump = programs(server.major)
         others = others_in(connection, target.version_table)
         _tell(others, target, path, say)
-        moment = _exported(connection)
+        moment = exported(connection)
         tell = news(say, "dumping", path, target.bind)
         with trusted(server, connection) as server, new_file(path):
             command = [
@@ -123,7 +123,7 @@ def _run(
             raise failed("pg_dump", program, target)
 
 
-def _exported(connection: Connection) -> str:
+def exported(connection: Connection) -> str:
     """Open a transaction and return the name under which others may see what it sees."""
     connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     # It says nothing until the dump is done.
