@@ -63,7 +63,8 @@ def test_the_script_for_a_server_does_what_the_upgrade_does(
                 "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True),"
                 " sa.Column('n', sa.String(30), server_default='50%'))\n"
                 "op.execute(\"INSERT INTO t (id, n) VALUES (1, '100% of it')\")\n"
-                "op.bulk_insert(sa.table('t', sa.column('id', sa.Integer), sa.column('n', sa.String)),"
+                "op.bulk_insert(sa.table('t', sa.column('id', sa.Integer),"
+                " sa.column('n', sa.String)),"
                 " [{'id': 2, 'n': 'a%b:c'}])\n"
                 "op.execute('INSERT INTO t (id) VALUES (3)')",
             ),
