@@ -27,6 +27,7 @@ from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import FROM_JOURNAL, Finding, Severity
 from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
+from flask_safemigrate.planning.plan_file import PlannedDatabase
 from flask_safemigrate.project.environment import read_project
 from flask_safemigrate.project.history import checksum, read_history
 from flask_safemigrate.reading.filtering import Filters
@@ -242,6 +243,40 @@ class Application:
                 if (f.code, f.file, f.line) not in said
             )
         return tuple(sorted(found, key=lambda f: -f.severity))
+
+    def describe(self, plans: Sequence[Plan], state: State) -> tuple[PlannedDatabase, ...]:
+        from flask_safemigrate.reading.plan_files import described
+
+        databases = {database.bind: database for database in state.databases}
+        with self._running():
+            return tuple(
+                described(
+                    plan,
+                    self._databases.targets[plan.bind],
+                    databases[plan.bind],
+                    self._config(),
+                    {step.id: checksum(step.path) for step in plan.steps},
+                    without=self.settings.exclude_tables,
+                    metadatas=self._models.metadatas.get(plan.bind, ()),
+                )
+                for plan in plans
+            )
+
+    def write_plan(self, path: str, text: str) -> None:
+        try:
+            Path(path).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f'"{path}" cannot be written: {error.strerror or error}.') from error
+
+    def read_plan(self, path: str) -> str:
+        try:
+            return Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise UsageError(
+                f'The plan "{path}" cannot be read: {why}.',
+                hint="flask db safe-upgrade --plan-out FILE writes one",
+            ) from error
 
     def unasked(self, dialect: str | None = None) -> tuple[DatabaseState, ...]:
         return addresses.unasked(self._engines, dialect)

@@ -15,6 +15,7 @@ from flask_safemigrate.cli.running import run
 @options.lock_wait
 @options.snapshot
 @options.allow
+@options.plans
 @click.option(
     "--phase",
     type=click.Choice(["before", "after", "all"]),

@@ -120,6 +120,26 @@ def rehearsal(function: Function) -> Function:
     return function
 
 
+def plans(function: Function) -> Function:
+    """Give a command ``--plan-out`` and ``--plan``."""
+    for decorate in (
+        click.option(
+            "--plan",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Do what this plan says, or nothing where that would be something else.",
+        ),
+        click.option(
+            "--plan-out",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Write the plan to a file, for a review, and do nothing else.",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
 allow = codes("--allow", help="Go on in spite of this finding; may be repeated.")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @options.revision(default="heads")
 @options.rehearsal
 @options.allow
+@options.plans
 @options.snapshot
 @options.lock_wait
 @options.yes

@@ -50,15 +50,15 @@ def hazards_of(
     """
     # As env.py hands them over.
     metadata = metadatas[0] if len(metadatas) == 1 else [*metadatas] or None
-    reader, missing = _reader(dialect)
+    reader, missing = reader_for(dialect)
     bind = found.bind if found is not None else ""
     if target is not None and found is not None and found.exists:
         schema = backend_for(target.engine).read_schema(target, ())
         known = known_from(schema, counted_rows(target, found) if rows is None else rows)
-        version = _version(found.server)
+        version = version_of(found.server)
     else:
         known = Known(dialect)
-        version = _version(found.server) if target is None and found is not None else ()
+        version = version_of(found.server) if target is None and found is not None else ()
         recorder = Recorder(dialect, reader, known)
         record(
             config,
@@ -112,7 +112,7 @@ def failing(
 
     To be known before the first statement where the server commits each. No database is asked.
     """
-    dialect, version = found.dialect, _version(found.server)
+    dialect, version = found.dialect, version_of(found.server)
     recorder = Recorder(dialect, lambda sql, place: [], Known(dialect, complete=False))
     recorded = record(
         config,
@@ -143,7 +143,7 @@ def failing(
     ]
 
 
-def _reader(dialect: str) -> tuple[Reader, str]:
+def reader_for(dialect: str) -> tuple[Reader, str]:
     """What reads SQL of a dialect, and how to get it where it is missing."""
     name = {"postgresql": "pglast", "sqlite": ""}.get(dialect, "sqlglot")
     if not name:
@@ -165,7 +165,7 @@ def _reader(dialect: str) -> tuple[Reader, str]:
     return read_sql, ""
 
 
-def _version(text: str) -> tuple[int, ...]:
+def version_of(text: str) -> tuple[int, ...]:
     match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
     return tuple(int(part) for part in match.groups() if part) if match else ()
 

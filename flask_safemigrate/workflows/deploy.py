@@ -11,6 +11,7 @@ from flask_safemigrate.workflows.guarded import agreed, locked, may_be_passing, 
 from flask_safemigrate.workflows.hooks import hooks_to_run, plan_hooks, require_journal, run_hooks
 from flask_safemigrate.workflows.ports import Ports
 from flask_safemigrate.workflows.requests import DeployOptions, Say, request_of
+from flask_safemigrate.workflows.reviewed import as_reviewed, proven
 from flask_safemigrate.workflows.safe_upgrade import hazards_in, judged, look, safe_upgrade
 
 #: What a database that is on its way up answers; everything else does not change by waiting.
@@ -80,6 +81,8 @@ def deploy(ports: Ports, options: DeployOptions) -> Outcome:
 
     def work() -> Outcome:
         started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        if options.get("plan_out"):
+            return safe_upgrade(ports, request)
         _require_environment(ports)
         wait = options.get("wait")
         wait = ports.settings.wait if wait is None else wait
@@ -92,7 +95,8 @@ def deploy(ports: Ports, options: DeployOptions) -> Outcome:
             if rehearsed:
                 return outcome._replace(planned_hooks=plan_hooks(hooks, outcome.databases))
             return _noted(ports, outcome, started)
-        looked = judged(ports, request, look(ports, request))
+        reviewed = as_reviewed(ports, request)
+        looked = proven(ports, reviewed, judged(ports, reviewed, look(ports, reviewed)))
         ready = looked.status in (Status.DONE, Status.NOTHING_TO_DO)
         if not ready and not may_be_passing(looked):
             return looked

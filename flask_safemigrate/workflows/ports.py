@@ -11,6 +11,7 @@ from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
+from flask_safemigrate.planning.plan_file import PlannedDatabase
 from flask_safemigrate.settings import Settings
 from flask_safemigrate.workflows.requests import Request, Say
 
@@ -84,6 +85,15 @@ class Ports(Protocol):
         :param replay: the plans begin at base: judge against what the steps before build, and
             ask no database.
         """
+
+    def describe(self, plans: Sequence[Plan], state: State) -> tuple[PlannedDatabase, ...]:
+        """What the plans would do, to be written down; runs and changes nothing."""
+
+    def write_plan(self, path: str, text: str) -> None:
+        """Write a plan to a file. :raises UsageError: it cannot be written."""
+
+    def read_plan(self, path: str) -> str:
+        """The text of a plan. :raises UsageError: it cannot be read."""
 
     def lock(self, binds: Sequence[str], wait: float, say: Say) -> AbstractContextManager[None]:
         """Keep every other process of ours away from these databases."""

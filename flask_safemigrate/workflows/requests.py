@@ -114,8 +114,19 @@ class DowngradeOptions(RunOptions, total=False):
     with_rows: bool
 
 
-class UpgradeOptions(DowngradeOptions, total=False):
-    """Options of ``safe-upgrade``, besides those of ``safe-downgrade``.
+class PlanOptions(TypedDict, total=False):
+    """Options of what runs a plan that was reviewed.
+
+    :param plan: path of a plan; what would be done is that, or nothing.
+    :param plan_out: path to which the plan is written; nothing is done.
+    """
+
+    plan: str | None
+    plan_out: str | None
+
+
+class UpgradeOptions(DowngradeOptions, PlanOptions, total=False):
+    """Options of ``safe-upgrade``, besides those of ``safe-downgrade`` and of plans.
 
     :param asks: whether ``confirm`` may say no, and does not only show the plan; yes without.
     """
@@ -123,8 +134,8 @@ class UpgradeOptions(DowngradeOptions, total=False):
     asks: bool
 
 
-class DeployOptions(RunOptions, total=False):
-    """Options of ``deploy``, besides those of every guarded run.
+class DeployOptions(RunOptions, PlanOptions, total=False):
+    """Options of ``deploy``, besides those of every guarded run and of plans.
 
     :param wait: seconds to wait for a database that is on its way up; None means as the settings
         say.

@@ -31,6 +31,7 @@ from flask_safemigrate.workflows.requests import (
     patience,
     request_of,
 )
+from flask_safemigrate.workflows.reviewed import as_reviewed, proven, written
 
 _FIRST_PAUSE = 0.5  # seconds
 _LONGEST_PAUSE = 5.0
@@ -53,13 +54,19 @@ def safe_upgrade(ports: Ports, request: Request) -> Outcome:
     The snapshot, the revisions and the proof are one step, because they share a transaction.
     """
     outcome = told(request.command, lambda: _line(ports, request))
-    return outcome._replace(dry_run=request.options.get("dry_run", False))
+    only = request.options.get("dry_run", False) or bool(request.options.get("plan_out"))
+    return outcome._replace(dry_run=only)
 
 
 def _line(ports: Ports, request: Request) -> Outcome:
+    request = as_reviewed(ports, request)
     first = look(ports, request)
     if not request.locked:
         first = judged(ports, request, first)
+    first = proven(ports, request, first)
+    if request.options.get("plan_out"):
+        ready = first.status in (Status.DONE, Status.NOTHING_TO_DO)
+        return written(ports, request, first) if ready else first
     if request.direction == "downgrade" and first.status is Status.DONE and first.state:
         gone = ports.losses(first.plans, first.state)
         first = first._replace(notes=(*first.notes, *gone))
@@ -71,7 +78,7 @@ def _line(ports: Ports, request: Request) -> Outcome:
         return first._replace(status=Status.FAILED, error="Nothing was changed.")
 
     def work() -> Outcome:
-        second = look(ports, request)
+        second = proven(ports, request, look(ports, request))
         if first.status is not Status.DONE or first.plans != second.plans:
             second = judged(ports, request, second)
         else:

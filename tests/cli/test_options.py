@@ -15,7 +15,7 @@ from flask_safemigrate.workflows import requests
 from tests.cli.conftest import Run
 from tests.cli.fake import PLAN, FakeMigrate, looked, make_app
 
-UPGRADE = {
+DOWNGRADE = {
     "directory": None,
     "x_arg": (),
     "dry_run": False,
@@ -25,6 +25,7 @@ UPGRADE = {
     "snapshot": None,
     "lock_wait": None,
 }
+UPGRADE = {**DOWNGRADE, "plan": None, "plan_out": None}
 DOCTOR = {
     "directory": None,
     "select": (),
@@ -44,6 +45,8 @@ DEPLOY = {
     "snapshot": None,
     "lock_wait": None,
     "phase": "all",
+    "plan": None,
+    "plan_out": None,
 }
 RESET = {"directory": None, "x_arg": (), "snapshot": None, "lock_wait": None}
 
@@ -103,9 +106,20 @@ CASES: list[tuple[str, str, dict[Any, Any]]] = [
         "upgrade",
         {"revision": "heads", **UPGRADE, "asks": True, "directory": "m", "x_arg": ("a=1", "b=2")},
     ),
-    ("safe-downgrade -1 --yes", "downgrade", {"revision": "-1", **UPGRADE}),
-    ("safe-downgrade base", "downgrade", {"revision": "base", **UPGRADE}),
-    ("safe-downgrade a1 --dry-run", "downgrade", {"revision": "a1", **UPGRADE, "dry_run": True}),
+    (
+        "safe-upgrade --with-rows",
+        "upgrade",
+        {"revision": "heads", **UPGRADE, "asks": True, "dry_run": True, "with_rows": True},
+    ),
+    (
+        "safe-upgrade --plan-out p.json",
+        "upgrade",
+        {"revision": "heads", **UPGRADE, "asks": True, "plan_out": "p.json"},
+    ),
+    ("deploy --plan p.json", "deploy", {**DEPLOY, "plan": "p.json"}),
+    ("safe-downgrade -1 --yes", "downgrade", {"revision": "-1", **DOWNGRADE}),
+    ("safe-downgrade base", "downgrade", {"revision": "base", **DOWNGRADE}),
+    ("safe-downgrade a1 --dry-run", "downgrade", {"revision": "a1", **DOWNGRADE, "dry_run": True}),
     ("deploy", "deploy", DEPLOY),
     ("deploy --yes", "deploy", DEPLOY),
     ("deploy --dry-run", "deploy", {**DEPLOY, "dry_run": True}),

@@ -11,6 +11,7 @@ from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Applied, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
+from flask_safemigrate.planning.plan_file import PlannedDatabase, PlannedRevision
 from flask_safemigrate.settings import Settings, read_settings
 from flask_safemigrate.workflows.ports import Hook, Repaired
 from flask_safemigrate.workflows.requests import Request, Say
@@ -35,6 +36,8 @@ class Memory:
         self.noted: list[HookRun] = []
         self.hazardous: Sequence[Finding] = ()
         self.repairing: Callable[[Finding], Repaired] = lambda finding: Repaired("done")
+        self.described: dict[str, str] = {}
+        self.planned = ""
         self.keeps_journal = True
         self.keeps_environment = True
         self._hooks = tuple(hooks)
@@ -70,6 +73,27 @@ class Memory:
         replay: bool = False,
     ) -> Sequence[Finding]:
         return self.hazardous
+
+    def describe(self, plans: Sequence[Plan], state: State) -> tuple[PlannedDatabase, ...]:
+        return tuple(
+            PlannedDatabase(
+                plan.bind,
+                plan.location,
+                "sqlite",
+                plan.start,
+                plan.target,
+                self.described,
+                tuple(PlannedRevision(step.id, "", ()) for step in plan.steps),
+            )
+            for plan in plans
+        )
+
+    def write_plan(self, path: str, text: str) -> None:
+        self._hear("write plan")
+        self.planned = text
+
+    def read_plan(self, path: str) -> str:
+        return self.planned
 
     @contextlib.contextmanager
     def lock(self, binds: Sequence[str], wait: float, say: Say) -> Iterator[None]:
