@@ -70,6 +70,12 @@ def stamping(ids: Iterable[str]) -> str:
     return " && ".join(f"flask db stamp {shlex.quote(id)}" for id in ids) or "flask db stamp base"
 
 
+def restoring(snapshot: str, bind: str = "") -> str:
+    """The command that puts a snapshot back."""
+    of = f" --bind {shlex.quote(bind)}" if bind else ""
+    return f"flask db restore {snapshot}{of}"
+
+
 def in_sql(name: str) -> str:
     """A name as SQL reads it back unchanged."""
     return '"' + name.replace('"', '""') + '"'

@@ -37,7 +37,7 @@ def run(
     shows: bool = True,
     question: Callable[[Outcome], None] | None = None,
     judge: Callable[[Outcome], Outcome] = lambda outcome: outcome,
-    show: Callable[[Outcome, Screen], None] | None = None,
+    show: Callable[[Outcome, Screen, Screen], None] | None = None,
     output: Path | None = None,
 ) -> NoReturn:
     """Call a method of the extension, write its outcome and leave with the exit code.
@@ -48,7 +48,8 @@ def run(
     :param shows: what would be done is shown before it is done.
     :param question: asks the person at the terminal; raises :class:`click.Abort` for no.
     :param judge: what the command line makes of the outcome.
-    :param show: writes the outcome in place of the usual text report.
+    :param show: writes the outcome in place of the usual text report; the second screen is for
+        what is not asked for there.
     :param output: a file for the document; the text report then goes to standard output.
     """
     # The commands are listed on every run of flask; rich is needed when one of them runs.
@@ -90,7 +91,7 @@ def run(
     if alone:
         screen.write(out, documents.document(form, outcome))
     elif show:
-        show(outcome, out)
+        show(outcome, out, err)
     elif not asking.refusal:
         screen.show(out, text.report(outcome, out.width, shown=asking.shown))
     if form != "json" or not alone:

@@ -49,9 +49,14 @@ def rehearsed(
     )
 
 
-def _show_sql(outcome: Outcome, screen: Screen) -> None:
-    """Write the statements of a rehearsal and nothing else."""
-    from flask_safemigrate.report.screen import write
+def _show_sql(outcome: Outcome, out: Screen, err: Screen) -> None:
+    """Write the statements of a rehearsal and nothing else; beside it why there are none."""
+    from rich.text import Text
+
+    from flask_safemigrate.report.findings import findings
+    from flask_safemigrate.report.screen import show, write
     from flask_safemigrate.report.text import statements
 
-    write(screen, statements(outcome))
+    write(out, statements(outcome))
+    if outcome.error and outcome.findings:
+        show(err, [*findings(outcome.findings, err.width), Text()])

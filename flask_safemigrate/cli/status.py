@@ -25,7 +25,7 @@ def status(ctx: click.Context, /, check: bool, graph: bool, **given: Any) -> Non
     Reads, and changes nothing.
     """
 
-    def show(outcome: Outcome, screen: Screen) -> None:
+    def show(outcome: Outcome, screen: Screen, _: Screen) -> None:
         from flask_safemigrate.report import screen as screens
         from flask_safemigrate.report import text
 

@@ -19,6 +19,7 @@ class Revision(NamedTuple):
     :param created: text of ``Create Date:``, "" where the file has none.
     :param path: the file.
     :param tables: tables that its ``op`` calls name, as far as they are literals.
+    :param tables_by_bind: the same by bind key, where there is a function for each bind.
     :param phase: ``before`` the new code is live or ``after``, as ``safemigrate_phase`` says.
     :param revises: what its docstring says after ``Revises:``, as Alembic's template writes it.
     """
@@ -33,6 +34,13 @@ class Revision(NamedTuple):
     tables: tuple[str, ...] = ()
     phase: str = "before"
     revises: tuple[str, ...] = ()
+    tables_by_bind: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def of_bind(self, bind: str) -> Revision:
+        """The revision with the tables that it touches there."""
+        if not self.tables_by_bind:
+            return self
+        return self._replace(tables=dict(self.tables_by_bind).get(bind, ()))
 
 
 class BrokenFile(NamedTuple):

@@ -268,22 +268,23 @@ def _is_idle(function: ast.FunctionDef) -> bool:
     )
 
 
-def tables_of(path: str) -> tuple[str, ...]:
-    """Tables that the operations in ``upgrade()`` name literally, in the order of the file.
+def with_tables(revision: Revision) -> Revision:
+    """Add the tables that operations in ``upgrade()`` name literally, in the order of the file.
 
     A name may be a constant of the module. Tables in SQL text are not found.
     """
-    text = _text(path)
+    text = _text(revision.path)
     if isinstance(text, BrokenFile):
-        return ()
+        return revision
     try:
-        tree = parse(text, path)
+        tree = parse(text, revision.path)
     except SyntaxError:
-        return ()
+        return revision
     constants = module_constants(tree)
-    names: dict[str, None] = {}
+    every: dict[str, tuple[str, ...]] = {}
     for statement in tree.body:
         if isinstance(statement, ast.FunctionDef) and statement.name.startswith("upgrade"):
+            names: dict[str, None] = {}
             calls = sorted(
                 (node for node in ast.walk(statement) if isinstance(node, ast.Call)),
                 key=lambda call: (call.lineno, call.col_offset),
@@ -295,7 +296,14 @@ def tables_of(path: str) -> tuple[str, ...]:
                         value = argument.value
                     if isinstance(value, str):
                         names.setdefault(value)
-    return tuple(names)
+            every[statement.name] = tuple(names)
+    # As flask db init --multidb writes them; the default bind has no name.
+    whole = every.pop("upgrade", ())
+    binds = [(name.removeprefix("upgrade_"), of) for name, of in every.items()]
+    return revision._replace(
+        tables=tuple(dict.fromkeys(name for of in (whole, *every.values()) for name in of)),
+        tables_by_bind=tuple(binds),
+    )
 
 
 def _table_arguments(call: ast.Call) -> Iterator[ast.expr]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.facts.history import History
-from flask_safemigrate.project.history import check_syntax, tables_of
+from flask_safemigrate.project.history import check_syntax, with_tables
 
 _MOST_SHOWN = 50  # pending revisions whose files are read for the tables they touch
 
@@ -25,5 +25,5 @@ def with_pending(history: History, databases: Sequence[DatabaseState]) -> Histor
     if len(pending) > _MOST_SHOWN:
         return history
     asked = [*pending, *(r for r in history.revisions if r.id in forked and r.id in applied)]
-    named = {r.id: r._replace(tables=tables_of(r.path)) for r in asked[:_MOST_SHOWN]}
+    named = {r.id: with_tables(r) for r in asked[:_MOST_SHOWN]}
     return replace(history, revisions=tuple(named.get(r.id, r) for r in history.revisions))

@@ -17,9 +17,21 @@ _DIALECTS = {
 }
 
 # What a reader copies must stay in one piece: `quoted code` and our own commands in a sentence.
+# Behind a command stands a word of the sentence or an argument of its own: an option, what has a
+# digit, a dot or a slash, what is quoted, in capitals, or a name that our options take.
+_ARGUMENT = (
+    r"(?: (?:--(?= )|--?[A-Za-z][\w-]*(?:=\S+)?|-\d+|'[^'\n]*'|\"[^\"\n]*\"|[A-Z][A-Z_]+(?![\w'])"
+    r"|(?:base|heads?)(?![\w-])|(?=[\w./:~^-]*[\d/])[\w./:~^-]*[\w/]|(?<=--bind )[\w.-]*\w))"
+)
+_CALL = r"\((?:[^()\n]|\((?:[^()\n]|\([^()\n]*\))*\))*\)"
+_FLASK = rf"\bflask (?:db|safemigrate) [a-z][a-z-]*{_ARGUMENT}*"
 _WHOLE = re.compile(
     r"`[^`\n]+`"
-    r"|\bflask (?:db|safemigrate) [a-z][a-z-]*(?: --?[a-z][a-z-]*(?:=\S+)?| SM\d+)*"
+    rf"|{_FLASK}(?: && {_FLASK})*"
+    rf"|\bgit [a-z][a-z-]*{_ARGUMENT}+"
+    r"|\bpip install [\w\[\]'-]*[\w\]']"
+    rf"|\b(?:op|sa|app)\.\w+{_CALL}"
+    r"|\b(?:SELECT|UPDATE|DELETE FROM|INSERT INTO|ALTER|DROP|CREATE|GRANT|KILL|SET) [^;\n]{1,200};"
 )
 _ONLY_CODE = re.compile(r"`[^`\s](?:[^`]*[^`\s])?`")
 _COMMAND_LINE = re.compile(

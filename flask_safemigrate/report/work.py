@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table as Grid
 from rich.text import Text
 
+from flask_safemigrate.checks.found import restoring
 from flask_safemigrate.outcome import Applied, HookPlan, HookRun, Snapshot, TableWork
 from flask_safemigrate.report.layout import LABEL, indented, labelled, rows
 from flask_safemigrate.report.tracing import traced
@@ -113,5 +114,4 @@ def _time(taken: Snapshot) -> str:
 
 
 def _restore(taken: Snapshot) -> str:
-    bind = f" --bind {taken.bind}" if taken.bind else ""
-    return f"flask db restore {taken.id}{bind}"
+    return restoring(taken.id, taken.bind)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from flask_safemigrate.errors import LockLost, SafeMigrateError
-from flask_safemigrate.facts.database import UNFINISHED_KINDS
+from flask_safemigrate.facts.database import UNFINISHED_KINDS, DatabaseState
+from flask_safemigrate.facts.history import History
 from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
 from flask_safemigrate.outcome import Outcome, Status, status_away, status_of
@@ -63,10 +64,17 @@ def _as_it_was_called(command: str, outcome: Outcome) -> Outcome:
 
 def plans_for(state: State, request: Request) -> tuple[Plan, ...]:
     """One plan a database, empty ones included."""
-    history, databases = state.history, state.databases
+    plans = (_plan(state.history, each, request) for each in state.databases)
+    return tuple(
+        plan._replace(steps=tuple(step.of_bind(plan.bind) for step in plan.steps))
+        for plan in plans
+    )
+
+
+def _plan(history: History, database: DatabaseState, request: Request) -> Plan:
     if request.direction == "downgrade":
-        return tuple(plan_downgrade(history, d, request.revision) for d in databases)
-    return tuple(plan_upgrade(history, d, request.revision, request.phase) for d in databases)
+        return plan_downgrade(history, database, request.revision)
+    return plan_upgrade(history, database, request.revision, request.phase)
 
 
 def blocked(state: State, findings: Sequence[Finding], request: Request) -> Outcome | None:

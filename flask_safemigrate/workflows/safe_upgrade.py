@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from flask_safemigrate.checks.catalogue import run_checks
+from flask_safemigrate.checks.found import restoring
 from flask_safemigrate.errors import Blocked, NoRehearsal, SafeMigrateError
 from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import LOSSES, Finding, Severity
@@ -97,18 +98,18 @@ def _line(ports: Ports, request: Request) -> Outcome:
 
 def _apply(ports: Ports, request: Request, looked: Outcome) -> Outcome:
     """Run the plans; a failure still says what was planned and which snapshot was taken."""
-    taken: list[str] = []
+    taken: list[tuple[str, str]] = []
 
     def say(news: Progress) -> None:
         if news.stage == "snapshot":
-            taken.append(news.subject)
+            taken.append((news.subject, news.bind))
         request.say(news)
 
     try:
         return _until_unblocked(ports, request._replace(say=say), looked)
     except SafeMigrateError as error:
         notes = tuple(
-            f"Taken before: snapshot {name} (flask db restore {name})." for name in taken
+            f"Taken before: snapshot {name}\n`{restoring(name, bind)}`" for name, bind in taken
         )
         return looked._replace(
             status=status_of(error),

@@ -239,3 +239,23 @@ def test_a_snapshot_is_put_back_by_its_name_alone(project: ProjectFactory, bind:
     assert p.rows("SELECT n FROM t", url) == [(1,)]
     unknown = p.invoke("db", "restore", "19990101", "--yes")
     assert unknown.exit_code == 2
+
+
+def test_a_plan_names_the_tables_of_its_bind_and_a_failure_each_snapshot(
+    project: ProjectFactory,
+) -> None:
+    p = _at_r1(project)
+    p.revision(
+        "r2",
+        {"": "op.create_table('here', sa.Column('id', sa.Integer))",
+         "audit": "op.create_table('there', sa.Column('id', sa.Integer))\nop.execute('odd')"},
+    )  # fmt: skip
+    done = p.invoke("db", "deploy", "--format", "json")
+    assert done.exit_code == 1, done.output
+    outcome = json.loads(done.stdout)
+    tables = {plan["bind"]: plan["steps"][0]["tables"] for plan in outcome["plans"]}
+    assert tables == {"": ["here"], "audit": ["there"]}
+    ends = sorted(note.rpartition(" ")[2].strip("`") for note in outcome["notes"])
+    assert ends[1] == "audit"
+    assert all("`flask db restore " in note for note in outcome["notes"])
+    assert "then run: flask db deploy" in outcome["hint"]

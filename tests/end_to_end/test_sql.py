@@ -88,3 +88,17 @@ def test_the_script_for_a_server_does_what_the_upgrade_does(
     assert p.rows("SELECT id, n FROM t ORDER BY id") == rows
     assert p.rows("SELECT id, n FROM t ORDER BY id", url=there) == rows
     assert p.rows("SELECT version_num FROM alembic_version", url=there) == [("a2",)]
+
+
+def test_what_stands_in_the_way_is_said_beside_the_script(
+    project: ProjectFactory, databases: Databases
+) -> None:
+    for url in (None, databases.create("postgresql")):
+        p = project(url=url, revisions=[("a1", "pass")])
+        assert p.invoke("db", "deploy").exit_code == 0
+        p.execute("UPDATE alembic_version SET version_num = 'zz'")
+        done = p.db("safe-upgrade", "--sql")
+        assert done.returncode == 3
+        assert done.stdout == ""
+        assert "SM301 error" in done.stderr
+        assert "Error: safe-upgrade was not started because of SM301." in done.stderr

@@ -19,7 +19,7 @@ from flask_safemigrate.project.history import (
     named_in,
     read_history,
     same_code,
-    tables_of,
+    with_tables,
 )
 from tests.support.graphs import random_history
 
@@ -339,7 +339,7 @@ def downgrade():
 """,
     )
     expected = ("users", "posts", "tags", "votes", "old", "new", "constant")
-    assert tables_of(str(path)) == expected
+    assert with_tables(Revision("a1", (), path=str(path))).tables == expected
 
 
 def test_tables_that_revisions_name(tmp_path: Path) -> None:
@@ -362,12 +362,16 @@ def test_tables_of_every_bind(tmp_path: Path) -> None:
         "def upgrade_():\n    op.drop_table('a')\n"
         "def upgrade_other():\n    op.drop_table('b')\n",
     )
-    assert tables_of(str(path)) == ("a", "b")
+    found = with_tables(Revision("a1", (), path=str(path)))
+    assert found.tables == ("a", "b")
+    assert (found.of_bind("").tables, found.of_bind("other").tables) == (("a",), ("b",))
+    assert found.of_bind("third").tables == ()
+    assert Revision("a1", (), tables=("a",)).of_bind("other").tables == ("a",)
 
 
 def test_tables_of_a_broken_file(tmp_path: Path) -> None:
-    assert tables_of(str(write(tmp_path, "a1.py", "def (\n"))) == ()
-    assert tables_of(str(tmp_path / "gone.py")) == ()
+    for path in (write(tmp_path, "a1.py", "def (\n"), tmp_path / "gone.py"):
+        assert with_tables(Revision("a1", (), path=str(path))).tables == ()
 
 
 @pytest.mark.parametrize(

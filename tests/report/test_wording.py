@@ -89,6 +89,37 @@ def test_wrap(text: str, lines: list[str]) -> None:
     assert wrap(text, 10) == lines
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "flask db restore 20261130T181247342697Z-logs-353cb4 --bind logs",
+        "flask db safe-upgrade --allow SM315",
+        "flask db safe-downgrade --allow SM315 -- -1",
+        "flask db safe-downgrade a1b2",
+        "flask db stamp a1 && flask db stamp 'b 2'",
+        "flask db stamp base",
+        "flask db stamp REVISION",
+        'flask db migrate -m "add city"',
+        "git log --all --oneline -- '*a1*'",
+        "git checkout 9f3e1c2 -- migrations/versions/a1_x.py",
+        "git checkout COMMIT -- PATH",
+        'op.add_column("t", sa.Column("c", sa.String(20), nullable=False))',
+        "op.execute('DROP VIEW \"recent\"')",
+        "pip install 'psycopg[binary]'",
+        "SELECT setval('log_id_seq', 1);",
+    ],
+)
+def test_a_command_in_a_sentence_is_not_broken(command: str) -> None:
+    assert wrap(f"first look, then {command} and see", 12) == [
+        "first look,",
+        "then",
+        command,
+        "and see",
+    ]
+    assert command in wrap(f"as {command}", 12)
+    assert wrap(f"run {command}.", 12)[-1] == f"{command}."
+
+
 def test_wrap_leaves_room_on_the_first_line() -> None:
     assert wrap("ab cd ef", 8, first=4) == ["ab", "cd ef"]
     assert wrap("`a b c d e f`", 8, first=6) == ["", "a b c d e f"]
