@@ -134,6 +134,17 @@ def scratch_name(monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
+def in_c(target: Target) -> bool:
+    """Whether the driver shares the programs' C library."""
+    return target.engine.dialect.driver in ("mysqldb", "mariadbconnector")
+
+
+def file_word(target: Target) -> str:
+    """The driver's parameter that names an option file."""
+    words = {"mysqlconnector": "option_files", "mariadbconnector": "default_file"}
+    return words.get(target.engine.dialect.driver, "read_default_file")
+
+
 def has_database(url: URL, name: str) -> bool:
     engine = create_engine(url)
     try:
@@ -466,13 +477,48 @@ def test_the_environment_does_not_lead_the_programs_elsewhere(
         "MARIADB_TLS_DISABLE_PEER_VERIFICATION": "1",
         "HOME": str(tmp_path),
     }.items():
-        monkeypatch.setenv(name, words)
+        # Drivers in C take the password from there themselves.
+        if name != "MYSQL_PWD" or not in_c(target):
+            monkeypatch.setenv(name, words)
     # A file that the application's driver reads is not the programs' to read.
-    engine = create_engine(url, connect_args={"read_default_file": str(mine)})
+    engine = create_engine(url, connect_args={file_word(target): str(mine)})
     path = tmp_path / "x.sql.gz"
     BACKEND.take(Target("", engine), path, quiet)
     run(url, "DELETE FROM a")
     BACKEND.put_back(Target("", engine), path, quiet)
+    engine.dispose()
+    assert value(url, "SELECT id FROM a") == 7
+
+
+@pytest.mark.parametrize("where", ["environment", "passwd", "file"])
+def test_the_programs_have_the_password_that_the_driver_has(
+    target: Target, narrow: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    if where != "file" and not in_c(narrow):
+        pytest.skip("a driver in Python does not look there")
+    url = narrow.engine.url.set(password="plain7")
+    run(
+        target.engine.url,
+        f"ALTER USER '{url.username}'@'%' IDENTIFIED BY 'plain7'",
+        "CREATE TABLE a (id INTEGER)",
+        "INSERT INTO a VALUES (7)",
+    )
+    file = tmp_path / "my.cnf"
+    file.write_text("[client]\npassword=plain7\n")
+    arguments, environment = {
+        "environment": ({}, "plain7"),
+        "passwd": ({"passwd": "plain7"}, "wrong"),
+        "file": ({file_word(narrow): str(file)}, None),
+    }[where]
+    bare = URL.create(url.drivername, url.username, None, url.host, url.port, url.database)
+    engine = create_engine(bare, connect_args=arguments)
+    path = tmp_path / "x.sql.gz"
+    with monkeypatch.context() as context:
+        if environment:
+            context.setenv("MYSQL_PWD", environment)
+        BACKEND.take(Target("", engine), path, quiet)
+        run(url, "DELETE FROM a")
+        BACKEND.put_back(Target("", engine), path, quiet)
     engine.dispose()
     assert value(url, "SELECT id FROM a") == 7
 

@@ -93,10 +93,13 @@ def test_models_need_the_extensions_and_types_of_the_history(
 def test_models_that_cannot_be_built_are_said(
     project: ProjectFactory, databases: Databases
 ) -> None:
-    # MariaDB has no named CHECK at a column.
+    # MariaDB has no named CHECK at a column; MySQL has.
     models = MODELS + '    p = db.Column(db.Integer, db.CheckConstraint("p > 0", name="ck"))\n'
     p = project(url=databases.create("mysql"), models=models, revisions=[("a1", FIRST)])
     upgraded(p)
+    if "mariadb" not in str(p.rows("SELECT version()")).lower():
+        assert list(found(p)) == ["SM412"]
+        return
     said = found(p)["SM414"]
     assert "Not compared" in said["message"]
     assert "the models: they cannot be built in a scratch database" in said["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.backends.contract import Target
@@ -46,6 +47,19 @@ _OPTIONS = {
 _WORDS = {option: word for word, option in _OPTIONS.items() if word != "passwd"}
 
 _C_DRIVERS = ("mysqldb", "mariadbconnector")
+# The drivers' words for option files and the groups that are read in them.
+_FILES = {
+    "pymysql": ("read_default_file", "read_default_group"),
+    "mysqldb": ("read_default_file", "read_default_group"),
+    "mysqlconnector": ("option_files", "option_groups"),
+    "mariadbconnector": ("default_file", "default_group"),
+}
+# What the C library of these takes from the environment where nobody says it.
+_ENVIRONMENT = {
+    "port": "MYSQL_TCP_PORT",
+    "password": "MYSQL_PWD",
+    "unix_socket": "MYSQL_UNIX_PORT",
+}
 
 #: How much of the server's certificate a driver looks at.
 Trust = Literal["", "off", "any", "chain", "name"]
@@ -141,26 +155,36 @@ def option_file(server: Server, *, mariadb_program: bool, authorities: str = "")
     return "".join(lines)
 
 
-def _included(parameters: Mapping[str, Any]) -> Mapping[str, str]:
-    """What an option file that the application's driver reads says about the connection.
+def _included(driver: str, parameters: Mapping[str, Any]) -> Mapping[str, str]:
+    """What option files that the application's driver reads say about the connection.
 
-    Not the file itself: the programs would also heed what it has for them, such as another host.
+    Not the files themselves: the programs would also heed what they have for them, such as another
+    host.
     """
-    path = parameters.get("read_default_file")
-    if not path:
-        return {}
-    reader = ConfigParser(strict=False, allow_no_value=True, interpolation=None)
-    with suppress(ConfigError, OSError, UnicodeDecodeError):
-        lines = Path(str(path)).expanduser().read_text(encoding="utf-8").splitlines()
-        reader.read_string("\n".join(line for line in lines if not line.startswith("!")))
+    file_word, group_word = _FILES.get(driver, _FILES["pymysql"])
+    groups = _each(parameters.get(group_word))
+    if driver in _C_DRIVERS or not groups:
+        groups = ["client", *groups]
+    if driver == "mysqlconnector" and group_word not in parameters:
+        groups.append("connector_python")
     found: dict[str, str] = {}
-    for section in ("client", str(parameters.get("read_default_group") or "client")):
-        if reader.has_section(section):
+    for path in _each(parameters.get(file_word)):
+        reader = ConfigParser(strict=False, allow_no_value=True, interpolation=None)
+        with suppress(ConfigError, OSError, UnicodeDecodeError):
+            lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+            reader.read_string("\n".join(line for line in lines if not line.startswith("!")))
+        for section in filter(reader.has_section, groups):
             for option, value in reader.items(section):
                 word = _WORDS.get(option.replace("_", "-"))
                 if word and value:
                     found[word] = value.strip().strip("'\"")
     return found
+
+
+def _each(value: object) -> list[str]:
+    """The values of a parameter that may be one or several."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [str(each) for each in values if each]
 
 
 def _is_true(value: object) -> bool:
@@ -202,19 +226,31 @@ def trust_of(flat: Mapping[str, Any], driver: str) -> Trust:
     return "any" if encrypts else ""
 
 
-def server_of(connection: Connection, target: Target) -> Server:
-    url = target.engine.url
-    driver = target.engine.dialect.driver
+def _told(url: URL, driver: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a driver knows of the connection, by its own parameters' names.
+
+    :param given: what its ``connect()`` was called with.
+    """
     address = address_of(url)
-    given = parameters_of(connection)
-    parameters: dict[str, Any] = {
-        "host": address.host,
-        "port": address.port,
-        "user": address.user,
+    named = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
         "password": url.password,
         "unix_socket": address.socket,
     }
-    parameters |= {**_included(given), **given}
+    found: dict[str, Any] = {"host": address.host, "port": address.port}
+    if driver in _C_DRIVERS:
+        words = _ENVIRONMENT if "passwd" not in given else {**_ENVIRONMENT, "password": ""}
+        found |= {word: os.environ[name] for word, name in words.items() if name in os.environ}
+    found |= {word: value for word, value in named.items() if value}
+    return {**found, **_included(driver, given), **given}
+
+
+def server_of(connection: Connection, target: Target) -> Server:
+    url = target.engine.url
+    driver = target.engine.dialect.driver
+    parameters = _told(url, driver, parameters_of(connection))
     encryption = parameters.get("ssl")
     authorities = ""
     if isinstance(encryption, Mapping):
