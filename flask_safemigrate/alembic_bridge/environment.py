@@ -367,6 +367,7 @@ def run_environment(
                 undo.append(_own_transaction(connection, patience, news, enforce))
                 shared = sharing.begin(connection, given, level)
                 stack.callback(sqlite.serve_raw_calls(connection, sharing.stop, level))
+                stack.callback(sqlite.serve_commits(connection, lambda: sharing.running))
                 impl.must_be_free = shared.must_be_free
                 assert impl.enforcement is not None
                 impl.outside = sqlite.Outside(

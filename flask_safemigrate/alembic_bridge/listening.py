@@ -18,7 +18,8 @@ from flask_safemigrate.alembic_bridge.failure import place_now
 from flask_safemigrate.alembic_bridge.run_record import Guard, Position, is_untouched
 from flask_safemigrate.alembic_bridge.statementwise import each_by_itself
 from flask_safemigrate.alembic_bridge.witness import Witness
-from flask_safemigrate.ddl.references import statement_targets
+from flask_safemigrate.ddl.references import read_trigger, statement_targets
+from flask_safemigrate.ddl.tokens import DDLError
 from flask_safemigrate.errors import MigrationFailed
 from flask_safemigrate.names import PROGRESS_TABLE
 
@@ -49,9 +50,10 @@ def listening(stage: Stage, position: Position, written: set[str]) -> Iterator[N
                 position.mark()
         if dialect == "sqlite":
             position.running, position.leaked = False, None
+            place = place_now(Path(stage.script.dir))
             raise MigrationFailed(
-                f"Revision '{position.revision}' calls for {how}, but all revisions share one "
-                "transaction.",
+                f"Revision '{position.revision}'{place and f'{place},'} calls for {how}, but all"
+                " revisions share one transaction.",
                 revision=position.revision,
                 hint=_NESTED
                 if how == "ROLLBACK"
@@ -286,6 +288,10 @@ def _named_by(dialect: str, statement: str) -> Iterable[str]:
     """
     if dialect == "sqlite":
         kind, tables = statement_targets(statement)
+        if kind == "create trigger":
+            # It may be gone at the end, and what it wrote to with it.
+            with contextlib.suppress(DDLError):
+                return (*tables, *read_trigger(statement).writes)
         if kind == "select":
             return (f"{name.lower()}()" for name in _CALLED.findall(statement))
         if kind != "other":

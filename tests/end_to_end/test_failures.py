@@ -48,11 +48,10 @@ STOPS = {
     "raise GeneratorExit": "GeneratorExit",
     "op.execute('SELECT nope FROM sqlite_master')": "no such column: nope",
     "op.drop_column('nosuch', 'x')": 'no table "nosuch"',
-    "op.execute('COMMIT')": "calls for COMMIT",
-    "op.execute('/* a */ END')": "END",
-    "op.get_bind().commit()": "calls for COMMIT",
+    "op.get_bind().get_transaction().commit()": 'a2.py", line 20, calls for COMMIT',
     "op.get_bind().rollback()\nop.create_table('u', sa.Column('x', sa.Integer))": "ROLLBACK",
-    "op.execute('ROLLBACK')": "calls for ROLLBACK",
+    "op.execute('ROLLBACK')": 'a2.py", line 20, calls for ROLLBACK',
+    "op.execute('COMMIT')\nop.get_bind().commit()\nraise ValueError('late')": "late",
     "with op.get_context().autocommit_block():\n"
     "    op.create_table('u', sa.Column('x', sa.Integer))\nraise ValueError('late')": "late",
 }
@@ -72,6 +71,35 @@ def test_a_revision_that_stops(started: Project, body: str) -> None:
     assert "app.db is as it was" in said
     assert "Taken before: snapshot" in said
     assert content(p) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.execute('COMMIT')",
+        "op.execute('/* a */ END')",
+        "c.commit()",
+        "c.commit()\nwith c.begin():\n    op.execute('UPDATE t SET z = 1')",
+        "c.commit()\nc.execution_options(isolation_level='AUTOCOMMIT')\nop.execute('VACUUM')",
+        "c.commit()\nmine = c.begin()\nop.execute('DELETE FROM t')\nmine.rollback()",
+        "c.connection.commit()",
+    ],
+)
+def test_a_commit_is_a_part_of_the_run(started: Project, body: str) -> None:
+    p = started
+    before = content(p)
+    change = "c = op.get_bind()\nop.add_column('t', sa.Column('z', sa.Integer))\n"
+    p.revision("a2", change + body + "\nop.execute('UPDATE t SET z = 2')")
+    p.revision("a3", "raise ValueError('late')")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 1, done.output
+    assert "ValueError: late" in done.output
+    assert content(p) == before
+    p.revision("a3", "op.drop_column('t', 'x')", down="a2")
+    done = p.invoke("db", "safe-upgrade", "--yes")
+    assert done.exit_code == 0, done.output
+    assert p.heads() == {"a3"}
+    assert [row[-1] for row in p.rows("SELECT * FROM t")] == [2]
 
 
 def test_savepoints_are_a_revision_s_own(started: Project) -> None:

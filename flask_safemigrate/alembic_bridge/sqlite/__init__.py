@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flask_safemigrate.alembic_bridge.sqlite.batch import operations
+    from flask_safemigrate.alembic_bridge.sqlite.committing import serve_commits
     from flask_safemigrate.alembic_bridge.sqlite.implementation import LosslessSQLiteImpl, install
     from flask_safemigrate.alembic_bridge.sqlite.outside import Outside, run_kept
     from flask_safemigrate.alembic_bridge.sqlite.raw import serve_raw_calls
@@ -29,6 +30,7 @@ __all__ = [
     "is_switched_in",
     "operations",
     "run_kept",
+    "serve_commits",
     "serve_raw_calls",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "is_switched_in": f"{_ALTER}.enforcement",
     "operations": f"{_HERE}.batch",
     "run_kept": f"{_HERE}.outside",
+    "serve_commits": f"{_HERE}.committing",
     "serve_raw_calls": f"{_HERE}.raw",
 }
 

@@ -129,8 +129,11 @@ class Outside:
                 return None
             self._begun = revision, self._applied()
             return f"SAVEPOINT {_SAVEPOINT}"
-        if self._begun is None or (verb == "ROLLBACK" and _BACK.search(statement)):
+        if verb == "ROLLBACK" and (self._begun is None or _BACK.search(statement)):
             return None
+        if self._begun is None:
+            # Of a transaction that Alembic or the driver has begun.
+            return "-- at the end of the run: COMMIT"
         _, applied = self._begun
         if verb == "ROLLBACK":
             if self._applied() != applied:

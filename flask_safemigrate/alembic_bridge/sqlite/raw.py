@@ -21,6 +21,7 @@ _LIBRARIES = ("alembic", "flask_safemigrate", "sqlalchemy")
 #: Attributes of what a pool hands out that lead to the driver's connection.
 _OWN = ("dbapi_connection", "driver_connection", "connection")
 _CALLS = ("execute", "executemany", "executescript")
+_ENDS = ("commit", "rollback")
 
 
 def statements_of(script: str) -> Iterator[str]:
@@ -145,12 +146,14 @@ def serve_raw_calls(
     fairy.cursor = cursor
     for name in _CALLS:
         setattr(fairy, name, functools.partial(_call, cursor, name))
+    for name in _ENDS:
+        setattr(fairy, name, _ending(getattr(fairy, name), getattr(raw, name)))
     stock = type(fairy)
     fairy.__class__ = type(stock.__name__, (stock,), {name: _led(name, raw) for name in _OWN})
 
     def undo() -> None:
         event.remove(connection, "before_cursor_execute", mark)
-        for name in ("cursor", *_CALLS):
+        for name in ("cursor", *_CALLS, *_ENDS):
             fairy.__dict__.pop(name, None)
         fairy.__class__ = stock
 
@@ -162,13 +165,27 @@ def _led(name: str, raw: _Raw) -> property:
 
     def read(fairy: Any) -> Any:
         kept = getattr(super(type(fairy), fairy), name)
-        asks = str(sys._getframe(1).f_globals.get("__name__")).partition(".")[0]
-        return kept if asks in _LIBRARIES or kept is not raw._driver else raw
+        return kept if _asks_library() or kept is not raw._driver else raw
 
     def write(fairy: Any, value: Any) -> None:
         getattr(super(type(fairy), type(fairy)), name).__set__(fairy, value)
 
     return property(read, write)
+
+
+def _ending(stock: Callable[[], None], ours: Callable[[], None]) -> Callable[[], None]:
+    """What ends a transaction where SQLAlchemy calls it, and is the revision's where that does."""
+
+    def end() -> None:
+        (stock if _asks_library() else ours)()
+
+    return end
+
+
+def _asks_library() -> bool:
+    """Whether a library calls what calls this."""
+    asks = str(sys._getframe(2).f_globals.get("__name__"))
+    return asks.partition(".")[0] in _LIBRARIES
 
 
 def _call(cursor: Callable[[], Any], name: str, *given: Any) -> Any:
