@@ -95,12 +95,14 @@ class Interrupted(SafeMigrateError):
 class VerificationFailed(SafeMigrateError):
     """The upgraded database is not what it should be; the upgrade is undone.
 
-    :param word: what the revision at fault has in its text, "" where that does not tell.
+    :param words: the revision at fault has one of them in its text; none where that does not tell.
     """
 
-    def __init__(self, message: str, *, hint: str | None = None, word: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, words: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message, hint=hint)
-        self.word = word
+        self.words = words
 
 
 class HalfApplied(SafeMigrateError):

@@ -102,11 +102,12 @@ def _blaming(run: Run, plan: Plan) -> Iterator[None]:
     try:
         yield
     except VerificationFailed as failed:
-        word = re.compile(rf"\b{re.escape(failed.word)}\b") if failed.word else None
-        for step in reversed(plan.steps) if word is not None else ():
+        any_of = "|".join(map(re.escape, failed.words))
+        word = re.compile(rf"\b(?:{any_of})\b", re.IGNORECASE)
+        for step in reversed(plan.steps) if any_of else ():
             path = run.sources.get(step.id, "")
             lines = _text(path).splitlines() if path else []
-            found = [number for number, line in enumerate(lines, 1) if word and word.search(line)]
+            found = [number for number, line in enumerate(lines, 1) if word.search(line)]
             if found:
                 name = "/".join(Path(path).parts[-3:])
                 failed.message = (

@@ -163,10 +163,17 @@ class DropConstraint(NamedTuple):
 
 @dataclass(frozen=True)
 class CreateIndex:
+    """
+    :ivar restates: whether one that is there and says the same will do.
+    :ivar replaces: whether one of that name gives way.
+    """
+
     table: str
     index: str
     sql: str
     if_not_exists: bool = False
+    restates: bool = False
+    replaces: bool = False
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ from flask_safemigrate.alter.queue.tables import (
     set_options,
 )
 from flask_safemigrate.ddl.create_table import read_create_table
-from flask_safemigrate.ddl.tokens import DDLError, fold, op_execute, quote, quote_string
+from flask_safemigrate.ddl.tokens import DDLError, fold, op_execute, quote, quote_string, same_name
 from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 from flask_safemigrate.names import MEMORY
 from flask_safemigrate.outcome import TableWork
@@ -190,6 +190,15 @@ class Executor:
         return [
             row[1] for row in self.scratch.db.execute(f"PRAGMA table_xinfo({quote_string(table)})")
         ]
+
+    def index_names(self, table: str) -> set[str]:
+        """The indexes of a table as queued, folded; not those of its constraints."""
+        self.sync()
+        return {
+            fold(each.name)
+            for each in self.scratch.entries()
+            if each.type == "index" and each.sql is not None and same_name(each.table, table)
+        }
 
     def column_type(self, table: str, column: str) -> str | None:
         """The declared type of a column as queued, None where there is no such column."""

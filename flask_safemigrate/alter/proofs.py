@@ -12,16 +12,13 @@ from flask_safemigrate.alter.enforcement import Enforcement
 from flask_safemigrate.alter.queue.queue import no_key, refused
 from flask_safemigrate.alter.queue.scratch import Scratch, is_virtual
 from flask_safemigrate.checks.found import counted
-from flask_safemigrate.ddl.rebuild import same_text
+from flask_safemigrate.ddl.rebuild import same_statement
 from flask_safemigrate.ddl.references import read_trigger, statement_targets
 from flask_safemigrate.ddl.tokens import (
     fold,
     op_execute,
     quote,
     quote_string,
-    significant,
-    tokenize,
-    unquote,
 )
 from flask_safemigrate.errors import VerificationFailed
 
@@ -176,28 +173,13 @@ def schema(database: Database, scratch: Scratch) -> None:
         same = (
             row.sql == expected.sql
             or row.sql == original.get(key)
-            or same_text(_bare(row.sql), _bare(expected.sql))
+            or same_statement(row.sql, expected.sql)
         )
         if not same or (fold(row.table) != fold(expected.table)):
             raise VerificationFailed(f"{row.type} {quote(row.name)} is not as planned: {row.sql}")
     for key, expected in wanted.items():
         if key not in real and key[1] not in virtual:
             raise VerificationFailed(f"{expected.type} {quote(expected.name)} is missing")
-
-
-def _bare(sql: str | None) -> str | None:
-    """A text with every quoted name in the same quotes; RENAME writes names quoted."""
-    if sql is None:
-        return None
-    before = ""
-    words = []
-    for token in significant(tokenize(sql)):
-        is_name = token.kind in ("name", "quoted") or (
-            token.kind == "string" and before == "TABLE"
-        )
-        words.append(quote(fold(unquote(token.text))) if is_name else token.text)
-        before = token.word
-    return " ".join(words)
 
 
 def _now(name: str, baseline: Baseline) -> str:
@@ -241,7 +223,7 @@ def nothing_broke(
             raise VerificationFailed(
                 f"{kind} {quote(name)} does not work{_now(name, baseline)}: {reason}",
                 hint=_way_out(kind, name) if fold(name) in baseline.names else _ORDER,
-                word=_lacks(reason),
+                words=_lacks(reason),
             )
     for name, reason in _failing_triggers(scratch).items():
         if name not in baseline.failing | baseline.broken:
@@ -250,7 +232,7 @@ def nothing_broke(
             raise VerificationFailed(
                 f"trigger {quote(trigger)} does not work{_now(name, baseline)}: {reason}",
                 hint=_way_out("trigger", trigger) if fold(name) in baseline.names else _ORDER,
-                word=_lacks(reason),
+                words=_lacks(reason),
             )
     for name, sql in _read(database):
         error = _fault(database, sql) if fold(name) in baseline.readable else None
@@ -259,7 +241,7 @@ def nothing_broke(
             raise VerificationFailed(
                 f"{kind} {quote(name)} cannot be read any more: {error}",
                 hint="change or drop it in the same migration",
-                word=_lacks(str(error)),
+                words=_lacks(str(error)),
             ) from error
     loose = []
     names = {fold(each.name): each.name for each in scratch.entries() if each.type == "table"}
@@ -289,15 +271,15 @@ def nothing_broke(
             f"the foreign key of table {quote(names.get(child, child))} leads to"
             f" {quote(parent)}, which {fault}",
             hint="drop the foreign key, or the table that has it, in the same migration",
-            word=names.get(child, child) if is_new and parent in names else parent,
+            words=(names.get(child, child) if is_new and parent in names else parent,),
         )
     return loose
 
 
-def _lacks(reason: str) -> str:
-    """The name that SQLite does not find, "" where it says none."""
+def _lacks(reason: str) -> tuple[str, ...]:
+    """The name that SQLite does not find, where it says one."""
     found = re.search(r"no such \w+: (?:\S+\.)?(\S+?)\"?$", reason)
-    return found[1] if found is not None else ""
+    return (found[1],) if found is not None else ()
 
 
 def bookkeeping(database: Database, baseline: Baseline, touched: frozenset[str]) -> None:
@@ -354,6 +336,7 @@ class ForeignKeys:
         self._enforcement = enforcement
         self._watched: dict[str, int] = {}
         self._before: dict[str, int] = {}
+        self._named: dict[str, tuple[str, ...]] = {}
         self._seen: set[str] = set()
         self._kinds: set[tuple[str, tuple[str, ...]]] = set()
         self._dropping: dict[str, tuple[int, ...]] = {}
@@ -383,6 +366,7 @@ class ForeignKeys:
             if affected and (watched or fold(child) not in self._before):
                 count = self.violations(child)
                 self._before.setdefault(fold(child), count)
+                self._named.setdefault(fold(child), targets or (child,))
                 if watched:
                     self._watched[child] = count
 
@@ -469,7 +453,7 @@ class ForeignKeys:
                     f"{counted(now - before, 'row')} of table {quote(name)} lost the row that the"
                     " foreign key leads to",
                     hint="delete or change these rows in the same migration",
-                    word=name,
+                    words=self._named.get(table, (name,)),
                 )
             proven.append(f"no new row without parent in {quote(name)}")
         return proven

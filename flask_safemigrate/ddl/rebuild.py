@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from flask_safemigrate.ddl.shape import ColumnShape, IndexShape, KeyColumn, TableShape
-from flask_safemigrate.ddl.tokens import ascii_upper, fold, quote, significant, tokenize
+from flask_safemigrate.ddl.tokens import ascii_upper, fold, quote, significant, tokenize, unquote
 
 Way = Literal["text", "in place", "rebuild"]
 
@@ -59,6 +59,25 @@ def same_text(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return one is other
     return _words(one) == _words(other)
+
+
+def same_statement(one: str | None, other: str | None) -> bool:
+    """The same, whatever quotes stand around names, and in whatever case; RENAME quotes them."""
+    if one is None or other is None:
+        return one is other
+    return same_text(_in_quotes(one), _in_quotes(other))
+
+
+def _in_quotes(sql: str) -> str:
+    before = ""
+    words = []
+    for token in significant(tokenize(sql)):
+        is_name = token.kind in ("name", "quoted") or (
+            token.kind == "string" and before == "TABLE"
+        )
+        words.append(quote(fold(unquote(token.text))) if is_name else token.text)
+        before = token.word
+    return " ".join(words)
 
 
 def _words(sql: str) -> tuple[str, ...]:

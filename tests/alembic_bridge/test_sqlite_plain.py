@@ -269,6 +269,22 @@ SAME: dict[str, tuple[str, ...]] = {
     "autoincrement without a key": (
         block("bare", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),
     ),
+    "metadata of the revision's own": (
+        "meta = sa.MetaData()\n"
+        "child = sa.Table('child', meta, sa.Column('id', sa.Integer, primary_key=True),"
+        " sa.ForeignKeyConstraint(['id'], ['t.id']))\n"
+        + block("child", args=ALWAYS + ", copy_from=child")
+        + "\nt = sa.Table('t', meta, sa.Column('name', sa.String(20)))\n"
+        "op.bulk_insert(t, [{'name': 'new'}])\nassert len(t.columns) == 1",
+    ),
+    "table_args under the old name": (
+        block(
+            "t",
+            "b.alter_column('name', existing_type=sa.String(20), new_column_name='label')",
+            args=ALWAYS
+            + ", table_args=[sa.UniqueConstraint('name', 'num'), sa.Index('by_name', 'name')]",
+        ),
+    ),
     "autoincrement of a foreign key": (
         block("child", args=ALWAYS + ", table_kwargs={'sqlite_autoincrement': True}"),
     ),
@@ -374,6 +390,45 @@ def test_copy_from_names_for_good(tmp_path: Path, schema_edits: bool) -> None:
     upgrade(ours, *bodies, options=sqlite.EngineOptions(schema_edits=schema_edits))
     assert contents(ours) == contents(plain)
     assert ask(ours, "UPDATE t SET pid = -1") == []
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("index", ["'by_mail', 't', ['mail']", "'by_mail', 't', ['pid', 'mail']"])
+def test_an_index_that_copy_from_leaves_out_can_be_made_again(
+    tmp_path: Path, index: str, runs: int
+) -> None:
+    ours, plain = tmp_path / "ours.db", tmp_path / "plain.db"
+    seed(ours, UNNAMED + "CREATE INDEX by_mail ON t (mail);")
+    shutil.copy(ours, plain)
+    bodies = (
+        COPY_FROM + block("t", args=ALWAYS + ", copy_from=table"),
+        f"op.create_index({index})",
+    )
+    upgrade_plain(plain, *bodies)
+    if runs == 1:
+        upgrade(ours, *bodies)
+    elif "pid" not in index:
+        for body in bodies:
+            upgrade(ours, body)
+    else:
+        upgrade(ours, bodies[0])
+        with pytest.raises(OperationRefused, match='already an index "by_mail"'):
+            upgrade(ours, bodies[1])
+        return
+    assert contents(ours)["t"]["indexes"] == contents(plain)["t"]["indexes"]
+
+
+def test_an_index_that_is_there_is_an_error_where_a_revision_waits_for_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "app.db"
+    seed(path, SEED + "CREATE INDEX by_num ON t (num);")
+    caught = (
+        "try:\n    op.create_index('by_num', 't', ['num'])\n"
+        "except sa.exc.OperationalError:\n    op.execute('DELETE FROM bare')"
+    )
+    upgrade(path, "op.execute('INSERT INTO bare VALUES (1)')", caught)
+    assert contents(path)["bare"]["rows"] == []
 
 
 def test_a_naming_convention_names_nothing_where_nothing_is_copied(tmp_path: Path) -> None:
@@ -499,7 +554,7 @@ def test_a_key_that_no_operation_brought_is_named_with_what_to_look_for(
     seed(path, "CREATE TABLE plan (id INTEGER PRIMARY KEY, uuid VARCHAR);")
     with pytest.raises(VerificationFailed, match=says) as caught:
         upgrade(path, *bodies, foreign_keys=True)
-    assert caught.value.word == word
+    assert caught.value.words == (word,)
 
 
 def test_rows_without_parent_are_found_without_a_key_too(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_what_it_made_must_be_of_use(
     with pytest.raises(VerificationFailed) as caught:
         finish_watch(connection, watch, frozenset(named))
     assert message in caught.value.message
-    assert caught.value.word in statements[0]
+    assert all(word in statements[0] for word in caught.value.words)
     assert caught.value.hint
     # What was so before is not the fault of the next one.
     finish_watch(connection, begin_watch(connection), frozenset(named))

@@ -43,6 +43,62 @@ def test_virtual_tables_go_on_the_way_down(project: ProjectFactory) -> None:
     assert not made.rows("SELECT name FROM sqlite_master WHERE name LIKE 'note_fts%'")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.execute('CREATE VIEW v AS SELECT id FROM doc')\n"
+        "op.execute('CREATE TRIGGER r INSTEAD OF INSERT ON v"
+        " BEGIN INSERT INTO doc VALUES (new.id); END')\n"
+        "op.execute('INSERT INTO v VALUES (1)')\nop.execute('DROP VIEW v')",
+        "op.execute('CREATE TEMP TRIGGER r AFTER INSERT ON log"
+        " BEGIN INSERT INTO doc VALUES (new.id); END')\n"
+        "op.execute('INSERT INTO log VALUES (1)')\nop.execute('DROP TRIGGER r')",
+        "op.execute('CREATE TRIGGER r AFTER INSERT ON log"
+        " BEGIN INSERT INTO middle VALUES (new.id); END')\n"
+        "op.execute('CREATE TRIGGER s AFTER INSERT ON middle"
+        " BEGIN INSERT INTO doc VALUES (new.id); END')\n"
+        "op.execute('INSERT INTO log VALUES (1)')\n"
+        "op.execute('DROP TRIGGER r')\nop.execute('DROP TRIGGER s')",
+    ],
+)
+def test_what_a_trigger_of_the_run_writes_is_known(project: ProjectFactory, body: str) -> None:
+    tables = "\n".join(
+        f"op.create_table('{name}', sa.Column('id', sa.Integer(), primary_key=True))"
+        for name in ("doc", "log", "middle")
+    )
+    made = project(revisions=[("a1", tables)])
+    assert made.db("deploy").returncode == 0
+    made.revision("a2", body)
+    done = made.db("safe-upgrade", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert made.rows("SELECT id FROM doc") == [(1,)]
+
+
+def test_rows_without_parent_name_the_statement(project: ProjectFactory) -> None:
+    made = project(
+        revisions=[
+            (
+                "a1",
+                "op.create_table('team', sa.Column('id', sa.Integer(), primary_key=True))\n"
+                "op.create_table('player', sa.Column('id', sa.Integer(), primary_key=True),"
+                " sa.Column('team_id', sa.Integer(), sa.ForeignKey('team.id')))\n"
+                "op.execute('INSERT INTO team VALUES (1)')\n"
+                "op.execute('INSERT INTO player VALUES (1, 1)')",
+            )
+        ]
+    )
+    assert made.db("deploy").returncode == 0
+    made.revision(
+        "a2", "op.create_table('u', sa.Column('x', sa.Integer()))\nop.execute('DELETE FROM team')"
+    )
+    made.revision("a3", "op.add_column('player', sa.Column('x', sa.Integer()))")
+    done = made.db("safe-upgrade", "--yes")
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    assert "Revision 'a2' in \"migrations/versions/a2_revision_a2.py\", line" in said
+    assert '1 row of table "player" lost the row that the foreign key leads to' in said
+
+
 def test_a_function_that_sqlite_lacks_names_its_revision(project: ProjectFactory) -> None:
     made = project(
         revisions=[

@@ -163,8 +163,7 @@ class BarrierImpl(SQLiteImpl):
         self._must_go_on()
         with self._final():
             if self._executor is not None and not self._executor.queue.empty:
-                if (over := self.over()) is not None:
-                    raise over
+                self._must_be_open()
                 self._executor.flush()
             self._write_version_rows()
 
@@ -258,6 +257,13 @@ class BarrierImpl(SQLiteImpl):
         if self._failure is not None:
             raise self._failure
 
+    def _must_be_open(self) -> None:
+        """
+        :raises SafeMigrateError: a revision has ended the transaction.
+        """
+        if (over := self.over()) is not None:
+            raise over
+
     @contextlib.contextmanager
     def _final(self) -> Iterator[None]:
         """An error inside stays one: a revision that catches it comes no further.
@@ -284,6 +290,8 @@ class BarrierImpl(SQLiteImpl):
         if self._performing:
             work()
             return
+        with self._final():
+            self._must_be_open()
         self._performing = True
         self.caught = may_be_caught(BarrierImpl.run.__code__)
         try:

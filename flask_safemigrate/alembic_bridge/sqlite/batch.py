@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from alembic.ddl.sqlite import SQLiteImpl
@@ -180,6 +180,8 @@ def _before_batch(impl: LosslessSQLiteImpl, batch: BatchOperationsImpl, operatio
         _heed_listeners(impl, batch, operation)
     elif impl.within.recreating and batch.copy_from is not None:
         _heed_columns(impl, batch.table_name, batch.copy_from.columns, operation)
+        given = {fold(str(each.name)) for each in batch.copy_from.indexes}
+        impl.left_out |= impl.engine().index_names(batch.table_name) - given
     # What Alembic copies from has the say about names; a convention is for what it reflects.
     known = _known(impl, batch.copy_from) if batch.copy_from is not None else ()
     convention = batch.naming_convention if batch.copy_from is None else None
@@ -310,11 +312,11 @@ def _after_batch(
         return
     for given in batch.table_args:
         if isinstance(given, Constraint):
-            _restate(impl, name, given, operation)
+            _restate(impl, name, given, operation, aliases=block.aliases)
         elif isinstance(given, Column):
             impl.add_column(name, given._copy())
         elif isinstance(given, Index):
-            _columns_as_table(impl, name).append_constraint(given)
+            _columns_as_table(impl, name, given, block.aliases).append_constraint(given)
             _restate_index(impl, name, given, operation)
     keywords = batch.table_kwargs
     options = changes.SetOptions(
@@ -335,22 +337,31 @@ def _after_batch(
 
 
 def _restate(
-    impl: LosslessSQLiteImpl, name: str, given: Constraint, operation: str, *, known: bool = False
+    impl: LosslessSQLiteImpl,
+    name: str,
+    given: Constraint,
+    operation: str,
+    *,
+    known: bool = False,
+    aliases: Mapping[str, str] | None = None,
 ) -> None:
     """A constraint of ``table_args``: the table gets it unless it has it.
 
     :param known: whether it is said of the table as it is, so that it takes the place of one
         with its name.
+    :param aliases: as of :func:`_columns_as_table`.
     """
     kind = sql.constraint_kind(given)
     if kind is None:
         raise refused(impl.origin(operation), f"SQLite has no such constraint: {given!r}")
-    if known and isinstance(given, ForeignKeyConstraint) and _leads_elsewhere(given):
-        return
     made = given
+    if known and isinstance(given, ForeignKeyConstraint):
+        made = _apart(given)
+        if _leads_elsewhere(made):
+            return
     if not known:
-        table = _columns_as_table(impl, name)
         made = given._copy() if given.__dict__.get("parent") is not None else given
+        table = _columns_as_table(impl, name, made, aliases or {})
         table.append_constraint(made)
     impl.queue(
         changes.AddConstraint(
@@ -366,9 +377,26 @@ def _restate(
     )
 
 
-def _columns_as_table(impl: LosslessSQLiteImpl, name: str) -> Table:
+def _columns_as_table(
+    impl: LosslessSQLiteImpl, name: str, given: Any, aliases: Mapping[str, str]
+) -> Table:
+    """The table that a constraint or index of ``table_args`` is to be attached to.
+
+    :param given: the constraint or index; to Alembic, a column that the block renames still has
+        its old name there.
+    :param aliases: such old names, folded, with the new ones.
+    """
+    asked = [each for each in _asked_columns(given) if fold(each) in aliases]
+    keys = {fold(aliases[fold(each)]): each for each in asked}
     names = impl.engine().column_names(name)
-    return Table(name, MetaData(), *(Column(each, NullType()) for each in names))
+    columns = (Column(each, NullType(), key=keys.get(fold(each), each)) for each in names)
+    return Table(name, MetaData(), *columns)
+
+
+def _asked_columns(given: Any) -> list[str]:
+    """The columns that a constraint or an index names and is still to be given."""
+    asked: Any = getattr(given, "column_keys", None) or getattr(given, "_pending_colargs", ())
+    return [each for each in asked if isinstance(each, str)]
 
 
 def _names_in(batch: BatchOperationsImpl) -> list[tuple[Any, str]]:
@@ -381,20 +409,27 @@ def _names_in(batch: BatchOperationsImpl) -> list[tuple[Any, str]]:
     ]
 
 
-def _leads_elsewhere(key: ForeignKeyConstraint) -> bool:
-    """Whether a foreign key leads to another schema, where SQLAlchemy writes none for SQLite.
+def _apart(key: ForeignKeyConstraint) -> ForeignKeyConstraint:
+    """The same foreign key in a metadata of its own: the revision's is to stay as it is.
 
-    Tables that a migration names alone are made known, so that it can be written.
+    What it leads to is made known there, so that it can be written.
     """
-    for element in key.elements:
-        if not isinstance(element._colspec, str):
-            continue
-        table, _, column = element._colspec.rpartition(".")
-        if "." in table:
-            return True
-        there = key.table.metadata.tables.get(table)
+    table = key.table
+    metadata = MetaData(naming_convention=table.metadata.naming_convention)
+    columns = (Column(each.name, each.type, key=each.key) for each in table.columns)
+    made = key._copy()
+    Table(table.name, metadata, *columns, made, schema=table.schema)
+    for element in made.elements:
+        place, _, column = str(element._colspec).rpartition(".")
+        there = metadata.tables.get(place)
         if there is None:
-            Table(table, key.table.metadata, Column(column, NullType()))
+            schema, _, name = place.rpartition(".")
+            Table(name, metadata, Column(column, NullType()), schema=schema or None)
         elif column not in there.columns:
             there.append_column(Column(column, NullType()))
+    return made
+
+
+def _leads_elsewhere(key: ForeignKeyConstraint) -> bool:
+    """Whether a foreign key leads to another schema, where SQLAlchemy writes none for SQLite."""
     return any(element.column.table.schema != key.table.schema for element in key.elements)

@@ -23,7 +23,7 @@ from flask_safemigrate.alter.changes import Origin
 from flask_safemigrate.alter.options import EngineOptions
 from flask_safemigrate.alter.queue.queue import refused
 from flask_safemigrate.ddl import strict
-from flask_safemigrate.ddl.tokens import quote, same_name
+from flask_safemigrate.ddl.tokens import fold, quote, same_name
 from flask_safemigrate.errors import OperationRefused, SafeMigrateError
 
 _Method = TypeVar("_Method", bound=Callable[..., None])
@@ -71,6 +71,8 @@ class Within(NamedTuple):
 class LosslessSQLiteImpl(BarrierImpl):
     """Queues every change per table; they are applied, losslessly, at the next barrier.
 
+    :ivar left_out: folded names of indexes that ``copy_from`` has left out, so that Alembic would
+        have dropped them.
     :ivar must_be_free: raises while another connection writes, which an operation would wait for.
     :ivar within: what the block says that runs.
     """
@@ -80,6 +82,7 @@ class LosslessSQLiteImpl(BarrierImpl):
     ) -> None:
         super().__init__(context, stock, options)
         self._retyped: tuple[str, str] | None = None
+        self.left_out: set[str] = set()
         self.must_be_free: Callable[[str], None] = lambda what: None
         self.within = Within()
 
@@ -408,12 +411,17 @@ class LosslessSQLiteImpl(BarrierImpl):
         self.must_be_main(table.schema, operation)
         with self.naming(operation):
             text = sql.create_index(self.dialect, index)
+        name = sql.index_name(self.dialect, index)
+        left_out = fold(name) in self.left_out
         self.queue(
             changes.CreateIndex(
                 table.name,
-                sql.index_name(self.dialect, index),
+                name,
                 text,
                 bool(kw.get("if_not_exists")),
+                # What was left out in a run before this one is still there, too.
+                restates=left_out or not self.caught,
+                replaces=left_out,
             ),
             operation,
         )

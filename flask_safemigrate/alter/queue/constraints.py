@@ -10,7 +10,7 @@ from flask_safemigrate.alter.queue.queue import Queue, refused
 from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl import edits, questions
 from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
-from flask_safemigrate.ddl.rebuild import same_text
+from flask_safemigrate.ddl.rebuild import same_statement, same_text
 from flask_safemigrate.ddl.tokens import fold, quote, same_name
 
 #: What SQLAlchemy's Boolean and Enum write into their CHECK.
@@ -169,10 +169,14 @@ def drop_constraint(queue: Queue, change: changes.DropConstraint, origin: Origin
 
 
 def create_index(queue: Queue, change: changes.CreateIndex, origin: Origin) -> None:
-    if queue.scratch.find("index", change.index) is not None:
-        if change.if_not_exists:
+    found = queue.scratch.find("index", change.index)
+    if found is not None:
+        same = found.sql is not None and same_statement(found.sql, change.sql)
+        if change.if_not_exists or (change.restates and same):
             return
-        raise refused(origin, f"there is already an index {quote(change.index)}")
+        if not change.replaces or found.sql is None:
+            raise refused(origin, f"there is already an index {quote(change.index)}")
+        queue.drop_index(found.name, found.table, origin)
     queue.must_be_plain(change.table, origin)
     queue.create_index(change.index, change.table, change.sql, origin)
 

@@ -183,7 +183,7 @@ def _prove_usable(
         # What the schema lacked before is no fault of the migration.
         if _mentions(_texts(connection), fault.lacks) > _mentions(watch.texts, fault.lacks):
             raise VerificationFailed(
-                f"After this migration {told(fault)}.", hint=remedy(fault), word=fault.lacks
+                f"After this migration {told(fault)}.", hint=remedy(fault), words=(fault.lacks,)
             )
 
 
