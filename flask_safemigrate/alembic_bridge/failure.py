@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from alembic.util import CommandError
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, StatementError
 
 from flask_safemigrate.alembic_bridge.cures import cure_of, unnamed, without_addresses
 from flask_safemigrate.checks.found import by_hand
@@ -105,6 +105,19 @@ def _is_full(error: BaseException) -> bool:
     return "DatabaseError" in kinds and not of_values and _FULL.search(str(cause)) is not None
 
 
+def lost_connection(error: BaseException) -> bool:
+    """Whether the connection broke, which nobody's code is at fault for."""
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, DBAPIError) and current.connection_invalidated:
+            return True
+        # https://docs.sqlalchemy.org/en/20/errors.html#error-8s2b
+        if isinstance(current, PendingRollbackError) and "reconnect" in str(current):
+            return True
+        current = current.__cause__ or current.__context__
+    return False
+
+
 def migration_failed(
     error: BaseException,
     *,
@@ -134,8 +147,15 @@ def migration_failed(
         place = ""
         who = who if revision else "Writing to the database"
         hint = f"df -h; ulimit -f  # make room where the database is, then run: {again}"
+    cause = without_addresses(cause_of(error))
+    if lost_connection(error):
+        place = "" if "env.py" in place else place
+        # What is said afterwards speaks of SQLAlchemy's way to go on.
+        said = "" if isinstance(error, PendingRollbackError) else f": {cause}"
+        cause = f"the connection to the server broke{said}"
+        hint = f"once the server answers, run: {again}"
     return MigrationFailed(
-        f"{who} failed{place}: {without_addresses(cause_of(error))}\n{undone}".rstrip(),
+        f"{who} failed{place}: {cause}\n{undone}".rstrip(),
         revision=revision,
         hint=hint,
         remedy=remedy or "",

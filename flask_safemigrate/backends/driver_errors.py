@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 
 class NotConnected(SQLAlchemyError):
-    """What connecting raised that is no error of the driver's own family; it is the cause.
+    """What connecting raised, or the driver later, past SQLAlchemy; it is the cause.
 
     :param parameters: what the driver's ``connect()`` was called with, the password included;
         empty where the application connects by a ``creator`` of its own.

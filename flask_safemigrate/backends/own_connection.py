@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from flask_safemigrate.errors import SafeMigrateError
 
 _PARAMETERS = "safemigrate_parameters"
 _OWN = "safemigrate_own"
+_UNHEARD = logging.Logger("unheard", logging.CRITICAL + 1)
 
 
 class Defaults(dict[str, Any]):
@@ -87,6 +89,8 @@ def own_connection(
     if not event.contains(engine, "do_connect", _connect):
         event.listen(engine, "do_connect", _connect)
     own = Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True)
+    # What it cannot close because it is broken is told as a traceback there.
+    own.pool.logger = _UNHEARD
     own.update_execution_options(**{_OWN: True})
     used: dict[str, Any] = {}
     token = _wanted.set((defaults, forced or {}, used))
@@ -102,6 +106,9 @@ def own_connection(
         # The application may have made AUTOCOMMIT its default, which would void the transaction.
         level = "AUTOCOMMIT" if autocommit else engine.dialect.default_isolation_level
         yield connection.execution_options(isolation_level=level or "READ COMMITTED")
+    except engine.dialect.loaded_dbapi.Error as error:
+        # pg8000 sets the level by a statement of its own, which SQLAlchemy lets fail as it may.
+        raise NotConnected(used) from error
     finally:
         # Not given back to a pool: a pool would first reset it, which waits for a dead server.
         connection.invalidate()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy.exc import ProgrammingError
+import pytest
+from sqlalchemy.exc import OperationalError, PendingRollbackError, ProgrammingError
 
 from flask_safemigrate.alembic_bridge.failure import cause_of, migration_failed
 from flask_safemigrate.report.redaction import hide
@@ -38,3 +39,23 @@ def test_values_that_the_driver_wrote_into_the_statement_are_not_cited() -> None
     assert "s3cr3t" not in f"{error} {error.orig}"
     said = Exception("m\nLINE 1: INSERT INTO n")
     assert "LINE 1: INSERT INTO n" in cause_of(ProgrammingError("INSERT INTO n", None, said))
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            OperationalError("SELECT 1", None, Exception("gone"), connection_invalidated=True),
+            ": gone",
+        ),
+        (PendingRollbackError("Can't reconnect until it is rolled back."), ""),
+    ],
+    ids=["broken", "afterwards"],
+)
+def test_nobody_is_told_to_mend_code_where_the_connection_broke(
+    error: Exception, says: str
+) -> None:
+    failed = migration_failed(error, revision="a1", directory=Path("migrations"), again="x")
+    first = failed.message.splitlines()[0]
+    assert first == f"Revision 'a1' failed: the connection to the server broke{says}"
+    assert failed.hint == "once the server answers, run: x"

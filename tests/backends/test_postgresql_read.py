@@ -297,6 +297,8 @@ def test_codes_of_other_drivers(engine: Engine) -> None:
     refused = Pg8000Error("Can't create a connection")
     refused.__cause__ = ConnectionRefusedError(111, os.strerror(111))
     assert BACKEND.explain(refused, target).kind == "server down"
+    for said in ("network error", "connection is closed"):
+        assert BACKEND.explain(Pg8000Error(said), target).kind == "server down"
 
 
 def test_a_search_path_that_another_session_left_empty(postgresql_url: str) -> None:

@@ -51,7 +51,9 @@ _TEXTS = (
     (r"could not translate host name|failed to resolve host|name or service not", "host unknown"),
     (
         r"refused|no such file|timeout|timed out|unreachable|no route"
-        r"|closed the connection|server closed|could not connect",
+        # The last ones are pg8000's.
+        r"|closed the connection|server closed|could not connect"
+        r"|^network error$|^connection is closed$",
         "server down",
     ),
 )
