@@ -153,7 +153,8 @@ def migration_failed(
         # What is said afterwards speaks of SQLAlchemy's way to go on.
         said = "" if isinstance(error, PendingRollbackError) else f": {cause}"
         cause = f"the connection to the server broke{said}"
-        hint = f"once the server answers, run: {again}"
+        cure = "see that the server answers; nothing of the revision is known to be wrong"
+        hint = hint if remedy else f"{cure}\nthen run: {again}"
     return MigrationFailed(
         f"{who} failed{place}: {cause}\n{undone}".rstrip(),
         revision=revision,
