@@ -94,7 +94,7 @@ def test_what_goes_is_counted(started: Project) -> None:
     p.revision("a2", "op.drop_column('person', 'name')")
     exit_code, found = lint(p)
     [hazard] = [each for each in found if each["code"] == "SM630"]
-    assert "loses 1 values" in hazard["message"]
+    assert "loses 1 value" in hazard["message"]
     assert exit_code == 3
 
 
@@ -209,7 +209,7 @@ def test_a_pending_revision_is_judged_after_those_before_it(started: Project) ->
     assert [f["subject"] for f in found if f["severity"] == "error"] == ["person.name"]
     assert {f["file"][-5:] for f in found} == {"a3.py"}
     # Its rows are asked.
-    assert "loses 1 values" in next(f["message"] for f in found if f["code"] == "SM630")
+    assert "loses 1 value" in next(f["message"] for f in found if f["code"] == "SM630")
 
 
 @pytest.mark.parametrize(
