@@ -495,5 +495,13 @@ FEATURES: dict[str, Feature] = {
         after="INSERT INTO fts (fts) VALUES ('rebuild');",
         probes=(("INSERT INTO thing (cjunk) VALUES ('mango')",),),
     ),
-    "broken view": Feature(own=own(), objects=("CREATE VIEW broken AS SELECT nosuch FROM thing",)),
+    "broken views and a broken trigger": Feature(
+        own=own(),
+        before=LOG,
+        objects=(
+            "CREATE VIEW broken AS SELECT nosuch FROM thing",
+            "CREATE VIEW worse AS SELECT * FROM missing",
+            "CREATE TRIGGER odd AFTER INSERT ON log BEGIN INSERT INTO missing VALUES (1); END",
+        ),
+    ),
 }

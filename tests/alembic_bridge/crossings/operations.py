@@ -263,6 +263,17 @@ def ordered(first: str, second: str) -> Make:
     return make
 
 
+def last(column: str) -> Make:
+    """SQLAlchemy's topological sort takes what waits for another after all that do not."""
+
+    def make(model: Model, feature: Feature) -> Outcome | None:
+        cols = {key: col for key, col in model.cols.items() if key != column}
+        cols[column] = model.cols[column]
+        return Outcome(_named(model, replace(model, cols=cols)))
+
+    return make
+
+
 def added_behind(column: str, col: Col, behind: str) -> Make:
     def make(model: Model, feature: Feature) -> Outcome | None:
         found = added(column, col)(model, feature)
@@ -537,7 +548,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "reordered": Operation(
         (),
-        ordered("cnum", "cname"),
+        last("cname"),
         ", recreate='always', partial_reordering=[('cnum', 'cname')]",
         batch_only=True,
     ),
