@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from flask_safemigrate.checks.found import (
+    ALL,
     Found,
     counted,
     file,
@@ -90,6 +91,7 @@ def versions_folder_missing(state: State) -> Iterator[Found]:
             f"{listed(first.version_rows or ())}: the revision files were not shipped.",
             folder,
             "copy the folder from the repository and look into .dockerignore and .gitignore",
+            blocks=ALL,
         )
         return
     yield Found(
@@ -132,6 +134,7 @@ def history_empty(state: State) -> Iterator[Found]:
             f"revision {listed(first.version_rows or ())}: the files were not shipped.",
             project.directory,
             "copy the files from the repository and look into .dockerignore and .gitignore",
+            blocks=ALL,
         )
         return
     models = sum(len(names) for names in project.models.values())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Exit with 1 unless every database is at head.")
+@click.option("--check", is_flag=True, help="Exit with 1 where a database is not at head.")
 @click.option("--graph", is_flag=True, help="List every revision, newest first.")
 @shared
 @click.pass_context

@@ -30,7 +30,8 @@ def effect(check: Check) -> str:
     """Return how bad it is and which commands do not start because of it."""
     word = check.severity.word.capitalize()
     commands = [_COMMANDS.get(name, name) for name in check.blocks if name != "status"]
-    some = [_COMMANDS.get(name, name) for name in check.sometimes if name not in check.blocks]
+    others = [name for name in check.sometimes if name not in (*check.blocks, "status")]
+    some = [_COMMANDS.get(name, name) for name in others]
     told: list[str] = []
     if commands:
         told.append(f"{_listed(commands)} {'do' if len(commands) > 1 else 'does'} not start")

@@ -233,3 +233,15 @@ def test_findings_point_at_files_and_lines() -> None:
     assert (gone.file, gone.line) == ("", None)
     git = assert_finds("SM115", state(git=GitFacts(True, ignored=FILES[:1])))
     assert (git.file, git.line) == (FILES[0], None)
+
+
+@pytest.mark.parametrize(
+    ("code", "of"),
+    [
+        ("SM107", state(at("c3"), versions_exists=False, found=NOTHING)),
+        ("SM108", state(at("c3"), found=NOTHING)),
+    ],
+)
+def test_a_database_whose_files_are_not_there_has_no_place(code: str, of: State) -> None:
+    for command in ("status", "upgrade", "downgrade", "deploy", "reset"):
+        assert [finding.blocks for finding in findings(code, of, command)] == [True], command
