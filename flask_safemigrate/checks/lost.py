@@ -287,6 +287,10 @@ def on_another_branch(state: State) -> Iterator[Found]:
         if _kind(state, database, lost) != "other branch":
             continue
         name = PurePath(lost.path).name
+        # Where its parents are not here either, one file would not do.
+        whole = not all(p in state.history.by_id for p in lost.parents or ())
+        path = in_shell(f":/{PurePath(lost.path).parent if whole else lost.path}")
+        brings = "brings its revisions over" if whole else "brings the file over"
         if lost.branches:
             first = lost.branches[0]
             others = listed(lost.branches)
@@ -297,13 +301,12 @@ def on_another_branch(state: State) -> Iterator[Found]:
             here = next((p for p in lost.parents or () if p in state.history.by_id), "REVISION")
             hint = (
                 f"git switch {shlex.quote(switch)}, flask db safe-downgrade {here}, "
-                f"git switch -; or git checkout {shlex.quote(first)} -- "
-                f"{in_shell(f':/{lost.path}')} brings the file over"
+                f"git switch -; or git checkout {shlex.quote(first)} -- {path} {brings}"
             )
         else:
             id = lost.commit.id if lost.commit else "COMMIT"
             where = f"{commit(lost.commit)}, which no branch holds any more, has"
-            hint = f"git checkout {id} -- {in_shell(f':/{lost.path}')}"
+            hint = f"git checkout {id} -- {path}"
             if lost.commit and lost.commit.subject.startswith(("untracked files on", "WIP on")):
                 where, hint = "a stash of git has", f"git stash pop, or {hint}"
         yield Found(

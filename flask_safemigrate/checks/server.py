@@ -264,17 +264,28 @@ def sequence_behind(state: State) -> Iterator[Found]:
         users``.
     """
     for database in reached(state):
-        for late in database.examination.late_sequences:
-            if late.table not in tables(database):
-                continue
-            yield Found(
-                f"Sequence '{late.name}' of database \"{database.label}\" gives {late.next:,} "
-                f"next, but '{late.table}.{late.column}' is at {late.highest:,} already: the next "
-                "row that is added will fail.",
-                database.location,
-                f"flask db doctor --fix SM536, or SELECT setval('{late.name}', {late.highest});",
-                bind=database.bind,
-                repair=f"sets sequence '{late.name}' to {late.highest:,}",
-                steps=(Step("advance sequence", (late.name,)),),
-                subject=late.name,
-            )
+        late = [s for s in database.examination.late_sequences if s.table in tables(database)]
+        if not late:
+            continue
+        shown = [
+            f"sequence '{one.name}' gives {one.next:,} next, but '{one.table}.{one.column}' is at "
+            f"{one.highest:,} already"
+            for one in late[:_SHOWN]
+        ]
+        more = (
+            f"; and so {'does' if len(late) == _SHOWN + 1 else 'do'} {len(late) - _SHOWN} more"
+            if len(late) > _SHOWN
+            else ""
+        )
+        by_hand = " ".join(f"SELECT setval('{one.name}', {one.highest});" for one in late[:_SHOWN])
+        yield Found(
+            f'In database "{database.label}" {"; ".join(shown)}{more}: the next row that is added '
+            "will fail.",
+            database.location,
+            f"flask db doctor --fix SM536, or {by_hand}",
+            bind=database.bind,
+            repair="sets "
+            + ", ".join(f"sequence '{one.name}' to {one.highest:,}" for one in late),
+            steps=tuple(Step("advance sequence", (one.name,)) for one in late),
+            subject=" ".join(one.name for one in late),
+        )

@@ -81,6 +81,11 @@ FINDS = [
         ],
     ),
     ("SM310", lost(elsewhere("origin/x")), ["git switch x, ", "git checkout origin/x --"]),
+    (
+        "SM310",
+        lost(elsewhere("x")._replace(parents=("c9",))),
+        ["git checkout x -- ':/migrations/versions' brings its revisions over"],
+    ),
     ("SM310", lost(elsewhere()), ["which no branch holds any more, has it"]),
     (
         "SM311",

@@ -171,3 +171,13 @@ def test_the_wrong_version_table_explains_the_wrong_revision() -> None:
     assert findings("SM301", state(on("postgresql", "gone")))
     assert findings("SM301", state(lost)) == []
     assert assert_finds("SM534", state(lost)).blocks
+
+
+def test_the_sequences_of_a_database_are_told_together() -> None:
+    several = tuple(LATE._replace(name=f"s{n}", highest=n) for n in range(1, 6))
+    found = assert_finds("SM536", state(postgresql(late_sequences=several)))
+    assert "sequence 's1' gives 21 next" in found.message
+    assert "; and so do 2 more: the next row" in found.message
+    assert "SELECT setval('s1', 1); SELECT setval('s2', 2);" in found.hint
+    assert [step.names for step in found.steps] == [("s1",), ("s2",), ("s3",), ("s4",), ("s5",)]
+    assert found.repair == "sets " + ", ".join(f"sequence 's{n}' to {n}" for n in range(1, 6))
