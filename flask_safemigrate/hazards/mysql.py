@@ -46,6 +46,8 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             shared.drop_column(judge, op, run)
             shared.drop_referred_column(judge, op)
             _drop_used_column(judge, op)
+        elif isinstance(op, ops.DropTable):
+            shared.drop_table(judge, op, run)
         elif isinstance(op, ops.SetDefault):
             shared.drop_default(judge, op, run)
         elif isinstance(op, ops.DropOther):
@@ -501,10 +503,6 @@ def _rename_column(judge: Judge, op: ops.RenameColumn) -> None:
     shared.rename_column(judge, op, op.table, op.column, op.new)
 
 
-def _drop_table(judge: Judge, op: ops.DropTable) -> None:
-    shared.drop_table(judge, op)
-
-
 def _missing(judge: Judge, op: ops.Operation) -> None:
     if not judge.known.complete or not isinstance(op, (ops.DropIndex, ops.DropConstraint)):
         return
@@ -628,7 +626,6 @@ def _drop_constraint(judge: Judge, op: ops.DropConstraint) -> None:
 
 
 _RULES: dict[str, Callable[[Judge, Any], None]] = {
-    "DropTable": _drop_table,
     "AddColumn": _add_column,
     "ModifyColumn": _modify,
     "RenameColumn": _rename_column,

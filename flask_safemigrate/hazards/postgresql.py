@@ -62,6 +62,8 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             shared.drop_column(judge, op, run)
             if not op.cascade:
                 shared.drop_referred_column(judge, op)
+        elif isinstance(op, ops.DropTable):
+            shared.drop_table(judge, op, run)
         elif isinstance(op, ops.SetDefault):
             shared.drop_default(judge, op, run)
         elif isinstance(op, ops.DropOther):
@@ -747,7 +749,6 @@ def _quick(judge: Judge, op: ops.Quick) -> tuple[Locks, str]:
 
 
 def _drop_table(judge: Judge, op: ops.DropTable) -> tuple[Locks, str]:
-    shared.drop_table(judge, op)
     table = judge.known.tables.get(op.table)
     referred = {key.table for key in table.foreign_keys} if table is not None else set()
     return ((op.table, "reads"), *((name, "reads") for name in referred)), ""

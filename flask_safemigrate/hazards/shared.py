@@ -14,6 +14,11 @@ from flask_safemigrate.hazards import probes
 from flask_safemigrate.hazards.hazard import Judge, listed
 from flask_safemigrate.hazards.known import KnownTable
 
+#: What keeps a SELECT from taking all rows of its table.
+_PARTIAL = re.compile(
+    r"\b(?:WHERE|LIMIT|DISTINCT|GROUP\s+BY|JOIN|EXCEPT|INTERSECT)\b", re.IGNORECASE
+)
+
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 
@@ -291,15 +296,40 @@ def _base(kind: str) -> str:
     return {"character varying": "varchar", "int": "integer"}.get(word, word)
 
 
-def drop_table(judge: Judge, op: ops.DropTable) -> None:
+def drop_table(judge: Judge, op: ops.DropTable, run: Iterable[ops.Operation]) -> None:
     """The rows of a table go, and what refers to it stands in the way."""
     table = judge.known.tables.get(op.table)
     others = sorted({name for name, _ in judge.known.referring(op.table) if name != op.table})
     if table is None and op.if_exists and judge.known.complete:
         return
-    if table is None or not table.new:
+    if (table is None or not table.new) and not _is_made_anew(op, run):
         _lose_table(judge, op, others)
     _hold_table(judge, op, others)
+
+
+def _is_made_anew(op: ops.DropTable, run: Iterable[ops.Operation]) -> bool:
+    """Whether all rows of a table are copied before, into one that has its name in the end.
+
+    As where a table is changed by hand: https://sqlite.org/lang_altertable.html#otheralter
+    """
+    before: dict[str, str] = {}
+    ours, copy, gone = op.table, "", False
+    for each in run:
+        if each.place.down:
+            continue
+        if each is op:
+            gone = True
+        elif isinstance(each, ops.RenameTable):
+            # By which name the code that still runs knows it.
+            before[each.new] = before.pop(each.table, each.table)
+            if each.table == copy:
+                copy = each.new
+        elif isinstance(each, ops.Write) and not gone:
+            whole = not _PARTIAL.search(each.place.sql or each.place.statement)
+            if each.verb == "INSERT" and each.reads == (op.table,) and whole:
+                copy = each.table
+    ours = before.get(op.table, op.table)
+    return bool(copy) and copy == ours
 
 
 def _lose_table(judge: Judge, op: ops.DropTable, others: list[str]) -> None:

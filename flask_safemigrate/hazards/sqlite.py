@@ -36,7 +36,7 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
                     "run it beside the migrations", op.what,
                 )  # fmt: skip
         elif isinstance(op, ops.DropTable):
-            shared.drop_table(judge, op)
+            shared.drop_table(judge, op, run)
         elif isinstance(op, ops.RenameColumn):
             shared.rename_column(judge, op, op.table, op.column, op.new)
         elif isinstance(op, ops.RenameTable):

@@ -271,6 +271,36 @@ CASES: dict[tuple[str, str], Case] = {
         ["DROP VIEW report", "DROP TABLE big"],
         ["CREATE TABLE fresh (a int)", "DROP TABLE fresh"],
     ),
+    ("postgresql", "table made anew"): (
+        "SM631",
+        ["big"],
+        [
+            "CREATE TABLE fresh (id int, name varchar(40))",
+            "INSERT INTO fresh SELECT id, name FROM big WHERE id > 1",
+            "DROP VIEW report",
+            "DROP TABLE big",
+            "ALTER TABLE fresh RENAME TO big",
+        ],
+        [
+            "CREATE TABLE fresh (id int, name varchar(40))",
+            "INSERT INTO fresh SELECT id, name FROM big",
+            "DROP VIEW report",
+            "DROP TABLE big",
+            "ALTER TABLE fresh RENAME TO big",
+        ],
+    ),
+    ("postgresql", "table put aside"): (
+        "SM631",
+        ["big"],
+        ["DROP VIEW report", "DROP TABLE big"],
+        [
+            "ALTER TABLE big RENAME TO aside",
+            "CREATE TABLE big (id int, name varchar(40))",
+            "INSERT INTO big (id, name) SELECT id, name FROM aside",
+            "DROP VIEW report",
+            "DROP TABLE aside",
+        ],
+    ),
     ("postgresql", "truncate"): (
         "SM632",
         ["small", "big"],
@@ -555,6 +585,33 @@ CASES: dict[tuple[str, str], Case] = {
         ["big", "u", "3072"],
         ["ALTER TABLE big ADD COLUMN u VARCHAR(1000) NULL", "CREATE INDEX ix ON big (u)"],
         ["ALTER TABLE big ADD COLUMN u VARCHAR(700) NULL", "CREATE INDEX ix ON big (u)"],
+    ),
+    ("sqlite", "table made anew"): (
+        "SM631",
+        ["big"],
+        [
+            "CREATE TABLE fresh (id int, name varchar(40))",
+            "INSERT INTO fresh SELECT id, name FROM big WHERE id > 1",
+            "DROP TABLE big",
+            "ALTER TABLE fresh RENAME TO big",
+        ],
+        [
+            "CREATE TABLE fresh (id int, name varchar(40))",
+            "INSERT INTO fresh SELECT id, name FROM big",
+            "DROP TABLE big",
+            "ALTER TABLE fresh RENAME TO big",
+        ],
+    ),
+    ("sqlite", "table put aside"): (
+        "SM631",
+        ["big"],
+        ["DROP TABLE big"],
+        [
+            "ALTER TABLE big RENAME TO aside",
+            "CREATE TABLE big (id int, name varchar(40))",
+            "INSERT INTO big (id, name) SELECT id, name FROM aside",
+            "DROP TABLE aside",
+        ],
     ),
     ("sqlite", "vacuum in a transaction"): (
         "SM603",
