@@ -182,14 +182,20 @@ def revision_id_too_long(state: State) -> Iterator[Found]:
         if any(len(row) > _WIDTH for row in database.version_rows or ())
         for id in history.ancestors(database.version_rows or ())
     }
-    for revision in history.revisions:
-        if len(revision.id) > _WIDTH and revision.id not in stored:
-            yield Found(
-                f"Revision id '{revision.id}' has {len(revision.id)} characters; the version "
-                f"table holds {_WIDTH}, and PostgreSQL and MySQL refuse more.",
-                revision.path,
-                f"shorten it to {_WIDTH} characters in {file(revision.path)} and in "
-                "down_revision of what follows it",
-                subject=revision.id,
-                file=revision.path,
-            )
+    long = [r for r in history.revisions if len(r.id) > _WIDTH and r.id not in stored]
+    if not long:
+        return
+    first = long[0]
+    which = f"Revision id '{first.id}' has {len(first.id)} characters"
+    it, place = "it", file(first.path)
+    if len(long) > 1:
+        ids = listed(each.id for each in long)
+        which = f"{len(long)} revision ids have more than {_WIDTH} characters: {ids}"
+        it, place = "each", "its file"
+    yield Found(
+        f"{which}; the version table holds {_WIDTH}, and PostgreSQL and MySQL refuse more.",
+        first.path,
+        f"shorten {it} to {_WIDTH} characters in {place} and in down_revision of what follows it",
+        subject=first.id,
+        file=first.path,
+    )

@@ -157,6 +157,14 @@ FINDS = [
         state(at("a1"), found=history(revision("a1"), revision(LONG, "a1"))),
         [f"'{LONG}' has 40 characters", "32", "shorten it"],
     ),
+    (
+        "SM213",
+        state(
+            at("a1"),
+            found=history(revision("a1"), revision(LONG, "a1"), revision(f"{LONG}_b", LONG)),
+        ),
+        [f"2 revision ids have more than 32 characters: '{LONG}' and '{LONG}_b'", "shorten each"],
+    ),
 ]
 
 
