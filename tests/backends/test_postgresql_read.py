@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -14,7 +16,9 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.pool import NullPool
 
 from flask_safemigrate.backends.contract import Target
+from flask_safemigrate.backends.own_connection import Defaults
 from flask_safemigrate.backends.postgresql import BACKEND
+from flask_safemigrate.backends.postgresql.address import connect_defaults
 from flask_safemigrate.facts.database import Unreachable
 from tests.support.fake_servers import postgresql_refusal, silent
 from tests.support.servers import session_setting
@@ -279,6 +283,25 @@ def test_silent_server_is_waited_for_a_bounded_time() -> None:
         )
     assert found.kind == "server down"
     assert time.monotonic() - start < 10
+
+
+def test_pg8000_gives_a_server_up_that_says_nothing_and_lets_statements_take_their_time() -> None:
+    """Its one timeout is for connecting and for every answer."""
+    engine = create_engine("postgresql+psycopg://me@127.0.0.1:1/here")
+    engine.dialect.driver = "pg8000"
+    defaults = connect_defaults(engine)
+    assert isinstance(defaults, Defaults)
+    assert defaults == {"timeout": 10}
+    assert defaults.connected is not None
+    with socket.socket() as opened:
+        driver = SimpleNamespace(_usock=opened)
+        opened.settimeout(10)
+        defaults.connected(driver, {"timeout": 10})
+        assert opened.gettimeout() == 10  # the application's own
+        defaults.connected(driver, {})
+        assert opened.gettimeout() is None
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
 
 
 def test_codes_of_other_drivers(engine: Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,13 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from flask_safemigrate.backends.address import Address
+from flask_safemigrate.backends.own_connection import Defaults
 
 CONNECT_SECONDS = 10
+
+#: Seconds and counts, under libpq's names; after a minute a server is given up.
+_KEEPALIVES = {"idle": 20, "interval": 10, "count": 4}
+_OPTIONS = {"idle": "TCP_KEEPIDLE", "interval": "TCP_KEEPINTVL", "count": "TCP_KEEPCNT"}
 
 #: libpq looks here for its socket when nobody names a host; Debian's path.
 _SOCKET = "/var/run/postgresql"
@@ -61,16 +67,39 @@ def address_of(url: URL) -> Address:
     return Address(host, port, name, user, options, settings=settings)
 
 
-def connect_defaults(engine: Engine, *, lasting: bool = False) -> Mapping[str, Any]:
+def connect_defaults(
+    engine: Engine, *, lasting: bool = False, pooled: bool = False
+) -> Mapping[str, Any]:
     """Return parameters that bound the time to connect.
 
     :param lasting: for a connection that stays open while it says nothing: let the operating
         system notice within a minute that the server has gone.
+    :param pooled: for one that a pooler may give another backend, to which a statement that was
+        prepared on the first is unknown.
     """
+    if engine.dialect.driver == "pg8000":
+        return Defaults({"timeout": CONNECT_SECONDS}, _connected_by_pg8000)
     if engine.dialect.driver not in ("psycopg", "psycopg2"):
-        # pg8000 has one timeout for connecting and for every statement.
-        return {} if lasting or engine.dialect.driver != "pg8000" else {"timeout": 60}
+        return {}
     defaults: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS}
     if lasting:
-        defaults |= {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 4}
+        defaults |= {f"keepalives_{name}": value for name, value in _KEEPALIVES.items()}
+    if pooled and engine.dialect.driver == "psycopg":
+        defaults["prepare_threshold"] = None
     return defaults
+
+
+def _connected_by_pg8000(connection: Any, given: Mapping[str, Any]) -> None:
+    """Let statements take their time: its one timeout is for connecting and for every answer.
+
+    It knows no word for how soon a server that is gone is noticed, either.
+    """
+    if "timeout" in given:
+        return
+    opened: socket.socket = connection._usock
+    opened.settimeout(None)
+    if opened.family in (socket.AF_INET, socket.AF_INET6):
+        for name, value in _KEEPALIVES.items():
+            option = getattr(socket, _OPTIONS[name], None)
+            if option is not None:
+                opened.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -160,18 +159,11 @@ def _passing(error: BaseException) -> bool:
     return sqlstate(error) in ("40001", "40P01")
 
 
-def _defaults(target: Target) -> Mapping[str, Any]:
-    defaults = dict(connect_defaults(target.engine, lasting=True))
-    if target.engine.dialect.driver == "psycopg":
-        # A statement prepared on one backend of a pooler is unknown to the next.
-        defaults["prepare_threshold"] = None
-    return defaults
-
-
 def lease_terms(target: Target) -> LeaseTerms:
     """Return how a row is kept here."""
+    defaults = connect_defaults(target.engine, lasting=True, pooled=True)
     clock = "extract(epoch FROM clock_timestamp())::float8"
-    return LeaseTerms(clock, _lease_key, _passing, unavailable, _defaults(target), proof=_proof)
+    return LeaseTerms(clock, _lease_key, _passing, unavailable, defaults, proof=_proof)
 
 
 def _proof(connection: Connection) -> Literal["inside", "beside"]:

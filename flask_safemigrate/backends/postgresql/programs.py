@@ -265,9 +265,7 @@ def _keeps_sessions(connection: Connection, target: Target) -> bool:
     """
     asked = text("SELECT pg_backend_pid()")
     try:
-        defaults = dict(connect_defaults(target.engine))
-        if target.engine.dialect.driver == "psycopg":
-            defaults["prepare_threshold"] = None
+        defaults = connect_defaults(target.engine, pooled=True)
         with own_connection(target.engine, defaults, autocommit=True) as other:
             mine: set[Any] = set()
             theirs: set[Any] = set()
@@ -284,10 +282,7 @@ def _keeps_sessions(connection: Connection, target: Target) -> bool:
 
 @contextmanager
 def connected(target: Target) -> Iterator[Connection]:
-    defaults = dict(connect_defaults(target.engine, lasting=True))
-    if target.engine.dialect.driver == "psycopg":
-        # A statement that is prepared on one backend of a pooler is unknown to the next.
-        defaults["prepare_threshold"] = None
+    defaults = connect_defaults(target.engine, lasting=True, pooled=True)
     try:
         with own_connection(target.engine, defaults, autocommit=True) as connection:
             yield connection
