@@ -233,6 +233,18 @@ class Applied(NamedTuple):
     disk: Disk | None = None
 
 
+class Cured(NamedTuple):
+    """A revision file with the cures of its hazards.
+
+    :param codes: of what is cured.
+    :param diff: what changes in the file.
+    """
+
+    path: str
+    codes: tuple[str, ...]
+    diff: str
+
+
 class HookRun(NamedTuple):
     """A hook of the application that ran.
 
@@ -276,6 +288,7 @@ class Outcome(NamedTuple):
     :param notes: sentences for the reader that belong to no other field.
     :param dry_run: it was only rehearsed; what was applied, was applied to a copy.
     :param planned_hooks: the deploy hooks, of a dry run.
+    :param cured: the revision files that ``lint --fix`` changes.
     :param script: the SQL of the plans as Alembic prints it, where that was asked for and no copy
         of the database can be made to try them on.
     """
@@ -298,3 +311,4 @@ class Outcome(NamedTuple):
     dry_run: bool = False
     planned_hooks: tuple[HookPlan, ...] = ()
     script: str = ""
+    cured: tuple[Cured, ...] = ()

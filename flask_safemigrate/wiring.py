@@ -25,7 +25,7 @@ from flask_safemigrate.facts.database import DatabaseState, Table
 from flask_safemigrate.facts.project import Failure, ProjectState
 from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import FROM_JOURNAL, Finding, Severity
-from flask_safemigrate.outcome import Applied, HookRun, Snapshot
+from flask_safemigrate.outcome import Applied, Cured, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning.plan_file import PlannedDatabase
 from flask_safemigrate.project.environment import read_project
@@ -81,6 +81,7 @@ class Application:
         self._taken: dict[str, Snapshot] = {}
         self._to_prune: dict[str, Snapshot] = {}
         self._stopping = Stopping()
+        self._cures: Mapping[str, tuple[bytes, bytes]] = {}
 
     @cached_property
     def settings(self) -> Settings:
@@ -243,6 +244,17 @@ class Application:
                 if (f.code, f.file, f.line) not in said
             )
         return tuple(sorted(found, key=lambda f: -f.severity))
+
+    def cures(self, findings: Sequence[Finding]) -> tuple[tuple[Cured, ...], tuple[str, ...]]:
+        from flask_safemigrate.repairs.cures import cures_of
+
+        found, left, self._cures = cures_of(findings)
+        return found, left
+
+    def write_cures(self, cured: Sequence[Cured]) -> None:
+        from flask_safemigrate.repairs.cures import write
+
+        write({each.path: self._cures[each.path] for each in cured})
 
     def describe(self, plans: Sequence[Plan], state: State) -> tuple[PlannedDatabase, ...]:
         from flask_safemigrate.reading.plan_files import described

@@ -31,6 +31,7 @@ def before(outcome: Outcome, width: int) -> Blocks:
         findings(_worth_saying(outcome), width),
         plans(outcome, width),
         *(doomed(one, width) for one in outcome.doomed),
+        *(_diff(each.diff) for each in outcome.cured),
         _notes(outcome, width),
     ]
     if outcome.command == "doctor" and (fixes := repairs(outcome.findings, width)):
@@ -68,6 +69,8 @@ def report(
     if not known.doomed and not outcome.applied:
         sections.extend(doomed(one, width) for one in outcome.doomed)
     sections.extend(applied(work, width, rehearsal=outcome.dry_run) for work in outcome.applied)
+    if not known.cured:
+        sections.extend(_diff(each.diff) for each in outcome.cured)
     sections.append(hooks(outcome.hooks, width))
     sections.append(planned_hooks(outcome.planned_hooks, width))
     sections.append(_snapshots(outcome, known, width))
@@ -122,6 +125,11 @@ def _worth_saying(outcome: Outcome) -> list[Finding]:
     return [
         f for f in outcome.findings if everything or f.severity > Severity.INFO or f.code in LOSSES
     ]
+
+
+def _diff(diff: str) -> Blocks:
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    return [Text(line, style=styles.get(line[:1], "")) for line in clean(diff).split("\n")]
 
 
 def _notes(outcome: Outcome, width: int) -> Blocks:

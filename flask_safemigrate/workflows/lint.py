@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os.path
+from collections.abc import Callable, Sequence
 
 from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.errors import UsageError
@@ -60,7 +61,51 @@ def lint(ports: Ports, revision: str | None, options: LintOptions) -> Outcome:
             notes=("No database was looked at.",) if offline else (),
         )
 
-    return told("lint", work)
+    return told("lint", lambda: _fixed(ports, work, options) if options.get("fix") else work())
+
+
+def _fixed(ports: Ports, work: Callable[[], Outcome], options: LintOptions) -> Outcome:
+    """Judge, show the cures, ask, write them, and judge again."""
+    if options.get("offline"):
+        raise UsageError(
+            "Without a database nobody knows which revisions are applied, and those are not "
+            "changed.",
+            hint="flask db lint --fix",
+        )
+    found = work()
+    if found.state is None or found.error:
+        return found
+    applied = _applied(found.state)
+    mine = [f for f in found.findings if f.severity > Severity.INFO and f.file]
+    open_ = [f for f in mine if os.path.realpath(f.file) not in applied]
+    notes = [
+        f"{_place(f)} is left: revision '{applied[os.path.realpath(f.file)]}' is applied, and its "
+        "file stays as it ran."
+        for f in mine
+        if os.path.realpath(f.file) in applied
+    ]
+    cured, left = ports.cures(open_)
+    looked = found._replace(cured=cured, notes=(*found.notes, *notes, *left))
+    confirm = options.get("confirm")
+    if not cured:
+        return looked
+    if confirm is not None and not confirm(looked):
+        return looked._replace(status=Status.FAILED, error="Nothing was changed.")
+    ports.write_cures(cured)
+    again = work()
+    done = tuple(f'"{each.path}" has the cures of {", ".join(each.codes)}' for each in cured)
+    return again._replace(cured=cured, repairs=done, notes=(*again.notes, *notes, *left))
+
+
+def _applied(state: State) -> dict[str, str]:
+    """The revisions that a database has, by the path of the file."""
+    heads = [row for database in state.databases for row in database.version_rows or ()]
+    ids = state.history.ancestors(tuple(heads))
+    return {os.path.realpath(r.path): r.id for r in state.history.revisions if r.id in ids}
+
+
+def _place(finding: Finding) -> str:
+    return f"{finding.code} in line {finding.line}"
 
 
 def _named(

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 from flask_safemigrate.facts.database import DatabaseState, Table
 from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
-from flask_safemigrate.outcome import Applied, HookRun, Snapshot
+from flask_safemigrate.outcome import Applied, Cured, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning.plan_file import PlannedDatabase
 from flask_safemigrate.settings import Settings
@@ -85,6 +85,12 @@ class Ports(Protocol):
         :param replay: the plans begin at base: judge against what the steps before build, and
             ask no database.
         """
+
+    def cures(self, findings: Sequence[Finding]) -> tuple[tuple[Cured, ...], tuple[str, ...]]:
+        """The files that have them with their cures, and why others are left; writes nothing."""
+
+    def write_cures(self, cured: Sequence[Cured]) -> None:
+        """Write what :meth:`cures` said. :raises Refused: a file was changed since then."""
 
     def describe(self, plans: Sequence[Plan], state: State) -> tuple[PlannedDatabase, ...]:
         """What the plans would do, to be written down; runs and changes nothing."""

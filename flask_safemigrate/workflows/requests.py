@@ -65,6 +65,8 @@ class LintOptions(StatusOptions, total=False):
     :param strict: let warnings fail too.
     :param offline: connect to no database; the revisions must be named then.
     :param dialect: of databases that are not asked, where their URLs do not tell or are wrong.
+    :param fix: write the cures into the files of revisions that no database has.
+    :param confirm: asked with what would be written; None means yes.
     """
 
     x_arg: Sequence[str]
@@ -73,6 +75,8 @@ class LintOptions(StatusOptions, total=False):
     strict: bool
     offline: bool
     dialect: str | None
+    fix: bool
+    confirm: Confirm | None
 
 
 class ResetOptions(StatusOptions, total=False):

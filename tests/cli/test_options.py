@@ -216,7 +216,15 @@ def test_every_command_takes_directory_x_and_format(run: Run, command: Any) -> N
 
 def test_what_changes_something_takes_yes() -> None:
     taking = {c.name for c in commands() if any("--yes" in p.opts for p in c.params)}
-    assert taking == {"doctor", "safe-upgrade", "safe-downgrade", "deploy", "reset", "restore"}
+    assert taking == {
+        "doctor",
+        "lint",
+        "safe-upgrade",
+        "safe-downgrade",
+        "deploy",
+        "reset",
+        "restore",
+    }
 
 
 def test_the_guarded_upgrade_upgrades_by_the_extension_without_asking() -> None:

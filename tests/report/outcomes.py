@@ -12,6 +12,7 @@ from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import (
     Applied,
     AppliedRevision,
+    Cured,
     Disk,
     Doomed,
     Effect,
@@ -188,6 +189,8 @@ def outcomes(
         several(text),
         st.booleans(),
         several(st.builds(HookPlan, name, st.booleans(), st.booleans())),
+        text,
+        several(st.builds(Cured, name, names, st.just("--- a\n+++ a\n-x\n+y"))),
     )
     # Usually the revisions of plans and databases are those of the history.
     return whole.map(_related)

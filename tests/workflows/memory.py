@@ -9,7 +9,7 @@ from typing import Literal
 from flask_safemigrate.facts.database import DatabaseState, Table
 from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding
-from flask_safemigrate.outcome import Applied, HookRun, Snapshot
+from flask_safemigrate.outcome import Applied, Cured, HookRun, Snapshot
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning.plan_file import PlannedDatabase, PlannedRevision
 from flask_safemigrate.settings import Settings, read_settings
@@ -73,6 +73,14 @@ class Memory:
         replay: bool = False,
     ) -> Sequence[Finding]:
         return self.hazardous
+
+    def cures(self, findings: Sequence[Finding]) -> tuple[tuple[Cured, ...], tuple[str, ...]]:
+        cured = tuple(Cured(f.file, (f.code,), "") for f in findings)
+        return cured, ()
+
+    def write_cures(self, cured: Sequence[Cured]) -> None:
+        self._hear("write cures")
+        self.hazardous = ()
 
     def describe(self, plans: Sequence[Plan], state: State) -> tuple[PlannedDatabase, ...]:
         return tuple(
