@@ -12,7 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from flask_safemigrate.alembic_bridge import journal
-from flask_safemigrate.alembic_bridge.cures import is_missing, without_addresses
+from flask_safemigrate.alembic_bridge.cures import cure_here, is_missing, without_addresses
 from flask_safemigrate.alembic_bridge.failure import (
     cause_of,
     half_applied,
@@ -27,6 +27,7 @@ from flask_safemigrate.errors import (
     Interrupted,
     LockTimeout,
     MigrationFailed,
+    OperationRefused,
     Refused,
     SafeMigrateError,
     UsageError,
@@ -185,6 +186,8 @@ def described(error: BaseException, position: Position, run: Run) -> SafeMigrate
         told: SafeMigrateError = Interrupted(f"Stopped by {str(error) or 'Ctrl-C'}.")
     elif isinstance(error, SafeMigrateError):
         told = error
+        if isinstance(error, OperationRefused) and not error.hint and (cure := cure_here(error)):
+            told.hint = f"{cure}, then run: {_again(run)}"
     else:
         told = _of_failure(error, position, run)
     if run.rehearse is not None:

@@ -40,7 +40,8 @@ _REFERENCE = (
     "columns, of the same types: make it in an earlier revision, or mind the order of the "
     "operations"
 )
-_TWICE = "two revisions make it; take it out of one of them"
+_TWICE = "two revisions make it: take it out of one of them"
+_AHEAD = "flask db doctor tells whether the database is ahead of what its version says; if "
 _ROWS = "look for the rows that break the rule, and change them by op.execute() before it"
 _EMPTY_COLUMN = "give the new column a server_default, or fill it by op.execute() before NOT NULL"
 _OTHER_DBMS = 'if op.get_context().dialect.name == "...":  around what only one DBMS understands'
@@ -228,6 +229,12 @@ def _of_reference(error: DBAPIError) -> str:
         "          batch_op.alter_column(...)\n"
         "which keeps them"
     )
+
+
+def cure_here(error: BaseException) -> str:
+    """The same for a database that is used, and may have more than the history has made."""
+    cure = cure_of(error)
+    return _AHEAD + cure if cure == _TWICE else cure
 
 
 def is_missing(error: BaseException) -> bool:

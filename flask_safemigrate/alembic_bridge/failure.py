@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, PendingRollbackError, StatementError
 
-from flask_safemigrate.alembic_bridge.cures import cure_of, unnamed, without_addresses
+from flask_safemigrate.alembic_bridge.cures import cure_here, unnamed, without_addresses
 from flask_safemigrate.checks.found import by_hand
 from flask_safemigrate.ddl.secrets import without_citation, without_secrets
 from flask_safemigrate.errors import (
@@ -137,7 +137,7 @@ def migration_failed(
     """
     who = f"Revision '{revision}'" if revision else "The migration environment"
     place = _place(error, directory.resolve())
-    cure = cure_of(error) or f"mend {'the revision' if revision else 'it'}"
+    cure = cure_here(error) or f"mend {'the revision' if revision else 'it'}"
     hint = f"{remedy}\nthen run: {again}" if remedy else f"{cure}, then run: {again}"
     if "cannot add a STORED column" in str(error):
         column = 'sa.Column("...", sa.Text(), sa.Computed("...", persisted=True))'

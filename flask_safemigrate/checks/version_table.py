@@ -34,7 +34,8 @@ def _unversioned(state: State, database: DatabaseState) -> tuple[str, Severity |
     if wanted and not known:
         return f"none of them is a model's: {listed(there)}", Severity.WARNING
     if wanted and len(known) == len(wanted):
-        return f"all {len(wanted)} of the models among them, as db.create_all() makes them", None
+        every = "that of the model" if len(wanted) == 1 else f"all {len(wanted)} of the models"
+        return f"{every} among them, as db.create_all() makes them", None
     if wanted:
         return f"{len(known)} of the {len(wanted)} tables of the models among them", None
     return listed(there), None
@@ -43,7 +44,9 @@ def _unversioned(state: State, database: DatabaseState) -> tuple[str, Severity |
 def _unproven(state: State, database: DatabaseState) -> tuple[str, str]:
     """What is told, and advised, where the schema is no revision's."""
     comparison = state.comparisons.get(database.bind)
-    if comparison is None or not comparison.nearest:
+    if comparison is None:
+        return "", "flask db doctor compares these tables with the history and says what to stamp"
+    if not comparison.nearest:
         return "", _STAMP
     near = at_places(state.history, comparison.nearest)
     stamp = " ".join(comparison.nearest)

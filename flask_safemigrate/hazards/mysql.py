@@ -528,7 +528,7 @@ def _missing(judge: Judge, op: ops.Operation) -> None:
         judge.add(
             "SM604", ERROR, op,
             f"Table '{op.table}' has no {what} '{op.name}': the statement fails.",
-            "flask db doctor, and name it as the database does",
+            "name it as the database does",
             f"{op.table}.{op.name}",
         )  # fmt: skip
 

@@ -771,7 +771,7 @@ def _drop_constraint(judge: Judge, op: ops.DropConstraint) -> tuple[Locks, str]:
         judge.add(
             "SM604", ERROR, op,
             f"Table '{op.table}' has no constraint '{op.name}': the statement fails.",
-            "flask db doctor, and name it as the database does",
+            "name it as the database does",
             f"{op.table}.{op.name}",
         )  # fmt: skip
     own = table.indexes.get(op.name or "")

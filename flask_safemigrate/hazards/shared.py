@@ -621,7 +621,8 @@ def unique(
         ERROR,
         op,
         f"Unique{called} over {listed(columns)} of table '{table}': {{count}} {{value|values}} "
-        "{stands|stand} there more than once, duplicates with which the statement fails.",
+        "{stands|stand} there more than once, {a duplicate|duplicates} with which the statement "
+        "fails.",
         "merge or change the rows before it",
         f"{table}.{','.join(columns)}",
         probe=probes.duplicates(judge, found, columns, where, raw=raw),
@@ -841,7 +842,8 @@ def exists(judge: Judge, op: ops.Operation) -> None:
             ERROR,
             op,
             f"{problem}: the statement fails.",
-            "flask db doctor, and name it as the database does",
+            "name it as the database does; where that is what differs, bring the database to the "
+            "state of the history",
             object,
         )
 

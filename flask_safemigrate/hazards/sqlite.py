@@ -189,7 +189,7 @@ def _missing(judge: Judge, op: ops.Operation) -> None:
                 judge.add(
                     "SM604", ERROR, op,
                     f"Table '{op.table}' has no constraint '{op.name}': the operation fails.",
-                    "flask db doctor, and name it as the database does", f"{op.table}.{op.name}",
+                    "name it as the database does", f"{op.table}.{op.name}",
                 )  # fmt: skip
 
 

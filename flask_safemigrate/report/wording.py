@@ -29,6 +29,8 @@ _WHOLE = re.compile(
     r"`[^`\n]+`"
     rf"|{_FLASK}(?: && {_FLASK})*"
     rf"|\bgit [a-z][a-z-]*{_ARGUMENT}+"
+    r"|\b(?:createuser|createdb|getent|chmod|chown|mv|mkdir|sudo)"
+    r"(?: (?!(?:and|or|then|to|in|on|for|so|which|where)\b|#)[^ ,;\n]+)+"
     r"|\bpip install [\w\[\]'-]*[\w\]']"
     rf"|\b(?:op|sa|app)\.\w+{_CALL}"
     r"|\b(?:SELECT|UPDATE|DELETE FROM|INSERT INTO|ALTER|DROP|CREATE|GRANT|KILL|SET) [^;\n]{1,200};"

@@ -212,3 +212,19 @@ def test_what_has_no_name_is_said_in_one_way(
     assert f"WHERE table_name = 't' AND constraint_type = '{names}';" in said
     assert f'and write op.drop_constraint("NAME", "t", type_="{dropped}"), then run' in said
     assert "flask db safe-downgrade a1" in said
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_what_is_there_already_may_be_the_version_s_fault(
+    project: ProjectFactory, databases: Databases, dialect: str
+) -> None:
+    url = None if dialect == "sqlite" else databases.create(dialect)
+    p = project(url=url, revisions=[("a1", FIRST)])
+    p.revision("a2", "op.add_column('t', sa.Column('n', sa.Integer))")
+    assert p.invoke("db", "deploy").exit_code == 0
+    p.execute("UPDATE alembic_version SET version_num = 'a1'")
+    done = p.invoke("db", "deploy")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1, said
+    assert "Hint: flask db doctor tells whether the database is ahead of what its version" in said
+    assert "then run: flask db deploy" in said

@@ -107,6 +107,8 @@ def test_wrap(text: str, lines: list[str]) -> None:
         "op.execute('DROP VIEW \"recent\"')",
         "pip install 'psycopg[binary]'",
         "SELECT setval('log_id_seq', 1);",
+        "createuser --login --pwprompt -h 127.0.0.1 -p 5432 nobody",
+        "getent hosts no.such.host",
     ],
 )
 def test_a_command_in_a_sentence_is_not_broken(command: str) -> None:
