@@ -62,6 +62,12 @@ class Catalogue(Protocol):
     def loose_tables(self, connection: Connection) -> frozenset[str]:
         """Tables whose rows do not go back with the transaction."""
 
+    def changing_functions(self, connection: Connection) -> frozenset[str]:
+        """Functions that may change rows."""
+
+    def calls(self, statement: str, functions: frozenset[str]) -> bool:
+        """Whether a statement names one of these functions."""
+
     def touches(self, statement: str, tables: frozenset[str]) -> bool:
         """Whether a statement changes rows and names one of these tables."""
 
@@ -76,6 +82,12 @@ class Catalogue(Protocol):
 
     def whereabouts(self, connection: Connection, server: str) -> str:
         """Whether sessions of that server can be seen: ``here``, ``gone``, or its name."""
+
+    def commits_each(self, connection: Connection) -> bool:
+        """Whether the session commits every statement by itself."""
+
+    def commit_together(self, connection: Connection) -> None:
+        """Let the session's statements be committed when it is told to, and not before."""
 
     def in_transactions(self, connection: Connection) -> Callable[[], None]:
         """Let a session that commits every statement use transactions; returns what undoes it."""
@@ -115,6 +127,8 @@ class Recorder:
         self._takes_several: bool | None = None
         self._comparing: str | None = None
         self._loose: frozenset[str] | None = None
+        self._functions: frozenset[str] | None = None
+        self._each = False  # whether the revision wants each statement committed
         self._asking = False
         self._lost = False
         self._errors: dict[int, BaseException] = {}  # by position
@@ -269,10 +283,13 @@ class Recorder:
             self._place, self._news, self._changed = 0, [], []
             self._errors = {}
             self._open = self._answering = self._comparing = self._loose = None
-            self._answered = None
+            self._answered = self._functions = None
+            self._each = False
             self._group = group
             try:
                 answer = migration(**kw)
+                # The version is written next, in one transaction with the end of the record.
+                self._take_charge()
             except BaseException:
                 self._abandon()
                 raise
@@ -370,9 +387,14 @@ class Recorder:
         if self._refusal is not None:
             # The revision went on over it.
             raise self._refusal
+        self._take_charge()
         kind = self._catalogue.kind_of(statement)
+        if kind == "reads" and self._changes(statement):
+            kind = "held"
         if kind == "bounds":
             self._flush()
+        if kind == "setting" and "autocommit" in statement.lower():
+            self._each = False  # the next statement finds out
         if kind in ("bounds", "undoes", "setting"):
             return statement, parameters
         sum_ = progress.checksum(statement, parameters)
@@ -391,6 +413,24 @@ class Recorder:
             return statement, parameters
         self._answering = known
         return nothing
+
+    def _take_charge(self) -> None:
+        """Commit what the revision wants committed at once, but together with the record of it."""
+        if self._lost:
+            return
+        with self._aside():
+            if self._catalogue.commits_each(self._connection):
+                self._each = True
+                self._catalogue.commit_together(self._connection)
+
+    def _changes(self, statement: str) -> bool:
+        """Whether a SELECT may change rows, by a function of the database."""
+        if "(" not in statement:
+            return False
+        if self._functions is None:
+            with self._aside():
+                self._functions = self._catalogue.changing_functions(self._connection)
+        return self._catalogue.calls(statement, self._functions)
 
     def _several(self, text: str, parameters: Any, executemany: bool) -> Sequence[tuple[str, Any]]:
         """The statements of a text with their parameters, nothing where it is only one.
@@ -481,7 +521,7 @@ class Recorder:
             with self._aside():
                 picture = self._catalogue.before(self._connection, entry.statement)
             entry = entry._replace(picture=picture)
-            self._loose = None
+            self._loose = self._functions = None
         if entry.kind == "commits":
             self._news.append(entry)
             self._flush()
@@ -560,6 +600,9 @@ class Recorder:
         assert self._group is not None
         if entry.kind != "commits":
             self._news.append(entry)
+            if self._each and entry.kind == "held" and not later:
+                self._flush()
+                progress.commit(self._connection)
             return
         if later:
             self._changed.append(entry)

@@ -97,6 +97,11 @@ _VIEW = text("""
 _SERVER = text("""
     SELECT @@hostname AS host, @@port AS port, unix_timestamp() AS now
 """)
+_FUNCTIONS = text("""
+    SELECT routine_name FROM information_schema.routines
+    WHERE routine_schema = database() AND routine_type = 'FUNCTION'
+        AND sql_data_access NOT IN ('READS SQL DATA', 'NO SQL')
+""")
 _LOOSE = text("""
     SELECT t.table_name FROM information_schema.tables t
         LEFT JOIN information_schema.engines e ON e.engine = t.engine
@@ -138,6 +143,23 @@ def kind_of(statement: str) -> Kind:
     if _READS.match(bare):
         return "reads"
     return "held" if _HELD.match(bare) else "commits"
+
+
+def commits_each(connection: Connection) -> bool:
+    """Whether the session commits every statement by itself."""
+    driver: Any = connection.connection.driver_connection
+    # PyMySQL and mysqlclient know it from each answer; MySQL's connector asks.
+    known = getattr(driver, "get_autocommit", None)
+    return bool(known() if known is not None else driver.autocommit)
+
+
+def commit_together(connection: Connection) -> None:
+    """Let the session's statements be committed when it is told to, and not before."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute("SET SESSION autocommit = 0")
+    finally:
+        cursor.close()
 
 
 def takes_several(connection: Connection) -> bool:
@@ -279,6 +301,16 @@ def loose_tables(connection: Connection) -> frozenset[str]:
     return frozenset(str(name).lower() for name in connection.scalars(_LOOSE))
 
 
+def changing_functions(connection: Connection) -> frozenset[str]:
+    """Functions, in lower case, that may change rows: a SELECT that calls one does, too."""
+    return frozenset(str(name).lower() for name in connection.scalars(_FUNCTIONS))
+
+
+def calls(statement: str, functions: frozenset[str]) -> bool:
+    """Whether a statement names one of these functions."""
+    return not functions.isdisjoint(_names(statement))
+
+
 def touches(statement: str, tables: frozenset[str]) -> bool:
     """Whether a statement changes rows and names one of these tables."""
     changes = re.match(r"(?:INSERT|UPDATE|DELETE|REPLACE|LOAD|WITH)\b", _bare(statement), re.I)
@@ -356,6 +388,10 @@ def in_transactions(connection: Connection) -> Callable[[], None]:
 __all__ = [
     "NOTHING",
     "before",
+    "calls",
+    "changing_functions",
+    "commit_together",
+    "commits_each",
     "happened",
     "in_transactions",
     "kind_of",
