@@ -20,6 +20,7 @@ from flask_safemigrate.alembic_bridge.beside_files import hearing_files
 from flask_safemigrate.alembic_bridge.environment import Stage
 from flask_safemigrate.alembic_bridge.failure import short
 from flask_safemigrate.alembic_bridge.listening import is_reading
+from flask_safemigrate.alembic_bridge.past import hearing_driver
 from flask_safemigrate.alembic_bridge.run_record import Guard, Position
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ def hearing_others(
         if writes and recorder is None:
             open_.setdefault(id(connection), []).append(said)
 
+    def past(statement: str) -> None:
+        if recorder is not None and position.running and not is_reading(statement):
+            said = f"{_line(directory) or 'code that it calls'}: {short(statement)}"
+            recorder.beside(statement, (), said, writes=True)
+
     def after(connection: Connection, *_: Any) -> None:
         if is_theirs(connection) and _commits_itself(connection):
             at_commit(connection)
@@ -92,8 +98,12 @@ def hearing_others(
     )
     for name, listener in listeners:
         event.listen(Engine, name, listener)
+    # What transactions hold is undone with them; only a record has to be told.
+    own = contextlib.ExitStack()
+    if recorder is not None:
+        own.enter_context(hearing_driver(stage.connection.connection.driver_connection, past))
     try:
-        with hearing_files(position, lambda: _line(directory) or "code that it calls"):
+        with own, hearing_files(position, lambda: _line(directory) or "code that it calls"):
             yield
     finally:
         for name, listener in listeners:

@@ -694,7 +694,7 @@ def _undecided(group: Group, entry: Entry) -> str:
 def _said_beside(group: Group, known: Entry, said: str) -> HalfApplied:
     return HalfApplied(
         f"Statement {known.position + 1} of revision '{group.revision}' was said on another "
-        f"connection than the migration's, and may be in: {said}",
+        f"connection than the migration's, or past it to the driver, and may be in: {said}",
         hint=f"look whether it is; then {_by_hand(group)}. With op.get_bind() in place of "
         "db.session, an engine or its connection, a stopped revision goes on by itself",
     )

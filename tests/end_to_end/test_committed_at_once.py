@@ -91,3 +91,33 @@ def test_a_question_that_calls_a_function_of_its_own_goes_back(started: Project)
     failed = run(p)
     assert failed.code == 1, failed.said
     assert cents(p) == 100
+
+
+PAST = "op.get_bind().connection.cursor().execute('UPDATE account SET cents = cents + 1')"
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [SCHEMA, "op.get_bind().connection.driver_connection.commit()\nraise RuntimeError('stop')"],
+)
+def test_what_goes_past_to_the_driver_is_not_called_undone(started: Project, fails: str) -> None:
+    p = started
+    write(p, PAST, fails)
+    failed = run(p)
+    assert failed.code == 5, failed.said
+    assert "undone" not in failed.said
+    assert "UPDATE account SET cents = cents + 1" in failed.said
+    assert cents(p) == 101
+    write(p, PAST)
+    refused = run(p)
+    assert refused.code == 5, refused.said
+    assert "past it to the driver, and may be in" in refused.said
+    assert cents(p) == 101
+
+
+def test_what_goes_past_to_the_driver_is_done(started: Project) -> None:
+    p = started
+    write(p, PAST, "op.add_column('account', sa.Column('note', sa.String(9)))", ADD)
+    done = run(p)
+    assert done.code == 0, done.said
+    assert cents(p) == 102

@@ -1,0 +1,56 @@
+"""What a revision sends past SQLAlchemy, by the driver of the migration's own connection.
+
+``op.get_bind().connection.cursor()`` is heard by no event. MariaDB and MySQL commit what it has
+changed with the next statement about the schema, so the record must know that there was something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+#: The method by which drivers of MariaDB and MySQL send a text: PyMySQL and mysqlclient, the
+#: connector of MySQL.
+_SENDS = ("query", "cmd_query")
+_DRIVERS = ("pymysql", "MySQLdb", "mysql")
+
+
+@contextlib.contextmanager
+def hearing_driver(driver: Any, hear: Callable[[str], None]) -> Iterator[None]:
+    """Hear each text that neither SQLAlchemy nor we hand to a driver's connection.
+
+    :param hear: called before the text is sent.
+    """
+    name = next((each for each in _SENDS if callable(getattr(driver, each, None))), None)
+    if name is None:
+        yield
+        return
+    send = getattr(driver, name)
+
+    def heard(text: Any, *arguments: Any, **options: Any) -> Any:
+        if _is_revisions():
+            hear(text if isinstance(text, str) else bytes(text).decode("utf-8", "surrogateescape"))
+        return send(text, *arguments, **options)
+
+    try:
+        setattr(driver, name, heard)
+    except AttributeError:  # a class of C code
+        yield
+        return
+    try:
+        yield
+    finally:
+        delattr(driver, name)
+
+
+def _is_revisions() -> bool:
+    """Whether what called the driver is neither SQLAlchemy nor this package."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package not in _DRIVERS:
+            return package not in ("sqlalchemy", "flask_safemigrate")
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
