@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from flask_safemigrate.backends.driver_errors import text_of
 from tests.support.forked import CONTEXT
 
 _FIRST_OWN = 1_000_000  # ids of rows that writers make begin here
@@ -31,7 +32,7 @@ class Seen:
     """What one process did and met.
 
     :ivar done: reads, or rows that were committed.
-    :ivar errors: of the driver, by their first lines.
+    :ivar errors: of the driver, by its words.
     :ivar halves: states that are no revision's.
     """
 
@@ -104,7 +105,7 @@ def _read_by(engine: Engine, stop: Event, results: Queue[object]) -> None:
                 version, entries, accounts = connection.execute(_LOOK, {"own": _FIRST_OWN}).one()
                 rows = connection.execute(_NAMES, {"own": _FIRST_OWN}).all()
         except SQLAlchemyError as error:
-            seen.errors[_first_line(error)] += 1
+            seen.errors[text_of(error)] += 1
             continue
         seen.done += 1
         if entries != int(version[1:]) or accounts != 200 or len(rows) != 200:
@@ -122,11 +123,7 @@ def _write(url: str, stop: Event, results: Queue[object]) -> None:
             with engine.begin() as connection:
                 connection.execute(insert, row)
         except SQLAlchemyError as error:
-            seen.errors[_first_line(error)] += 1
+            seen.errors[text_of(error)] += 1
             continue
         seen.done += 1
     results.put((os.getpid(), seen))
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", error)).splitlines()[0]
