@@ -301,7 +301,11 @@ def find(folder: Path, name: str | None, *, among: Sequence[Snapshot] | None = N
     """
     known = list_snapshots(folder) if among is None else among
     if not known:
-        raise SnapshotFailed(f'There is no snapshot in "{folder}".', hint="flask db snapshot")
+        raise SnapshotFailed(
+            f'There is no snapshot in "{folder}", so there is nothing to put back.',
+            hint="take one before the next change: flask db snapshot, or on a server let every "
+            'run take one: app.config["SAFEMIGRATE_SNAPSHOT_SERVERS"] = True',
+        )
     if not name:
         return max(known, key=lambda s: s.id)
     found = [s for s in known if s.id == name] or [s for s in known if s.id.startswith(name)]

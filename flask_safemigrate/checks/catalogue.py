@@ -222,7 +222,8 @@ CATALOGUE: tuple[Check, ...] = (
         WARNING,
         version_table.database_behind,
         unless=(*_BAD_GRAPH, "SM209", *_BAD_VERSION, "SM315", *_WRONG_PLACE),
-        cured_by=UPWARD,
+        # Whoever goes down knows, and whoever goes up cures it.
+        cured_by=CHANGING,
     ),
     Check(
         "SM307",

@@ -19,6 +19,7 @@ from flask_safemigrate.checks.found import (
 from flask_safemigrate.checks.tracing import changed_since
 from flask_safemigrate.facts.comparison import Comparison, Difference
 from flask_safemigrate.facts.database import DatabaseState
+from flask_safemigrate.facts.history import Revision
 from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Severity, Step
 
@@ -582,6 +583,17 @@ def _fails_next(state: State, bind: str, comparison: Comparison) -> str:
     return "" if comparison.stopped_at in applied else database.label
 
 
+def _judged(state: State, revision: Revision, problem: str) -> bool:
+    """Whether what is judged of the revision before it runs says the same of the same line."""
+    return any(
+        hazard.file == revision.path
+        and hazard.severity > Severity.INFO
+        and f", line {hazard.line}:" in problem
+        and hazard.code in ("SM602", "SM603", "SM604")
+        for hazard in state.hazards
+    )
+
+
 def history_fails_on_empty(state: State) -> Iterator[Found]:
     """The history cannot build a database from nothing.
 
@@ -609,6 +621,8 @@ def history_fails_on_empty(state: State) -> Iterator[Found]:
         told.add(comparison.stopped_at)
         problem = comparison.problem.rstrip(". \n")
         ahead = _fails_next(state, bind, comparison)
+        if ahead and _judged(state, revision, problem):
+            continue
         yield Found(
             (
                 f'The next upgrade of database "{ahead}" will fail. {problem}.'

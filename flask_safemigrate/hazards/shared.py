@@ -33,10 +33,7 @@ def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) 
     old = table.columns.get(op.column) if table is not None else None
     twin = _twin(judge, op, run)
     rename = ""
-    cure = (
-        f'op.drop_column("{op.table}", "{op.column}")  # in a later deploy, when no code uses it; '
-        "keep a snapshot"
-    )
+    cure = "drop it in a later deploy, when no code uses it; keep a snapshot"
     if twin:
         rename = (
             f" Column '{twin}' of the same type is added to '{op.table}' and stays empty: this "
@@ -340,7 +337,7 @@ def _lose_table(judge: Judge, op: ops.DropTable, others: list[str]) -> None:
         op,
         f"Dropping table '{op.table}' loses {{count}} {{row|rows}}, and code that still runs and "
         f"names it fails.{also}",
-        f"in a later deploy, when no code uses it; until then: "
+        "drop it in a later deploy, when no code uses it; until then: "
         f'op.rename_table("{op.table}", "{op.table}_old")',
         op.table,
         probe=probes.rows(judge, op.table),

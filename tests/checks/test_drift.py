@@ -6,7 +6,7 @@ from flask_safemigrate.checks.catalogue import run_checks
 from flask_safemigrate.facts.comparison import AlreadyThere, Comparison, Difference
 from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.facts.state import State
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Finding, Severity
 from tests.checks.states import LINE, assert_finds, at, database, findings, state
 
 COLUMN = Difference("column", "users", "phone", "VARCHAR(20)", None)
@@ -255,3 +255,16 @@ def test_of_several_columns_none_is_said_to_be_renamed(code: str, more: Differen
     found = assert_finds(code, with_evidence(at("c3"), at_version=False, drift=drift))
     assert "RENAME" not in found.hint
     assert "DROP COLUMN" not in found.hint
+
+
+@pytest.mark.parametrize(("line", "told"), [(12, 0), (13, 1)])
+def test_what_is_judged_of_the_same_line_is_told_once(line: int, told: int) -> None:
+    of = state(at("a1"))
+    path = of.history.by_id["b2"].path
+    hazard = Finding("SM604", Severity.ERROR, "fails.", "", "", bind="", file=path, line=line)
+    comparison = Comparison(
+        at_version=True, stopped_at="b2", problem='Revision \'b2\' failed in "b2.py", line 12: no',
+        cure="make the table",
+    )  # fmt: skip
+    of = of._replace(comparisons={"": comparison}, hazards=(hazard,))
+    assert len(findings("SM413", of)) == told

@@ -297,3 +297,10 @@ def test_what_was_not_compared_is_not_stamped_by_guess() -> None:
         for code in ("SM302", "SM303"):
             for found in findings(code, of, "deploy"):
                 assert "stamp head" not in found.hint
+
+
+def test_who_goes_down_is_not_told_to_go_up() -> None:
+    of = state(at("a1"))
+    assert len(findings("SM306", of)) == len(findings("SM306", of, "status")) == 1
+    for command in ("downgrade", "upgrade", "deploy"):
+        assert findings("SM306", of, command) == []
