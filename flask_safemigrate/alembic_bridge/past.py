@@ -23,8 +23,10 @@ def hearing_driver(driver: Any, hear: Callable[[str], None]) -> Iterator[None]:
 
     :param hear: called before the text is sent.
     """
+    # mysqlclient lets no attribute be deleted; a class of C code alone has no place for one.
+    own = getattr(driver, "__dict__", None)
     name = next((each for each in _SENDS if callable(getattr(driver, each, None))), None)
-    if name is None:
+    if name is None or own is None:
         yield
         return
     send = getattr(driver, name)
@@ -34,15 +36,11 @@ def hearing_driver(driver: Any, hear: Callable[[str], None]) -> Iterator[None]:
             hear(text if isinstance(text, str) else bytes(text).decode("utf-8", "surrogateescape"))
         return send(text, *arguments, **options)
 
-    try:
-        setattr(driver, name, heard)
-    except AttributeError:  # a class of C code
-        yield
-        return
+    own[name] = heard
     try:
         yield
     finally:
-        delattr(driver, name)
+        own.pop(name)
 
 
 def _is_revisions() -> bool:
