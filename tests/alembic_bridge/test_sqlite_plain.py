@@ -392,6 +392,23 @@ def test_copy_from_names_for_good(tmp_path: Path, schema_edits: bool) -> None:
     assert ask(ours, "UPDATE t SET pid = -1") == []
 
 
+def test_copy_from_names_the_check_of_a_type(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    seed(
+        path,
+        "CREATE TABLE b (id INTEGER PRIMARY KEY, used BOOLEAN, CHECK (used IN (0, 1)));"
+        "INSERT INTO b VALUES (1, 1);",
+    )
+    table = (
+        "table = sa.Table('b', sa.MetaData(), sa.Column('id', sa.Integer, primary_key=True),"
+        " sa.Column('used', sa.Boolean(create_constraint=True, name='ck_used')))\n"
+    )
+    upgrade(path, table + block("b", args=ALWAYS + ", copy_from=table"))
+    assert ask(path, "UPDATE b SET used = 7") != []
+    upgrade(path, block("b", "b.drop_constraint('ck_used', type_='check')"))
+    assert ask(path, "UPDATE b SET used = 7") == []
+
+
 @pytest.mark.parametrize("runs", [1, 2])
 @pytest.mark.parametrize("index", ["'by_mail', 't', ['mail']", "'by_mail', 't', ['pid', 'mail']"])
 def test_an_index_that_copy_from_leaves_out_can_be_made_again(

@@ -288,7 +288,7 @@ def _heed_listeners(impl: LosslessSQLiteImpl, batch: BatchOperationsImpl, operat
 
 
 def _known(impl: LosslessSQLiteImpl, table: Table) -> tuple[changes.Known, ...]:
-    """The constraints of ``copy_from`` that have names."""
+    """The constraints of ``copy_from`` that have names, those of a Boolean or Enum too."""
     return tuple(
         changes.Known(
             name,
@@ -298,7 +298,6 @@ def _known(impl: LosslessSQLiteImpl, table: Table) -> tuple[changes.Known, ...]:
         )
         for each in table.constraints
         if (kind := sql.constraint_kind(each)) is not None
-        and not _is_type_bound(each)
         and (name := sql.constraint_name(impl.dialect, each)) is not None
     )
 
