@@ -524,6 +524,22 @@ def test_a_foreign_key_that_prevents_the_copy_is_told(path: Path) -> None:
     assert dump(path) == before
 
 
+@pytest.mark.parametrize("edits", [True, False])
+def test_duplicates_are_counted_under_the_name_that_a_column_has_got(
+    path: Path, edits: bool
+) -> None:
+    seed(
+        path, "CREATE TABLE t (a TEXT, b TEXT); INSERT INTO t VALUES ('x', 1), ('x', 2), ('y', 3)"
+    )
+    with pytest.raises(OperationRefused, match='2 of 3 rows of "t" share "c", first \'x\''):
+        upgrade(
+            path,
+            "op.alter_column('t', 'a', new_column_name='c')\n"
+            "op.create_primary_key('pk', 't', ['c'])",
+            options=sqlite.EngineOptions(schema_edits=edits),
+        )
+
+
 @pytest.mark.parametrize("form", ["op.{}", "with op.batch_alter_table('t') as b: b.{}"])
 def test_the_check_of_a_new_column_is_over_that_column(path: Path, form: str) -> None:
     seed(path, PEOPLE)
