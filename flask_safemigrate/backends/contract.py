@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -213,15 +213,16 @@ class Backend(NamedTuple):
     drop_everything: Callable[[Target], None]
     begin_watch: Callable[[Connection], Any]
     finish_watch: Callable[[Connection, Any, frozenset[str]], tuple[str, ...]]
-    prepare: Prepare
-    outside: Outside
-    session_of: Callable[[Connection], int]
-    busy: Callable[[BaseException], bool]
-    blockers: Callable[[Connection, int], str]
     transactional_ddl: bool
     read_schema: Callable[[Target, Collection[str]], Schema]
     schema_on: Callable[[Connection, dict[Any, Any]], Schema]
     scratch: Callable[[Target], AbstractContextManager[Connection]]
+    # Where there are no sessions, as on SQLite: nothing to set, nobody to wait for.
+    prepare: Prepare = lambda connection, target, options, say: lambda: None
+    outside: Outside = lambda connection, target, options, say: nullcontext()
+    session_of: Callable[[Connection], int] = lambda connection: 0
+    busy: Callable[[BaseException], bool] = lambda error: False
+    blockers: Callable[[Connection, int], str] = lambda connection, session: ""
     prelude: Callable[[Connection], tuple[tuple[str, ...], tuple[str, ...]]] = lambda connection: (
         (),
         (),

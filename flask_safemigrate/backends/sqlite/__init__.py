@@ -9,13 +9,6 @@ from flask_safemigrate.backends.sqlite.lock import lock
 from flask_safemigrate.backends.sqlite.read import read
 from flask_safemigrate.backends.sqlite.schema import read_schema, schema_on
 from flask_safemigrate.backends.sqlite.scratch import scratch
-from flask_safemigrate.backends.sqlite.session import (
-    blockers,
-    busy,
-    outside,
-    prepare,
-    session_of,
-)
 from flask_safemigrate.backends.sqlite.snapshot import check, contents, needs, put_back, take
 from flask_safemigrate.backends.sqlite.verify import begin_watch, finish_watch, whole
 from flask_safemigrate.backends.sqlite.wipe import drop_everything
@@ -35,11 +28,6 @@ BACKEND = Backend(
     drop_everything=drop_everything,
     begin_watch=begin_watch,
     finish_watch=finish_watch,
-    prepare=prepare,
-    outside=outside,
-    session_of=session_of,
-    busy=busy,
-    blockers=blockers,
     transactional_ddl=True,
     read_schema=read_schema,
     schema_on=schema_on,
