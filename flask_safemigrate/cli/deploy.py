@@ -23,7 +23,9 @@ from flask_safemigrate.cli.running import run
     show_default=True,
     help="Run what belongs before, or after, the new code is live.",
 )
-@click.option("--dry-run", is_flag=True, help="Only show what would be done, hooks included.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only rehearse on a copy: what would be done, hooks included."
+)
 @click.option("-y", "--yes", is_flag=True, help="Without effect: deploy never asks.")
 @options.shared
 @click.pass_context

@@ -89,20 +89,25 @@ def test_postgresql_tells_locks_rewrites_and_scans(
         "op.add_column('person', sa.Column('note', sa.Text))\n"
         "op.alter_column('person', 'name', nullable=False)",
     )
-    p.revision("a3", "op.create_foreign_key('fk', 'pet', 'person', ['owner'], ['id'])")
+    p.revision(
+        "a3",
+        "op.create_foreign_key('fk', 'pet', 'person', ['owner'], ['id'])\n"
+        "op.execute('TRUNCATE pet')",
+    )
     found = _rehearsed(p, *(["--with-rows"] if rows else []))
     assert found["rows"] is rows
-    *effects, key = _effects(found)
+    *effects, key, emptied = _effects(found)
     assert effects == [
         {"person": (*AEL, False, True, True)},
         {"person": (*AEL, True, False, False)},
         {"person": (*AEL, True, False, True)},
     ]
+    assert emptied["pet"][:4] == (*AEL, False, False)
     assert key["pet"] == (*SRE, False, False, True)
     # How the keys are looked up is the planner's to choose.
     assert key["person"][:4] == (*AEL, True, False)
     assert [(s["revision"], s["line"]) for s in found["traced"]] == [
-        ("a2", 19), ("a2", 20), ("a2", 21), ("a3", 19)
+        ("a2", 19), ("a2", 20), ("a2", 21), ("a3", 19), ("a3", 20)
     ]  # fmt: skip
     effect = found["traced"][0]["effects"][0]
     assert effect["rows"] == ROWS

@@ -52,6 +52,8 @@ _CONCURRENTLY = re.compile(r"\bCONCURRENTLY\b", re.IGNORECASE)
 _BUILDS = re.compile(r"\s*(?:CREATE|REINDEX)\b", re.IGNORECASE)
 _IN_TRANSACTION = re.compile(r"\s*(?:ALTER\s+TABLE|CREATE|DROP|UPDATE|DELETE|INSERT)\b", re.I)
 _NEVER = re.compile(r"\s*(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE|SUBSCRIPTION)\b", re.IGNORECASE)
+# It gives a table a new file too, with nothing in it.
+_EMPTIES = re.compile(r"\s*TRUNCATE\b", re.IGNORECASE)
 _WORDS = re.compile(r'"((?:[^"]|"")+)"|([^\W\d][\w$]*)')
 
 
@@ -122,6 +124,7 @@ class Tracer:
             lock, waits = _MODES.get(mode, ("", "nobody"))
             is_there = oid in now.files
             rewritten = is_there and now.files[oid] != before.files.get(oid)
+            rewritten = rewritten and not _EMPTIES.match(self._statement)
             read = rewritten or now.scans.get(oid, 0) > before.scans.get(oid, 0)
             if held - had or rewritten or read or (held and oid in named):
                 found[oid] = Effect(name, lock, waits, mode in had, rewritten, read)
