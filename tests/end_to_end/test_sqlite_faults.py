@@ -360,7 +360,7 @@ def test_an_exception_between_any_two_steps(
         assert ended.code == 1, said
         assert f"Error: Revision 'r{place.split()[1]}' failed" in said
         assert "ValueError: on purpose Everything was undone; " in said
-        assert "Hint: mend the revision, then run: flask db safe-" in said
+        assert f"Hint: mend the revision, then run: flask db {command}" in said
         assert "Traceback" not in said
         assert case.found() == case.before, place
         assert not case.left()
