@@ -242,7 +242,7 @@ BY_HAND = {
 @pytest.mark.parametrize("case", BY_HAND)
 def test_changed_by_hand(project: ProjectFactory, database_url: str, case: str) -> None:
     statements, code, message, severity = BY_HAND[case]
-    if database_url.startswith("mysql"):
+    if database_url.startswith(("mysql", "mariadb")):
         statements = [
             s.replace("DROP INDEX ix_pet_name", "DROP INDEX ix_pet_name ON pet")
             for s in statements

@@ -14,7 +14,7 @@ from flask_safemigrate.backends.scratch_names import PREFIX, new_name, stale
 from flask_safemigrate.comparison.compare import differences
 from flask_safemigrate.comparison.facts import facts_of
 from flask_safemigrate.facts.comparison import Fact
-from tests.support.servers import Databases, session_setting
+from tests.support.servers import Databases, dialect_of, session_setting
 
 META = sa.MetaData()
 PARENT = sa.Table(
@@ -198,7 +198,7 @@ CHANGES = {
 
 def test_every_real_change_is_seen(target: Target) -> None:
     backend = backend_for(target.engine)
-    dialect = target.engine.dialect.name
+    dialect = dialect_of(target.engine.url)
     META.create_all(target.engine)
     with target.engine.begin() as connection:
         connection.exec_driver_sql("CREATE VIEW seen AS SELECT id FROM parent")

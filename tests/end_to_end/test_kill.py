@@ -37,7 +37,7 @@ class Started:
 
     @property
     def commits_ddl(self) -> bool:
-        return self.project.url.startswith("mysql")
+        return self.project.url.startswith(("mysql", "mariadb"))
 
 
 @pytest.fixture

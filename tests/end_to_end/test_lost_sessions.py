@@ -23,7 +23,7 @@ SESSIONS = {
 
 
 def end_sessions(url: str) -> None:
-    query, kill = SESSIONS["mysql" if url.startswith("mysql") else "postgresql"]
+    query, kill = SESSIONS["postgresql" if url.startswith("postgresql") else "mysql"]
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for (number,) in connection.execute(text(query), {"name": make_url(url).database}).all():

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.support.projects import Project, ProjectFactory
-from tests.support.servers import Databases
+from tests.support.servers import Databases, dialect_of
 
 FIRST = (
     "a1",
@@ -56,7 +56,7 @@ def test_into_another_database(
     p = started(project, database_url)
     assert p.invoke("db", "snapshot").exit_code == 0
     p.execute("DELETE FROM t WHERE id = 2")
-    dialect = make_url(p.url).get_backend_name()
+    dialect = dialect_of(p.url)
     if dialect == "sqlite":
         other, name = f"sqlite:///{tmp_path / 'other.db'}", str(tmp_path / "other.db")
     else:
@@ -206,7 +206,7 @@ def test_another_database_is_empty_only_without_anything(
 ) -> None:
     p = started(project, database_url)
     assert p.invoke("db", "snapshot").exit_code == 0
-    dialect = make_url(p.url).get_backend_name()
+    dialect = dialect_of(p.url)
     if dialect == "sqlite":
         other, name = f"sqlite:///{tmp_path / 'other.db'}", str(tmp_path / "other.db")
     else:

@@ -12,6 +12,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from tests.support.servers import dialect_of
+
 
 @dataclass
 class Kept:
@@ -23,7 +25,7 @@ class Kept:
     def __post_init__(self) -> None:
         self._url = make_url(self.url)
         self._name = str(self._url.database)
-        self._dialect = self._url.get_backend_name()
+        self._dialect = dialect_of(self._url)
         # No connection may be open to a database that is a template.
         self._admin = create_engine(
             self._url.set(database="mysql" if self._dialect == "mysql" else "postgres"),

@@ -75,6 +75,12 @@ class Databases:
             _run(server.url, f"DROP DATABASE IF EXISTS {name}{force}")
 
 
+def dialect_of(url: URL | str) -> str:
+    """The one of DIALECTS, or "sqlite", that a URL is of; MariaDB's name counts as MySQL's."""
+    name = make_url(url).get_backend_name()
+    return "mysql" if name == "mariadb" else name
+
+
 def session_setting(url: URL, name: str, value: str) -> dict[str, Any]:
     """The driver's arguments that begin each session with a setting of PostgreSQL's."""
     if url.get_driver_name() == "pg8000":
