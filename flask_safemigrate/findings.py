@@ -77,3 +77,29 @@ class Finding(NamedTuple):
     def from_journal(self) -> bool:
         """Whether its repair writes text of a database where it will be run as code."""
         return any(step.verb == FROM_JOURNAL for step in self.steps)
+
+
+class Waiver(NamedTuple):
+    """What lets hazards stand.
+
+    :param code: code, name of a check, or family.
+    :param object: the object or table that it is about, "" for every one.
+    :param source: who says so: ``--allow``, ``SAFEMIGRATE_ALLOW`` or a revision.
+    :param path: the file of the revision that alone it is about, "" for every revision.
+    """
+
+    code: str
+    object: str = ""
+    reason: str = ""
+    source: str = ""
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code}:{self.object}" if self.object else self.code
+
+
+class Waived(NamedTuple):
+    """A finding that stands, and what lets it."""
+
+    finding: Finding
+    waiver: Waiver

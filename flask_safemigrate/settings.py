@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flask_safemigrate.errors import UsageError
 from flask_safemigrate.facts.state import Ignored
-from flask_safemigrate.findings import Severity
+from flask_safemigrate.findings import Severity, Waiver
 
 PREFIX = "SAFEMIGRATE_"
 
@@ -23,6 +23,8 @@ LOCKS = ("auto", "session", "lease")
 class Settings:
     """Every setting with its default; the key is ``SAFEMIGRATE_`` and the name in capitals.
 
+    :param allow: hazards of pending revisions that may stand, by code or by code and object, each
+        with its reason: ``{"SM630:account.old": "copied to the archive"}``.
     :param allow_reset: let ``reset`` run outside debug and testing mode.
     :param environment: name of the environment, kept in the database by every run; the environment
         variable of that name counts too.
@@ -58,6 +60,7 @@ class Settings:
     :param wait: seconds that ``deploy`` waits for the database to come up.
     """
 
+    allow: tuple[Waiver, ...] = ()
     allow_reset: bool = False
     environment: str = ""
     exclude_tables: tuple[str, ...] = ()
@@ -144,6 +147,30 @@ def _ignored(key: str, value: object) -> tuple[Ignored, ...]:
     return tuple(Ignored(code.strip(), reason.strip()) for code, _, reason in pairs)
 
 
+def _allowed(key: str, value: object) -> tuple[Waiver, ...]:
+    wanted = 'a dictionary such as {"SM630:account.old": "copied to the archive"}'
+    items: object = value
+    if isinstance(value, str):
+        parts = (part.partition("=") for part in _NEXT_CODE.split(value) if part.strip())
+        items = {what: reason for what, _, reason in parts}
+    if not items:
+        return ()
+    if not isinstance(items, Mapping):
+        raise _wrong(key, value, wanted)
+    found = []
+    for what, reason in items.items():
+        if not isinstance(what, str) or not isinstance(reason, str):
+            raise _wrong(key, value, wanted)
+        if not reason.strip():
+            raise UsageError(
+                f"Setting {key} lets '{what}' stand and does not say why.",
+                hint=f'app.config["{key}"] = {{"{what}": "the reason"}}',
+            )
+        code, _, object = what.partition(":")
+        found.append(Waiver(code.strip(), object.strip(), reason.strip(), key))
+    return tuple(found)
+
+
 def _severities(key: str, value: object) -> tuple[tuple[str, Severity], ...]:
     wanted = 'a dictionary such as {"SM113": "info"}, with error, warning or info'
     items: object = value
@@ -212,6 +239,8 @@ def read_settings(
             values[name] = None if value is None else _boolean(key, value)
         elif name == "ignore":
             values[name] = _ignored(key, value)
+        elif name == "allow":
+            values[name] = _allowed(key, value)
         elif name == "severity":
             values[name] = _severities(key, value)
         elif isinstance(default, bool):

@@ -360,6 +360,8 @@ CATALOGUE: tuple[Check, ...] = (
     Check("SM602", "revision-raises", WARNING, hazards.revision_raises),
     Check("SM603", "statement-always-fails", ERROR, hazards.statement_always_fails),
     Check("SM604", "object-missing", ERROR, hazards.object_missing),
+    Check("SM605", "waiver-unfounded", WARNING, hazards.waiver_unfounded),
+    Check("SM606", "waiver-stale", INFO, hazards.waiver_stale),
     Check("SM610", "index-blocks-writes", WARNING, hazards.index_blocks_writes),
     Check("SM611", "foreign-key-scans", WARNING, hazards.foreign_key_scans),
     Check("SM612", "check-scans", WARNING, hazards.check_scans),

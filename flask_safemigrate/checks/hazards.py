@@ -75,6 +75,36 @@ def statement_always_fails(state: State) -> Iterator[Found]:
     yield from _seen(state, "SM603")
 
 
+def waiver_unfounded(state: State) -> Iterator[Found]:
+    """A revision waives a hazard without a reason, or none that there is.
+
+    Cause
+        ``safemigrate_allow`` is to be a dictionary of reasons by code, or by code and object.
+    Example
+        ``safemigrate_allow = ["SM630"]``.
+    Fix
+        ``safemigrate_allow = {"SM630:account.old": "copied to the archive"}``.
+    Prevention
+        ``flask db lint`` before the commit.
+    """
+    yield from _seen(state, "SM605")
+
+
+def waiver_stale(state: State) -> Iterator[Found]:
+    """A waiver covers nothing.
+
+    Cause
+        What it let stand was mended, or depends on rows that this database does not have.
+    Example
+        ``safemigrate_allow = {"SM630:account.old": "..."}``, while the column is empty.
+    Fix
+        Remove it, unless another database has what it is about.
+    Prevention
+        Waivers of one object, in the revision that they are about.
+    """
+    yield from _seen(state, "SM606")
+
+
 def object_missing(state: State) -> Iterator[Found]:
     """A pending revision names what is not there, or makes what is there already.
 

@@ -30,6 +30,7 @@ from flask_safemigrate.names import DIALECTS
     type=click.Choice(DIALECTS),
     help="With --offline: what the databases are, if not what their URLs say.",
 )
+@options.allow
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option(
     "--fix",

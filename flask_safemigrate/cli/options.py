@@ -28,6 +28,19 @@ def read_codes(
     return tuple(dict.fromkeys(code for code in codes if code))
 
 
+def _allowed(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Codes as :func:`read_codes` has them, with objects as they are written."""
+    found = []
+    # An object may hold commas of its own: the columns of a key.
+    for item in value:
+        for part in re.split(r",(?=\s*(?:SM\d|[a-z]+-))", item, flags=re.IGNORECASE):
+            code, colon, object = part.strip().partition(":")
+            found.append(f"{code.upper()}{colon}{object}")
+    return tuple(dict.fromkeys(each for each in found if each))
+
+
 def _revision(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     # Options that are unknown reach this argument so that a relative revision, -1, can.
     if value is not None and re.match(r"-(?!\d)", value):
@@ -140,7 +153,13 @@ def plans(function: Function) -> Function:
     return function
 
 
-allow = codes("--allow", help="Go on in spite of this finding; may be repeated.")
+allow = click.option(
+    "--allow",
+    multiple=True,
+    metavar="CODE[:OBJECT]",
+    callback=_allowed,
+    help="Go on in spite of this finding, of every object or of one; may be repeated.",
+)
 
 
 def revision(**attributes: Any) -> Callable[[Function], Function]:

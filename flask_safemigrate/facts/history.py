@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from flask_safemigrate.findings import Waiver
+
 
 class Revision(NamedTuple):
     """The header of one revision file, read without running it.
@@ -21,6 +23,7 @@ class Revision(NamedTuple):
     :param tables: tables that its ``op`` calls name, as far as they are literals.
     :param tables_by_bind: the same by bind key, where there is a function for each bind.
     :param phase: ``before`` the new code is live or ``after``, as ``safemigrate_phase`` says.
+    :param waivers: what its ``safemigrate_allow`` says.
     :param revises: what its docstring says after ``Revises:``, as Alembic's template writes it.
     """
 
@@ -35,6 +38,7 @@ class Revision(NamedTuple):
     phase: str = "before"
     revises: tuple[str, ...] = ()
     tables_by_bind: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    waivers: tuple[Waiver, ...] = ()
 
     def of_bind(self, bind: str) -> Revision:
         """The revision with the tables that it touches there."""

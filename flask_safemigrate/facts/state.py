@@ -10,7 +10,7 @@ from flask_safemigrate.facts.database import DatabaseState
 from flask_safemigrate.facts.history import History
 from flask_safemigrate.facts.past import Past
 from flask_safemigrate.facts.project import ProjectState
-from flask_safemigrate.findings import Finding
+from flask_safemigrate.findings import Finding, Waived
 
 
 class Ignored(NamedTuple):
@@ -35,6 +35,7 @@ class State(NamedTuple):
     :param ignored: what ``SAFEMIGRATE_IGNORE`` did; empty until the other checks have run.
     :param past: what became of lost files, and where others came from.
     :param hazards: what was judged of the pending revisions; empty where nobody asked.
+    :param waived: which of that stands, and why; it is not in ``hazards``.
     """
 
     project: ProjectState
@@ -45,3 +46,4 @@ class State(NamedTuple):
     ignored: tuple[Ignored, ...] = ()
     past: Past = Past()
     hazards: tuple[Finding, ...] = ()
+    waived: tuple[Waived, ...] = ()

@@ -851,6 +851,12 @@ def _has(table: KnownTable, column: str) -> bool:
     return column.lower() in {each.lower() for each in table.columns}
 
 
+_ON_TABLE = (
+    ops.AddColumn, ops.DropColumn, ops.RenameColumn, ops.SetType, ops.SetNull, ops.SetDefault,
+    ops.ModifyColumn, ops.CreateIndex, ops.AddKey, ops.AddForeignKey, ops.AddCheck,
+)  # fmt: skip
+
+
 def _missing(judge: Judge, op: ops.Operation) -> tuple[str, str]:
     tables = judge.known.tables
     name = getattr(op, "table", "")
@@ -865,7 +871,9 @@ def _missing(judge: Judge, op: ops.Operation) -> tuple[str, str]:
         return f"Table '{op.new}' exists already", op.new
     if isinstance(op, ops.CreateEnum) and op.name in judge.known.enums:
         return f"Type '{op.name}' exists already", op.name
-    if isinstance(op, ops.Write) and table is None and judge.context.dialect != "postgresql":
+    on_table = isinstance(op, _ON_TABLE) and not getattr(op, "if_exists", False)
+    asked = isinstance(op, ops.Write) and judge.context.dialect != "postgresql"
+    if table is None and (on_table or asked):
         known = name in judge.known.views or name in judge.known.touched or "." in name
         return ("", "") if known or not name else (f"Table '{name}' does not exist", name)
     if table is None or not table.complete:

@@ -20,6 +20,7 @@ from flask_safemigrate.planning.targets import (
     shown_all,
     target_of,
 )
+from flask_safemigrate.planning.waivers import allowed, covers
 
 __all__ = [
     "Selection",
@@ -125,11 +126,12 @@ def plan_half_applied(
 def why_not(findings: Iterable[Finding], allow: Iterable[str] = ()) -> tuple[Finding, ...]:
     """The findings that forbid the work and were not allowed.
 
-    :param allow: codes, names of checks or families (``SM2``).
+    :param allow: codes, names of checks or families (``SM2``), alone or with what they are about.
     :raises UsageError: one of them is unknown.
     """
-    allowed = codes_of(allow)
-    return tuple(f for f in findings if f.blocks and f.code not in allowed)
+    waivers = allowed(allow)
+    codes_of(each.code for each in waivers)
+    return tuple(f for f in findings if f.blocks and not any(covers(w, f) for w in waivers))
 
 
 def _plan(

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from flask_safemigrate.facts.history import BrokenFile, Revision
+from flask_safemigrate.findings import Waiver
 
 _NAMES = ("revision", "down_revision", "branch_labels", "depends_on")
 _DOCSTRING = re.compile(
@@ -29,6 +30,7 @@ _PHASE_LINE = re.compile(
     rf"^{_PHASE}[ \t]*(?::[^=\n\"'#]*)?=[ \t]*(?:\"([^\"\\\n]*)\"|'([^'\\\n]*)')(.*)$",
     re.MULTILINE,
 )
+_ALLOW = "safemigrate_allow"
 _CREATED = re.compile(r"^[ \t]*Create Date:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _REVISES = re.compile(r"^[ \t]*Revises:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _MARKER = re.compile(r"^(?:<{7}|>{7}|\|{7})(?: |$)|^={7}$", re.MULTILINE)
@@ -66,6 +68,8 @@ def _quick(text: str) -> tuple[Header, str] | None:
         if value is None and none is None:
             return None
         found[name] = () if value is None else (value,)
+    if _ALLOW in text:
+        return None
     if _PHASE in text:
         marks = _PHASE_LINE.findall(text, start, end)
         if len(marks) != 1 or text.count(_PHASE) != 1 or not _REST.match(marks[0][2]):
@@ -165,6 +169,35 @@ def _thorough(tree: ast.Module, path: str) -> tuple[Header, str]:
     return found, ast.get_docstring(tree, clean=False) or ""
 
 
+def _waivers(text: str, path: str) -> tuple[Waiver, ...]:
+    """What ``safemigrate_allow`` says: a dictionary of reasons, or codes that have none."""
+    for statement in parse(text, path).body:
+        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+        named = any(isinstance(each, ast.Name) and each.id == _ALLOW for each in targets)
+        value = getattr(statement, "value", None)
+        if not named or value is None:
+            continue
+        try:
+            said = ast.literal_eval(value)
+        except (ValueError, TypeError, MemoryError, RecursionError):
+            return (Waiver(ast.unparse(value)),)
+        if isinstance(said, str):
+            said = [said]
+        if not isinstance(said, dict):
+            said = dict.fromkeys(
+                said if isinstance(said, (list, tuple, set)) else (str(said),), ""
+            )
+        parts = (
+            (str(key).partition(":"), reason if isinstance(reason, str) else "")
+            for key, reason in said.items()
+        )
+        return tuple(
+            Waiver(code.strip(), object.strip(), reason.strip())
+            for (code, _, object), reason in parts
+        )
+    return ()
+
+
 def _imports(tree: ast.Module, name: str) -> bool:
     return any(
         (alias.asname or alias.name) == name
@@ -225,6 +258,7 @@ def read_header(text: str, path: str) -> Reading:
         created=created[1] if created else "",
         path=path,
         phase="".join(found.get(_PHASE, ("before",))),
+        waivers=_waivers(text, path) if _ALLOW in text else (),
         revises=tuple(revises[1].replace(",", " ").split()) if revises else (),
     )
     return Reading(revision, broken)

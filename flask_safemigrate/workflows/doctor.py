@@ -10,6 +10,7 @@ from flask_safemigrate.facts.state import State
 from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status, status_away
 from flask_safemigrate.planning import why_not
+from flask_safemigrate.planning.waivers import waive, waivers_of
 from flask_safemigrate.workflows.guarded import plans_for, told
 from flask_safemigrate.workflows.ports import Ports
 from flask_safemigrate.workflows.requests import DoctorOptions, Request, Say, silent
@@ -94,7 +95,10 @@ def _with_hazards(ports: Ports, state: State) -> tuple[State, tuple[str, ...]]:
     if all(plan.empty for plan in plans) or why_not(catalogue.run_checks(state)):
         return state, ()
     try:
-        return state._replace(hazards=tuple(ports.hazards(plans, state))), ()
+        found = ports.hazards(plans, state)
+        steps = {step.id: step for plan in plans for step in plan.steps}
+        judged = waive(found, [*waivers_of(steps.values()), *ports.settings.allow])
+        return state._replace(hazards=judged.hazards, waived=judged.waived), judged.notes
     except SafeMigrateError as error:
         said = error.message
     except Exception as error:

@@ -12,6 +12,7 @@ from flask_safemigrate.findings import Finding, Severity
 from flask_safemigrate.outcome import Outcome, Status
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning import Selection, plan_up_to, select
+from flask_safemigrate.planning.waivers import allowed, waive, waivers_of
 from flask_safemigrate.workflows.guarded import blocked, plans_for, told
 from flask_safemigrate.workflows.ports import Ports
 from flask_safemigrate.workflows.requests import LintOptions, Request
@@ -47,9 +48,19 @@ def lint(ports: Ports, revision: str | None, options: LintOptions) -> Outcome:
         if named.empty:
             plans = plans_for(state, request)
             found = ports.hazards(plans, state)
+            revisions = {step.id for plan in plans for step in plan.steps}
         else:
-            plans, found = _named(ports, state, named, offline=offline)
-        state = state._replace(hazards=tuple(found))
+            plans, found, revisions = _named(ports, state, named, offline=offline)
+        judged = waive(
+            found,
+            [
+                *waivers_of(r for r in state.history.revisions if r.id in revisions),
+                *ports.settings.allow,
+                *allowed(options.get("allow", ())),
+            ],
+            whole=named.empty and not offline,
+        )
+        state = state._replace(hazards=judged.hazards, waived=judged.waived)
         findings = run_checks(state, ["SM6"], command="lint", settings=ports.settings)
         return Outcome(
             "lint",
@@ -58,7 +69,7 @@ def lint(ports: Ports, revision: str | None, options: LintOptions) -> Outcome:
             state=state,
             findings=findings,
             plans=plans,
-            notes=("No database was looked at.",) if offline else (),
+            notes=(*judged.notes, *(("No database was looked at.",) if offline else ())),
         )
 
     return told("lint", lambda: _fixed(ports, work, options) if options.get("fix") else work())
@@ -110,10 +121,11 @@ def _place(finding: Finding) -> str:
 
 def _named(
     ports: Ports, state: State, selection: Selection, *, offline: bool
-) -> tuple[tuple[Plan, ...], list[Finding]]:
+) -> tuple[tuple[Plan, ...], list[Finding], set[str]]:
     """Judge what was named: pending revisions against the database, applied ones against the
     history before them."""
     plans: list[Plan] = []
+    every: set[str] = set()
     found: list[Finding] = []
     history = state.history
     for database in state.databases:
@@ -125,7 +137,8 @@ def _named(
         found += ports.hazards([past], state, only=named - pending, replay=True)
         found += ports.hazards([plan], state, only=pending)
         plans.append(plan)
-    return tuple(plans), found
+        every |= named
+    return tuple(plans), found, every
 
 
 def _verdict(findings: Sequence[Finding], strict: bool) -> Status:

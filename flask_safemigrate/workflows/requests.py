@@ -62,6 +62,7 @@ class LintOptions(StatusOptions, total=False):
     :param x_arg: what ``env.py`` gets of ``-x``.
     :param since: judge what comes after this one.
     :param base: judge the revisions whose files this branch of git does not have.
+    :param allow: findings that may stand, by code or by code and object.
     :param strict: let warnings fail too.
     :param offline: connect to no database; the revisions must be named then.
     :param dialect: of databases that are not asked, where their URLs do not tell or are wrong.
@@ -72,6 +73,7 @@ class LintOptions(StatusOptions, total=False):
     x_arg: Sequence[str]
     since: str | None
     base: str | None
+    allow: Sequence[str]
     strict: bool
     offline: bool
     dialect: str | None
@@ -100,7 +102,7 @@ class RunOptions(ResetOptions, total=False):
     """Options of every guarded run, besides those of ``reset``.
 
     :param dry_run: change nothing; try it on a copy where there can be one.
-    :param allow: codes of findings that may stand.
+    :param allow: findings that may stand, by code or by code and object (``SM630:account.old``).
     """
 
     dry_run: bool

@@ -15,6 +15,7 @@ from flask_safemigrate.findings import LOSSES, Finding, Severity
 from flask_safemigrate.outcome import Outcome, Progress, Status, status_of
 from flask_safemigrate.plan import Plan
 from flask_safemigrate.planning.phases import left_over
+from flask_safemigrate.planning.waivers import waive, waivers_of
 from flask_safemigrate.workflows.guarded import (
     agreed,
     blocked,
@@ -185,16 +186,22 @@ def judged(ports: Ports, request: Request, looked: Outcome) -> Outcome:
     if sqlite and not (deploys or asked or tried):
         return looked
     try:
-        hazards = ports.hazards(looked.plans, looked.state, small=False)
+        steps = {step.id: step for plan in looked.plans for step in plan.steps}
+        left = waive(
+            ports.hazards(looked.plans, looked.state, small=False),
+            [*waivers_of(steps.values()), *ports.settings.allow],
+            whole=False,
+        )
     except SafeMigrateError:
         raise
     except Exception as error:
         said = str(error).splitlines() or [type(error).__name__]
         note = f"What the pending revisions do could not be judged: {said[0]}"
         return looked._replace(notes=(*looked.notes, note))
-    if not hazards:
+    if left == ((), ()):
         return looked
-    state = looked.state._replace(hazards=tuple(hazards))
+    state = looked.state._replace(hazards=left.hazards, waived=left.waived)
+    looked = looked._replace(notes=(*looked.notes, *left.notes))
     found = tuple(
         f._replace(
             blocks=f.severity is Severity.ERROR

@@ -364,3 +364,39 @@ def test_doctor_judges_what_is_pending(started: Project) -> None:
     # Nothing runs before that is mended, so nothing is said of what it would do.
     (p.versions / "odd.py").write_text("revision = 'b1'\ndown_revision = 'nosuch'\n")
     assert diagnosed(p) == []
+
+
+def test_what_is_waived_is_said_with_its_reason(started: Project) -> None:
+    p = started
+    path = p.revision("a2", "with op.batch_alter_table('person') as b:\n    b.drop_column('name')")
+    text = path.read_text()
+    assert "SM630" in codes(lint(p)[1])
+    for said, exit_code, found in (
+        ("['SM630:person.name']", 3, {"SM630", "SM605"}),
+        ("{'SM630:person.mail': 'not this one'}", 3, {"SM630", "SM606"}),
+        ("{'SM630:person.name': 'copied to the archive'}", 0, set()),
+    ):
+        path.write_text(f"{text}\n\nsafemigrate_allow = {said}\n")
+        done = p.invoke("db", "lint", "--format", "json")
+        document = json.loads(done.stdout)
+        assert done.exit_code == exit_code
+        assert set(codes(document["findings"])) & {"SM630", "SM605", "SM606"} == found
+    [waived] = document["state"]["waived"]
+    assert waived["waiver"]["reason"] == "copied to the archive"
+    assert waived["finding"]["subject"] == "person.name"
+    words = " ".join(p.invoke("db", "lint").output.split())
+    assert "SM630 of 'person.name': copied to the archive" in words
+    path.write_text(text)
+    assert lint(p, "--allow", "SM630:person.mail")[0] == 3
+    assert lint(p, "--allow", "SM630:person.name,SM640")[0] == 0
+
+
+def test_the_setting_waives_with_a_reason(project: ProjectFactory) -> None:
+    for reason, exit_code in (("copied", 0), ("", 2)):
+        allow = {"SM630:person": reason}
+        p = project(revisions=[FIRST], config={"SAFEMIGRATE_ALLOW": allow})
+        p.invoke("db", "upgrade")
+        p.revision("a2", "with op.batch_alter_table('person') as b:\n    b.drop_column('name')")
+        done = p.invoke("db", "lint")
+        assert done.exit_code == exit_code, done.output
+    assert "does not say why" in " ".join(done.output.split())
