@@ -25,12 +25,17 @@ def judge(
     """
     found: list[Hazard] = []
     for up, down in recorded:
-        found += _fails(known, context, down)
+        found += _fails(known, context, up, down)
         found += _again(known, up, down)
     return found
 
 
-def _fails(known: Known, context: Context, down: tuple[ops.Operation, ...]) -> list[Hazard]:
+def _fails(
+    known: Known,
+    context: Context,
+    up: tuple[ops.Operation, ...],
+    down: tuple[ops.Operation, ...],
+) -> list[Hazard]:
     from flask_safemigrate.hazards import mysql, postgresql, sqlite
 
     looked = Judge(known, context)
@@ -45,6 +50,8 @@ def _fails(known: Known, context: Context, down: tuple[ops.Operation, ...]) -> l
         for hazard in looked.found
         if hazard.code in ("SM603", "SM604")
     ]
+    if not any(isinstance(each, (ops.Raised, ops.Unseen)) for each in up):
+        found += _takes_more(known, up, down)
     for op in down:
         if isinstance(op, ops.Raised) and not op.sure:
             found.append(
@@ -85,6 +92,45 @@ def _fails(known: Known, context: Context, down: tuple[ops.Operation, ...]) -> l
                         f"{op.table}.{column.name}",
                     )
                 )
+    return found
+
+
+def _takes_more(
+    known: Known, up: tuple[ops.Operation, ...], down: tuple[ops.Operation, ...]
+) -> list[Hazard]:
+    """What the downgrade drops and the upgrade has not made."""
+    tables = {each.table for each in up if isinstance(each, ops.CreateTable)}
+    tables |= {each.new for each in (*up, *down) if isinstance(each, ops.RenameTable)}
+    columns = {(each.table, each.column.name) for each in (*up, *down) if isinstance(
+        each, (ops.AddColumn, ops.ModifyColumn))}  # fmt: skip
+    columns |= {(each.table, each.new) for each in (*up, *down) if isinstance(
+        each, ops.RenameColumn)}  # fmt: skip
+    found = []
+    for op in down:
+        table = known.tables.get(getattr(op, "table", ""))
+        if table is None or op.table in tables:  # type: ignore[union-attr]
+            continue
+        if isinstance(op, ops.DropTable):
+            what = f"table '{op.table}'"
+        elif (
+            isinstance(op, ops.DropColumn)
+            and op.column in table.columns
+            and (op.table, op.column) not in columns
+        ):
+            what = f"column '{op.column}' of table '{op.table}'"
+        else:
+            continue
+        found.append(
+            Hazard(
+                "SM650",
+                WARNING,
+                op.place,
+                f"The downgrade drops {what}, which the upgrade has not made: what was there "
+                "before it is lost, and does not come back.",
+                "drop in downgrade() what upgrade() makes",
+                what,
+            )
+        )
     return found
 
 
@@ -151,7 +197,8 @@ def _left(known: Known, op: ops.Operation, before: tuple[ops.Operation, ...]) ->
         return None if gone else f"column '{op.column.name}' of table '{op.table}'"
     if isinstance(op, ops.CreateIndex) and op.made.name in table.indexes:
         gone = any(
-            isinstance(each, (ops.DropIndex, ops.DropConstraint)) and each.name == op.made.name
+            (isinstance(each, (ops.DropIndex, ops.DropConstraint)) and each.name == op.made.name)
+            or (isinstance(each, ops.RenameTable) and each.new == op.table)
             for each in before
         )
         return None if gone else f"index '{op.made.name}' of table '{op.table}'"

@@ -67,6 +67,7 @@ class Known:
     :param triggers: table and text by name.
     :param types: types that are no ENUM and that this run makes; ``*`` where an extension may
         have brought others.
+    :param renamed: names that this run gives tables.
     :param touched: names of what this run makes, changes or drops.
     :param complete: whether every object is known; without a database and with a history that
         could not be read whole it is not.
@@ -80,6 +81,7 @@ class Known:
     triggers: dict[str, tuple[str, str]] = field(default_factory=dict)
     types: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
+    renamed: set[str] = field(default_factory=set)
     complete: bool = True
 
     def table(self, name: str) -> KnownTable:
@@ -210,6 +212,7 @@ def _rename_table(known: Known, op: ops.RenameTable) -> None:
     if table is None:
         return
     table.name = op.new
+    known.renamed.add(op.new)
     known.tables[op.new] = table
     for _, other in known.tables.items():
         other.foreign_keys = [

@@ -50,6 +50,8 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             shared.drop_table(judge, op, run)
         elif isinstance(op, ops.SetDefault):
             shared.drop_default(judge, op, run)
+        elif isinstance(op, ops.DropTable):
+            shared.drop_table(judge, op, run)
         elif isinstance(op, ops.DropOther):
             shared.drop_view(judge, op, run)
         elif isinstance(op, ops.Write):

@@ -298,6 +298,7 @@ class Write(NamedTuple):
     :param limit: whether a LIMIT bounds it.
     :param constants: columns that get the same value in every row.
     :param times: how often the revision runs it.
+    :param replaces: whether a row of the same key is deleted first.
     """
 
     place: Place
@@ -311,6 +312,7 @@ class Write(NamedTuple):
     limit: bool = False
     constants: tuple[str, ...] = ()
     times: int = 1
+    replaces: bool = False
 
 
 class Rebuild(NamedTuple):

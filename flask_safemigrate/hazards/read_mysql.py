@@ -18,6 +18,7 @@ from flask_safemigrate.hazards.operations import (
     AddForeignKey,
     AddKey,
     CreateIndex,
+    CreateOther,
     CreateTable,
     CreateView,
     DropColumn,
@@ -133,7 +134,7 @@ def _known(sql: str, place: Place) -> list[Operation] | None:
     if match := _FORCE.match(sql):
         return [Rebuild(place, match[1], "FORCE", "")]
     if match := _REPLACE.match(sql):
-        return [Write(place, "INSERT", match[1])]
+        return [Write(place, "INSERT", match[1], replaces=True)]
     if match := _TRIGGER.match(sql):
         return [Quick(place, match[1], "CREATE TRIGGER", "")]
     if match := _SPECIAL_KEY.match(sql):
@@ -330,9 +331,14 @@ def _create(node: Any, place: Place, sql: str) -> Iterator[Operation]:
 
 def _create_table(node: Any, place: Place, exists: bool) -> Iterator[Operation]:
     properties = node.args.get("properties")
-    if properties and any(type(e).__name__ == "TemporaryProperty" for e in properties.expressions):
-        return
+    temporary = properties and any(
+        type(e).__name__ == "TemporaryProperty" for e in properties.expressions
+    )
     body = node.this
+    if temporary:
+        target = body.this if type(body).__name__ == "Schema" else body
+        yield CreateOther(place, "table", _table(target))
+        return
     table = _table(body.this if type(body).__name__ == "Schema" else body)
     columns: list[Named] = []
     primary: tuple[str, ...] = ()
@@ -421,7 +427,9 @@ def _write(verb: str) -> Callable[[Any, Place, str], Iterator[Operation]]:
         reads += _tables_in(where)
         columns = tuple(
             each.this.name for each in node.expressions if type(each).__name__ == "EQ"
-        ) if verb == "UPDATE" else ()  # fmt: skip
+        ) if verb == "UPDATE" else tuple(
+            each.name for each in getattr(node.this, "expressions", ()) if verb == "INSERT"
+        )  # fmt: skip
         constants = tuple(
             each.this.name
             for each in (node.expressions if verb == "UPDATE" else ())

@@ -12,6 +12,7 @@ from flask_safemigrate.hazards.operations import (
     AddColumn,
     Alone,
     CreateIndex,
+    CreateOther,
     CreateTable,
     CreateView,
     DropColumn,
@@ -44,6 +45,11 @@ _SET = re.compile(r"\bSET\b(.*?)(\bWHERE\b|\bFROM\b|$)", re.I | re.S)
 _CONSTANT = re.compile(
     r"([^,=\s]+)\s*=\s*('(?:[^']|'')*'|[-+]?[\d.]+|NULL|[:?]\w*)\s*(?:,|$)", re.I
 )
+_INTO = re.compile(
+    rf"\s*(?:INSERT|REPLACE)\b.*?\bINTO\s+{_NAME}\s*\(([^()]*)\)\s*(?:VALUES|SELECT)", re.I | re.S
+)
+_LENIENT = re.compile(r"\s*INSERT\s+OR\s+IGNORE\b", re.I)
+_REPLACES = re.compile(r"\s*(REPLACE|INSERT\s+OR\s+REPLACE)\b", re.I)
 _FROM = re.compile(rf"\b(?:FROM|JOIN)\s+{_NAME}", re.I)
 
 
@@ -81,10 +87,12 @@ def _read(sql: str, place: Place) -> list[Operation]:
         index = Index(name, columns, bool(match[1]), (match[13] or "").strip())
         return [CreateIndex(place, on, index, if_not_exists=bool(match[2]))]
     if re.match(r"\s*CREATE\s+(TEMP|TEMPORARY)\b", sql, re.I):
-        return []
+        return [CreateOther(place, "table", table)]
     if re.match(r"\s*CREATE\s+(VIRTUAL\s+)?TABLE\b", sql, re.I):
         exists = bool(re.match(r"\s*CREATE\s+TABLE\s+IF\s+NOT", sql, re.I))
-        return [CreateTable(place, table, foreign_keys=_keys(sql), if_not_exists=exists)]
+        return [
+            CreateTable(place, table, _columns(sql), foreign_keys=_keys(sql), if_not_exists=exists)
+        ]
     if match := re.match(
         rf"\s*DROP\s+(TABLE|INDEX|VIEW|TRIGGER)\s+(IF\s+EXISTS\s+)?{_NAME}", sql, re.I
     ):
@@ -101,6 +109,25 @@ def _read(sql: str, place: Place) -> list[Operation]:
     if re.match(r"\s*(CREATE\s+TRIGGER|REINDEX|ATTACH|DETACH|RELEASE|ROLLBACK|END)\b", sql, re.I):
         return []
     return [Unseen(place, "it is no statement that SQLite's grammar knows")]
+
+
+def _columns(sql: str) -> tuple[Named, ...]:
+    try:
+        read = read_create_table(sql)
+    except UnreadableDDL:
+        return ()
+    keys = [each for each in read.all_constraints if each.kind == "PRIMARY KEY"]
+    key = keys[0].column_names if keys else ()
+    return tuple(
+        Named(
+            column.name.value,
+            column.type,
+            not column.of_kind("NOT NULL"),
+            # What it is has no part in anything here.
+            "DEFAULT" if column.of_kind("DEFAULT") or column.name.value in key else None,
+        )
+        for column in read.columns
+    )
 
 
 def _keys(sql: str) -> tuple[ForeignKey, ...]:
@@ -158,6 +185,8 @@ def _write(kind: str, table: str, sql: str, place: Place) -> Write:
         if written
         else ()
     )
+    if kind == "insert" and (into := _INTO.match(sql)) and not _LENIENT.match(sql):
+        columns = tuple(part.strip().strip('"`[]') for part in into[5].split(","))
     constants = tuple(
         name.strip().strip('"')
         for name, value in (_CONSTANT.findall(written[1]) if written else ())
@@ -166,4 +195,7 @@ def _write(kind: str, table: str, sql: str, place: Place) -> Write:
     reads = tuple(dict.fromkeys(_picked(each) for each in _FROM.findall(body)))
     condition = where[1].strip().rstrip(";") if where and kind != "insert" else ""
     bound = bool(re.search(r"[:?@$]\w*", condition)) and "'" not in condition
-    return Write(place, kind.upper(), table, condition, bound, columns, reads, constants=constants)
+    return Write(
+        place, kind.upper(), table, condition, bound, columns, reads, constants=constants,
+        replaces=bool(_REPLACES.match(sql)),
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from flask_safemigrate.facts.schema import ForeignKey
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards import probes
-from flask_safemigrate.hazards.hazard import Judge, listed
+from flask_safemigrate.hazards.hazard import Judge, Probe, listed
 from flask_safemigrate.hazards.known import KnownTable
 
 #: What keeps a SELECT from taking all rows of its table.
@@ -293,13 +293,21 @@ def _base(kind: str) -> str:
     return {"character varying": "varchar", "int": "integer"}.get(word, word)
 
 
-def drop_table(judge: Judge, op: ops.DropTable, run: Iterable[ops.Operation]) -> None:
+def drop_table(judge: Judge, op: ops.DropTable, run: Sequence[ops.Operation]) -> None:
     """The rows of a table go, and what refers to it stands in the way."""
     table = judge.known.tables.get(op.table)
     others = sorted({name for name, _ in judge.known.referring(op.table) if name != op.table})
-    if table is None and op.if_exists and judge.known.complete:
+    if (
+        table is None
+        and judge.known.complete
+        and (op.if_exists or op.table in judge.known.touched)
+    ):
         return
-    if (table is None or not table.new) and not _is_made_anew(op, run):
+    if table is not None and _is_made_anew(op, run):
+        heir = _heir(judge, op, run)
+        if heir is not None:
+            _lose_columns(judge, op, table, heir)
+    elif table is None or not table.new:
         _lose_table(judge, op, others)
     _hold_table(judge, op, others)
 
@@ -327,6 +335,48 @@ def _is_made_anew(op: ops.DropTable, run: Iterable[ops.Operation]) -> bool:
                 copy = each.table
     ours = before.get(op.table, op.table)
     return bool(copy) and copy == ours
+
+
+def _heir(judge: Judge, op: ops.DropTable, run: Sequence[ops.Operation]) -> KnownTable | None:
+    """The table that has taken the rows of one that goes, and has or gets its name."""
+    at = run.index(op)
+    names = {
+        each.table for each in run if isinstance(each, ops.RenameTable) and each.new == op.table
+    }
+    filled = {
+        each.table
+        for each in run[:at]
+        if isinstance(each, ops.Write) and each.verb == "INSERT" and op.table in each.reads
+    }
+    return next(
+        (
+            judge.known.tables[name]
+            for name in sorted(names & filled)
+            if name in judge.known.tables and judge.known.tables[name].new
+        ),
+        None,
+    )
+
+
+def _lose_columns(judge: Judge, op: ops.DropTable, table: KnownTable, heir: KnownTable) -> None:
+    """What a table that takes another's place has no column for."""
+    for column in table.columns if heir.complete and not table.new else ():
+        if column in heir.columns:
+            continue
+        judge.add(
+            "SM630",
+            ERROR,
+            op,
+            f"Table '{heir.name}', which takes the place of '{op.table}', has no column "
+            f"'{column}': {{count}} {{value is|values are}} lost, and code that still runs and "
+            "names it fails.",
+            f"give '{heir.name}' a column '{column}' and copy it",
+            f"{op.table}.{column}",
+            probe=probes.values(judge, op.table, column)
+            if op.table not in judge.known.renamed
+            else None,
+            unknown=WARNING,
+        )
 
 
 def _lose_table(judge: Judge, op: ops.DropTable, others: list[str]) -> None:
@@ -723,7 +773,11 @@ def emptied(judge: Judge, op: ops.Write, *, cascades: bool) -> None:
     :param cascades: whether foreign keys are obeyed.
     """
     table = judge.known.tables.get(op.table)
-    if op.verb not in ("DELETE", "TRUNCATE") or (table is not None and table.new):
+    if table is not None and table.new:
+        return
+    if op.replaces and cascades:
+        _replaced(judge, op)
+    if op.verb not in ("DELETE", "TRUNCATE"):
         return
     if op.verb == "TRUNCATE" and op.cascade:
         along = _all_referring(judge, op.table, lambda key: True)
@@ -768,6 +822,48 @@ def emptied(judge: Judge, op: ops.Write, *, cascades: bool) -> None:
             "keep a snapshot",
             op.table,
             probe=probe,
+        )
+        if probe is not None:
+            _deletes_most(judge, op, probe)
+
+
+def _deletes_most(judge: Judge, op: ops.Write, probe: Probe) -> None:
+    """A condition that most rows meet is hardly what it was meant to be."""
+    total = probes.rows(judge, op.table).amount
+    judge.add(
+        "SM632",
+        WARNING,
+        op,
+        f"DELETE from table '{op.table}' deletes {{count}} {{row|rows}}, half of all or more: "
+        "{it is|they are} lost.",
+        f'safemigrate_allow = {{"SM632:{op.table}": "why they may go"}}, and keep a snapshot',
+        op.table,
+        probe=Probe(
+            f"SELECT CASE WHEN 2 * n >= ({total}) THEN n ELSE 0 END FROM "
+            f"({probe.amount.replace('count(*)', 'count(*) AS n', 1)}) AS found"
+        ),
+        unknown=None,
+    )
+
+
+def _replaced(judge: Judge, op: ops.Write) -> None:
+    """REPLACE deletes the row of the same key first, and what refers to it goes along."""
+    along = [
+        name
+        for name in _all_referring(judge, op.table, lambda key: "DELETE CASCADE" in key.actions)
+        if judge.known.tables[name].rows != 0
+    ]
+    if along:
+        judge.add(
+            "SM632",
+            WARNING,
+            op,
+            f"REPLACE deletes the row of table '{op.table}' that has the key already, and with it "
+            f"rows of {listed(along)} that refer to it, by ON DELETE CASCADE: they are lost.",
+            "INSERT ... ON DUPLICATE KEY UPDATE"
+            if judge.context.dialect != "sqlite"
+            else "INSERT ... ON CONFLICT (...) DO UPDATE SET",
+            op.table,
         )
 
 
@@ -866,7 +962,8 @@ def _missing(judge: Judge, op: ops.Operation) -> tuple[str, str]:
             return f"Table '{name}' exists already", name
         return "", ""
     if isinstance(op, ops.DropTable) and table is None and not op.if_exists:
-        return ("", "") if name in judge.known.views else (f"Table '{name}' does not exist", name)
+        there = name in judge.known.views or name in judge.known.touched
+        return ("", "") if there else (f"Table '{name}' does not exist", name)
     if isinstance(op, ops.RenameTable) and op.new in tables:
         return f"Table '{op.new}' exists already", op.new
     if isinstance(op, ops.CreateEnum) and op.name in judge.known.enums:

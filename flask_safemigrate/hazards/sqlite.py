@@ -115,6 +115,18 @@ def _stock(judge: Judge, op: ops.StockCopy | ops.StockFails) -> None:
             if "DELETE CASCADE" in key.actions or "DELETE SET" in key.actions
         }
     )
+    held = sorted({name for name, _ in judge.known.referring(op.table)} - {*lost, op.table})
+    if held and not lost and judge.is_old(op.table):
+        judge.add(
+            "SM645",
+            INFO,
+            op,
+            f"Plain `flask db upgrade` drops table '{op.table}' in this batch block, which fails "
+            f"where foreign keys are enforced and rows of {listed(held)} refer to it (FOREIGN KEY "
+            "constraint failed). `flask db safe-upgrade` does it.",
+            "flask db safe-upgrade",
+            op.table,
+        )
     if lost and judge.is_old(op.table):
         judge.add(
             "SM645",
@@ -219,6 +231,22 @@ def _set_type(judge: Judge, op: ops.SetType) -> None:
             f"typeof({quoted}) = 'text' AND CAST({quoted} AS {word}) || '' <> {quoted}",
         ),
     )
+    if after == "INTEGER":
+        judge.add(
+            "SM635",
+            INFO,
+            op,
+            f"Column '{op.column}' of table '{op.table}' is to be {op.type}, but {{count}} "
+            "{row has|rows have} a value with a fraction. They are kept; plain `flask db upgrade` "
+            "would cut them, so that the fractions are lost.",
+            "change these values before it",
+            f"{op.table}.{op.column}",
+            probe=probes.matching(
+                judge,
+                table,
+                f"typeof({quoted}) = 'real' AND CAST({quoted} AS INTEGER) <> {quoted}",
+            ),
+        )
 
 
 def _affinity(kind: str) -> str:
