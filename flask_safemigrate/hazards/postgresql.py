@@ -118,18 +118,18 @@ def _held_too_long(
 def _pending(judge: Judge, op: ops.Operation) -> None:
     """A table cannot change while foreign keys of rows written before wait for the end."""
     table = judge.known.tables.get(getattr(op, "table", ""))
-    if table is None or not table.pending or table.new:
+    if table is None or not table.pending:
         return
     if isinstance(op, (ops.Write, ops.Validate, ops.Rebuild, ops.LockTable)):
         return
     judge.add(
         "SM603", ERROR, op,
-        f"Table '{table.name}' cannot change in the transaction that wrote to its {{count}} "
-        "{row|rows}: a foreign key is INITIALLY DEFERRED, so that PostgreSQL refuses it because "
+        f"Table '{table.name}' cannot change in the transaction that wrote to {{count}} "
+        "{row|rows} of it: a foreign key is INITIALLY DEFERRED, so that PostgreSQL refuses it because "
         "of pending trigger events: the statement fails.",
         f'{op_execute("SET CONSTRAINTS ALL IMMEDIATE")} between the two',
         table.name,
-        probe=probes.rows(judge, table.name),
+        probe=None if table.new else probes.rows(judge, table.name),
         unknown=WARNING,
     )  # fmt: skip
 
@@ -525,7 +525,7 @@ def _default_fits(
     def add(why: str, cure: str, trial: str = "") -> None:
         judge.add(
             "SM603", ERROR, op,
-            f"The default {default} is none for column '{column}' of table '{table}', which is "
+            f"The default, {default}, is none for column '{column}' of table '{table}', which is "
             f"{kind} ({why}): the statement fails.",
             cure, f"{table}.{column}", trial=trial,
         )  # fmt: skip

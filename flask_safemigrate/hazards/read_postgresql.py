@@ -163,13 +163,18 @@ def _column(node: Any) -> Named:
     return Named(node.colname, kind, nullable, default, generated, bool(generated), counts)
 
 
-def _key(each: Any, own: tuple[str, ...] = ()) -> ForeignKey:
+def _is_deferred(column: Any) -> bool:
+    """Whether INITIALLY DEFERRED stands behind a column, where it is a constraint of its own."""
+    return any(what == "ATTR_DEFERRED" for what, _ in _constraints(column))
+
+
+def _key(each: Any, own: tuple[str, ...] = (), deferred: bool = False) -> ForeignKey:
     actions = " ".join(
         f"ON {event} {_ACTIONS[code]}"
         for event, code in (("DELETE", each.fk_del_action), ("UPDATE", each.fk_upd_action))
         if code in _ACTIONS
     )
-    if each.initdeferred:
+    if each.initdeferred or deferred:
         actions = f"{actions} DEFERRABLE INITIALLY DEFERRED".strip()
     return ForeignKey(
         each.conname or "",
@@ -211,7 +216,7 @@ def _create_table(node: Any, place: Place) -> Iterator[Operation]:
                     name = each.conname or f"{table}_{column.name}_key"
                     indexes.append(Index(name, (column.name,), True))
                 elif what == "FOREIGN":
-                    keys.append(_named(_key(each, (column.name,)), table))
+                    keys.append(_named(_key(each, (column.name,), _is_deferred(element)), table))
                 elif what == "CHECK":
                     checks.append(Check(each.conname or "", _text(each.raw_expr)))
         elif kind == "Constraint":
@@ -275,7 +280,12 @@ def _command(table: str, what: str, command: Any, place: Place) -> Iterator[Oper
         for kind, each in _constraints(command.def_):
             if kind == "FOREIGN":
                 # With the column, whose rows are all NULL, nothing has to be looked up.
-                yield AddForeignKey(place, table, _key(each, (column.name,)), not_valid=True)
+                yield AddForeignKey(
+                    place,
+                    table,
+                    _key(each, (column.name,), _is_deferred(command.def_)),
+                    not_valid=True,
+                )
             elif kind in ("UNIQUE", "PRIMARY"):
                 word = "unique" if kind == "UNIQUE" else "primary key"
                 yield AddKey(place, table, word, each.conname or "", (column.name,))

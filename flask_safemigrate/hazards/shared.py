@@ -814,6 +814,9 @@ def emptied(judge: Judge, op: ops.Write, *, cascades: bool) -> None:
             unknown=WARNING,
         )
     elif table is not None:
+        if probe is not None:
+            _deletes_most(judge, op, probe)
+            probe = probe._replace(amount=_share(judge, op, probe, "<"))
         judge.add(
             "SM632",
             INFO,
@@ -823,13 +826,10 @@ def emptied(judge: Judge, op: ops.Write, *, cascades: bool) -> None:
             op.table,
             probe=probe,
         )
-        if probe is not None:
-            _deletes_most(judge, op, probe)
 
 
 def _deletes_most(judge: Judge, op: ops.Write, probe: Probe) -> None:
     """A condition that most rows meet is hardly what it was meant to be."""
-    total = probes.rows(judge, op.table).amount
     judge.add(
         "SM632",
         WARNING,
@@ -838,12 +838,16 @@ def _deletes_most(judge: Judge, op: ops.Write, probe: Probe) -> None:
         "{it is|they are} lost.",
         f'safemigrate_allow = {{"SM632:{op.table}": "why they may go"}}, and keep a snapshot',
         op.table,
-        probe=Probe(
-            f"SELECT CASE WHEN 2 * n >= ({total}) THEN n ELSE 0 END FROM "
-            f"({probe.amount.replace('count(*)', 'count(*) AS n', 1)}) AS found"
-        ),
+        probe=Probe(_share(judge, op, probe, ">=")),
         unknown=None,
     )
+
+
+def _share(judge: Judge, op: ops.Write, probe: Probe, than: str) -> str:
+    """A query of how many rows meet a condition, 0 unless twice as many compare so with all."""
+    total = probes.rows(judge, op.table).amount
+    counted = probe.amount.replace("count(*)", "count(*) AS n", 1)
+    return f"SELECT CASE WHEN 2 * n {than} ({total}) THEN n ELSE 0 END FROM ({counted}) AS found"
 
 
 def _replaced(judge: Judge, op: ops.Write) -> None:

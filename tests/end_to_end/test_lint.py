@@ -400,3 +400,64 @@ def test_the_setting_waives_with_a_reason(project: ProjectFactory) -> None:
         done = p.invoke("db", "lint")
         assert done.exit_code == exit_code, done.output
     assert "does not say why" in " ".join(done.output.split())
+
+
+#: Statements that the server itself refuses to read, and what passes instead.
+REFUSED = {
+    "postgresql": [
+        (
+            "UPDATE `person` SET name = NULL WHERE id = 0",
+            "UPDATE person SET name = NULL WHERE id = 0",
+        ),
+        ("DELETE FROM person WHERE mial = 'x'", "DELETE FROM person WHERE mail = 'x'"),
+        (
+            "UPDATE person SET name = 'a' WHERE name = 7",
+            "UPDATE person SET name = 'a' WHERE id = 7",
+        ),
+        (
+            "ALTER TABLE person ADD COLUMN at timestamp DEFAULT 'CURRENT_TIMESTAMP'",
+            "ALTER TABLE person ADD COLUMN at timestamp DEFAULT CURRENT_TIMESTAMP",
+        ),
+        (
+            "CREATE TABLE t (doc json DEFAULT '')",
+            "CREATE TABLE t (doc json DEFAULT '{}')",
+        ),
+    ],
+    "mysql": [
+        (
+            'UPDATE "person" SET name = NULL WHERE id = 0',
+            "UPDATE person SET name = NULL WHERE id = 0",
+        ),
+        ("DELETE FROM person WHERE mial = 'x'", "DELETE FROM person WHERE mail = 'x'"),
+        ("CREATE INDEX CONCURRENTLY ix ON person (name)", "CREATE INDEX ix ON person (name)"),
+        (
+            "ALTER TABLE person ALTER COLUMN name TYPE VARCHAR(40)",
+            "ALTER TABLE person ALTER COLUMN name SET DEFAULT 'x'",
+        ),
+    ],
+    "sqlite": [
+        ("TRUNCATE TABLE person", "UPDATE person SET name = NULL WHERE id = 0"),
+        ("DELETE FROM person WHERE mial = 'x'", "DELETE FROM person WHERE mail = 'x'"),
+        ("UPDATE person SET name = now()", "UPDATE person SET name = trim(name)"),
+        (
+            "ALTER TABLE person ALTER COLUMN name SET NOT NULL",
+            "ALTER TABLE person ADD COLUMN n INT",
+        ),
+        ("ALTER TABLE person ADD COLUMN n INT UNIQUE", "ALTER TABLE person ADD COLUMN n INT"),
+    ],
+}
+
+
+def test_what_the_server_refuses_to_read_is_found_without_running_it(started: Project) -> None:
+    p = started
+    dialect = next(each for each in DIALECTS if p.url.startswith(each))
+    before = p.rows("SELECT * FROM person ORDER BY id")
+    path = p.revision("a2", "BODY")
+    text = path.read_text()
+    for bad, good in REFUSED[dialect]:
+        for sql, fails in ((bad, True), (good, False)):
+            path.write_text(text.replace("BODY", f"op.execute({sql!r})"))
+            _, found = lint(p)
+            refused = [each for each in found if each["code"] in ("SM603", "SM604")]
+            assert bool(refused) is fails, (sql, found)
+            assert p.rows("SELECT * FROM person ORDER BY id") == before

@@ -637,6 +637,173 @@ CASES: dict[tuple[str, str], Case] = {
         ["UPDATE small SET name = 'new'"],
         ["UPDATE small SET name = upper(name)"],
     ),
+    ("postgresql", "rows that a VALIDATE refuses"): (
+        "SM624",
+        ["big", "low"],
+        [
+            "ALTER TABLE big ADD CONSTRAINT low CHECK (amount < 9) NOT VALID",
+            OUTSIDE + "ALTER TABLE big VALIDATE CONSTRAINT low",
+        ],
+        [
+            "ALTER TABLE big ADD CONSTRAINT low CHECK (amount > 0) NOT VALID",
+            OUTSIDE + "ALTER TABLE big VALIDATE CONSTRAINT low",
+        ],
+    ),
+    ("postgresql", "another collation under an index"): (
+        "SM614",
+        ["big", "title", "ix_title"],
+        [
+            "CREATE INDEX ix_title ON big (title)",
+            'ALTER TABLE big ALTER COLUMN title TYPE varchar(40) COLLATE "C"',
+        ],
+        ['ALTER TABLE big ALTER COLUMN title TYPE varchar(40) COLLATE "C"'],
+    ),
+    ("postgresql", "deferred keys wait"): (
+        "SM603",
+        ["late"],
+        [
+            "CREATE TABLE late (s int REFERENCES small (id) DEFERRABLE INITIALLY DEFERRED)",
+            "INSERT INTO late (s) VALUES (1)",
+            "ALTER TABLE late ADD COLUMN n int",
+        ],
+        [
+            "CREATE TABLE late (s int REFERENCES small (id) DEFERRABLE INITIALLY DEFERRED)",
+            "INSERT INTO late (s) VALUES (1)",
+            "SET CONSTRAINTS ALL IMMEDIATE",
+            "ALTER TABLE late ADD COLUMN n int",
+        ],
+    ),
+    ("postgresql", "INSERT without a value"): (
+        "SM603",
+        ["big", "id"],
+        ["INSERT INTO big (name) VALUES ('x')"],
+        ["INSERT INTO big (id, name) VALUES (9999, 'x')"],
+    ),
+    ("postgresql", "column that UPDATE names"): (
+        "SM604",
+        ["small", "nam"],
+        ["UPDATE small SET nam = 'x' WHERE id = 1"],
+        ["UPDATE small SET name = 'x' WHERE id = 1"],
+    ),
+    ("postgresql", "new column that stays empty"): (
+        "SM621",
+        ["small", "n"],
+        ["ALTER TABLE small ADD COLUMN n int", "ALTER TABLE small ALTER COLUMN n SET NOT NULL"],
+        [
+            "ALTER TABLE small ADD COLUMN n int",
+            "UPDATE small SET n = 1",
+            "ALTER TABLE small ALTER COLUMN n SET NOT NULL",
+        ],
+    ),
+    ("postgresql", "number for a boolean"): (
+        "SM603",
+        ["small", "b", "boolean"],
+        ["ALTER TABLE small ADD COLUMN b boolean DEFAULT 1"],
+        ["ALTER TABLE small ADD COLUMN b boolean DEFAULT '1'"],
+    ),
+    ("postgresql", "default that comes back"): (
+        "SM642",
+        ["small", "name"],
+        ["ALTER TABLE small ALTER COLUMN name DROP DEFAULT"],
+        [
+            "ALTER TABLE small ALTER COLUMN name DROP DEFAULT",
+            "ALTER TABLE small ALTER COLUMN name SET DEFAULT 'y'",
+        ],
+    ),
+    ("postgresql", "table in another's place"): (
+        "SM630",
+        ["small", "twin", "m"],
+        [
+            "CREATE TABLE twin (id int PRIMARY KEY, name varchar(40) NOT NULL DEFAULT 'x')",
+            "INSERT INTO twin (id, name) SELECT id, name FROM small",
+            "DROP TABLE small CASCADE",
+            "ALTER TABLE twin RENAME TO small",
+        ],
+        [
+            "CREATE TABLE twin (id int PRIMARY KEY, name varchar(40) DEFAULT 'x', m mood)",
+            "INSERT INTO twin (id, name, m) SELECT id, name, m FROM small",
+            "DROP TABLE small CASCADE",
+            "ALTER TABLE twin RENAME TO small",
+        ],
+    ),
+    ("postgresql", "most rows deleted"): (
+        "SM632",
+        ["big"],
+        ["DELETE FROM big WHERE id > 0"],
+        ["CREATE TABLE fresh (a int)", "DELETE FROM fresh WHERE a > 0"],
+    ),
+    ("mariadb", "OR for texts"): (
+        "SM634",
+        ["small", "name"],
+        ["UPDATE small SET name = '7' || '8'"],
+        ["UPDATE small SET name = concat(name, '')"],
+    ),
+    ("mariadb", "REPLACE deletes"): (
+        "SM632",
+        ["small", "big"],
+        ["REPLACE INTO small (id, name) VALUES (1, 'new')"],
+        ["INSERT INTO small (id, name) VALUES (1, 'x') ON DUPLICATE KEY UPDATE name = name"],
+    ),
+    ("mariadb", "algorithm that is refused"): (
+        "SM603",
+        ["small", "INSTANT"],
+        ["ALTER TABLE small MODIFY name VARCHAR(900) NOT NULL DEFAULT 'x', ALGORITHM=INSTANT"],
+        ["ALTER TABLE small ADD COLUMN q INT NULL, ALGORITHM=INSTANT"],
+    ),
+    ("mariadb", "lock that is refused"): (
+        "SM603",
+        ["big", "NONE"],
+        ["ALTER TABLE big ADD CONSTRAINT c CHECK (id > 0), LOCK=NONE"],
+        ["ALTER TABLE big ADD INDEX ix (name), LOCK=NONE"],
+    ),
+    ("mariadb", "INSERT without a value"): (
+        "SM603",
+        ["small", "id"],
+        ["INSERT INTO small (name) VALUES ('q')"],
+        ["INSERT INTO small (id, name) VALUES (9, 'q')"],
+    ),
+    ("mariadb", "column that UPDATE names"): (
+        "SM604",
+        ["small", "nam"],
+        ["UPDATE small SET nam = 'x' WHERE id = 1"],
+        ["UPDATE small SET name = 'x' WHERE id = 1"],
+    ),
+    ("mariadb", "table that ALTER names"): (
+        "SM604",
+        ["smal"],
+        ["ALTER TABLE smal ADD COLUMN x INT NULL"],
+        ["CREATE TEMPORARY TABLE smal (a INT)", "DROP TEMPORARY TABLE smal"],
+    ),
+    ("sqlite", "column of an index"): (
+        "SM603",
+        ["big", "name", "ix"],
+        ["CREATE INDEX ix ON big (name)", "ALTER TABLE big DROP COLUMN name"],
+        ["ALTER TABLE big DROP COLUMN name"],
+    ),
+    ("sqlite", "default that is worked out"): (
+        "SM603",
+        ["big", "at"],
+        ["ALTER TABLE big ADD COLUMN at TEXT DEFAULT CURRENT_TIMESTAMP"],
+        ["ALTER TABLE big ADD COLUMN at TEXT DEFAULT '2024-01-01'"],
+    ),
+    ("sqlite", "table in another's place"): (
+        "SM630",
+        ["big", "twin", "amount"],
+        [
+            "CREATE TABLE twin (id INTEGER PRIMARY KEY, name TEXT)",
+            "INSERT INTO twin (id, name) SELECT id, name FROM big",
+            "DROP VIEW report",
+            "DROP TABLE big",
+            "ALTER TABLE twin RENAME TO big",
+        ],
+        [
+            "CREATE TABLE twin (id INTEGER PRIMARY KEY, name TEXT, amount NUMERIC(10, 2))",
+            "INSERT INTO twin (id, name, amount) SELECT id, name, amount FROM big",
+            "DROP VIEW report",
+            "DROP TABLE big",
+            "ALTER TABLE twin RENAME TO big",
+        ],
+    ),
     ("mariadb", "not read"): (
         "SM601",
         [],
@@ -649,7 +816,8 @@ CASES: dict[tuple[str, str], Case] = {
 def recorded(dialect: str, statements: Sequence[str]) -> Recorded:
     operations: list[Operation] = []
     for line, sql in enumerate(statements, 1):
-        place = Place("r1", "r1.py", line, " ".join(sql.split()), sql.startswith(OUTSIDE))
+        text = " ".join(sql.split())
+        place = Place("r1", "r1.py", line, text, sql.startswith(OUTSIDE), sql=sql)
         operations += READERS[dialect](sql, place)
     return Recorded("r1", "r1.py", tuple(operations))
 
@@ -671,7 +839,8 @@ def database(dialect: str) -> Known:
 def hazards(dialect: str, statements: Sequence[str]) -> list[Hazard]:
     context = Context(dialect, VERSIONS[dialect], time_zone="UTC")
     found = judge([recorded(dialect, statements)], database(dialect), context)
-    return [h for h in found if h.code not in ("SM650", "SM651")]
+    # Only a server can tell what it refuses to read.
+    return [h for h in found if h.code not in ("SM650", "SM651") and not h.trial]
 
 
 @pytest.mark.parametrize(("dialect", "name"), CASES)
@@ -682,11 +851,7 @@ def test_the_bad_side_is_named_and_the_good_one_left_in_peace(dialect: str, name
     assert all(f"'{each}'" in found[0].message or each in found[0].message for each in names)
     assert found[0].severity > Severity.INFO or code == "SM601"
     # Questions that the rows decide are none of the code alone.
-    alarms = [
-        h
-        for h in hazards(dialect, good)
-        if h.severity > Severity.INFO and h.probe is None and not h.trial
-    ]
+    alarms = [h for h in hazards(dialect, good) if h.severity > Severity.INFO and h.probe is None]
     assert [(h.code, h.message) for h in alarms if h.code == code] == []
 
 
@@ -714,7 +879,7 @@ def test_the_way_back(dialect: str) -> None:
             database(dialect),
             Context(dialect, VERSIONS[dialect]),
         )
-        assert [h.code for h in found] == codes, statements
+        assert [h.code for h in found if not h.trial] == codes, statements
 
 
 def test_an_enum_type_stays_behind() -> None:
