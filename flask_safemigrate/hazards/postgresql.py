@@ -125,8 +125,8 @@ def _pending(judge: Judge, op: ops.Operation) -> None:
     judge.add(
         "SM603", ERROR, op,
         f"Table '{table.name}' cannot change in the transaction that wrote to {{count}} "
-        "{row|rows} of it: a foreign key is INITIALLY DEFERRED, so that PostgreSQL refuses it because "
-        "of pending trigger events: the statement fails.",
+        "{row|rows} of it: a foreign key is INITIALLY DEFERRED, so that PostgreSQL refuses it "
+        "because of pending trigger events: the statement fails.",
         f'{op_execute("SET CONSTRAINTS ALL IMMEDIATE")} between the two',
         table.name,
         probe=None if table.new else probes.rows(judge, table.name),
