@@ -134,7 +134,9 @@ class RecordingSQLiteImpl(SQLiteImpl):
             found.append(ops.SetDefault(place, table_name, column_name, text))
         if kw.get("name") is not None:
             found.append(ops.RenameColumn(place, table_name, column_name, str(kw["name"])))
-        self._outside_batch(table_name, f"ALTER of column '{column_name}'")
+        # A new name alone is what Alembic can do there too.
+        if any(not isinstance(each, ops.RenameColumn) for each in found):
+            self._outside_batch(table_name, f"ALTER of column '{column_name}'")
         self.recorder.add(*found)
 
     def _outside_batch(self, table: str, what: str) -> None:

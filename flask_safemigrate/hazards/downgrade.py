@@ -10,6 +10,8 @@ from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards.hazard import Context, Hazard, Judge
 from flask_safemigrate.hazards.known import Known
 
+_SEVERAL = 3  # of what stays behind is named one by one
+
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 
@@ -143,15 +145,16 @@ def _again(
     left = [
         (op, what) for at, op in enumerate(up) if (what := _left(known, op, up[:at])) is not None
     ]
-    if not down and left:
+    if left and (not down or len(left) > _SEVERAL):
         op, what = left[0]
         more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        does = "leaves" if down else "does nothing and leaves"
         return [
             Hazard(
                 "SM651",
                 WARNING,
                 op.place,
-                f"The downgrade does nothing and leaves {what}{more}: after it the upgrade cannot "
+                f"The downgrade {does} {what}{more}: after it the upgrade cannot "
                 "be run again, it fails.",
                 "write what takes the upgrade back, or raise an error that says why not",
                 what,

@@ -74,6 +74,10 @@ class Context(NamedTuple):
     time_zone: str = ""
 
 
+#: How many times smaller than a large table one is of whose locks nothing is said at all.
+_TINY = 100
+
+
 class Judge:
     """The database at the moment of an operation, and what is found.
 
@@ -139,6 +143,9 @@ class Judge:
         """Note a hazard, once a line and object."""
         table = self.known.tables.get(getattr(op, "table", "") or object.partition(".")[0])
         rows = table.rows if table is not None else None
+        waits = severity is Severity.INFO and code.startswith("SM61") and probe is None
+        if waits and rows is not None and rows * _TINY < self.context.many:
+            return
         hazard = Hazard(
             code, severity, op.place, message, cure, object, probe, unknown, rows, trial
         )

@@ -407,6 +407,11 @@ def _write(known: Known, op: ops.Write) -> None:
     table = known.tables.get(op.table)
     if table is not None:
         table.written = True
+        if op.verb in ("TRUNCATE", "DELETE") and not op.where and not op.limit:
+            table.rows = 0
+        elif op.verb == "INSERT" and op.reads:
+            rows = [known.table(name).rows for name in op.reads]
+            table.rows = None if None in rows else max([table.rows or 0, *filter(None, rows)])
         table.filled |= set(op.columns)
         keys = [*table.foreign_keys, *(key for _, key in known.referring(op.table))]
         if not op.place.outside and any("INITIALLY DEFERRED" in key.actions for key in keys):

@@ -76,7 +76,7 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
         elif isinstance(op, ops.RenameTable):
             shared.rename_table(judge, op, run)
         if work:
-            _held_too_long(judge, op, work, held, {name for name, _ in locks})
+            _held_too_long(judge, op, work, held, dict(locks))
         if not place.outside:
             for name, blocks in locks:
                 if judge.is_old(name) and (blocks == "reads" or name not in held):
@@ -95,11 +95,12 @@ def _held_too_long(
     op: ops.Operation,
     work: str,
     held: dict[str, tuple[str, ops.Operation]],
-    own: set[str],
+    own: dict[str, str],
 ) -> None:
     """What was locked earlier in the transaction stays locked while this works."""
     for name, (blocks, first) in held.items():
-        if name in own and type(first) is type(op) and first.place.line == op.place.line:
+        # What it keeps out itself is said of it already.
+        if own.get(name) in ("reads", blocks):
             continue
         who = "nobody reads or writes it" if blocks == "reads" else "nobody writes to it"
         line = f"line {first.place.line}" if first.place.line else "an earlier statement"

@@ -308,7 +308,7 @@ def drop_table(judge: Judge, op: ops.DropTable, run: Sequence[ops.Operation]) ->
         if heir is not None:
             _lose_columns(judge, op, table, heir)
     elif table is None or not table.new:
-        _lose_table(judge, op, others)
+        _lose_table(judge, op, others, run)
     _hold_table(judge, op, others)
 
 
@@ -379,7 +379,13 @@ def _lose_columns(judge: Judge, op: ops.DropTable, table: KnownTable, heir: Know
         )
 
 
-def _lose_table(judge: Judge, op: ops.DropTable, others: list[str]) -> None:
+def _lose_table(
+    judge: Judge, op: ops.DropTable, others: list[str], run: Sequence[ops.Operation]
+) -> None:
+    remade = any(
+        isinstance(each, ops.CreateTable) and each.table == op.table
+        for each in run[run.index(op) :]
+    )
     also = f" Foreign keys of {listed(others)} go along." if others and op.cascade else ""
     judge.add(
         "SM631",
@@ -387,7 +393,10 @@ def _lose_table(judge: Judge, op: ops.DropTable, others: list[str]) -> None:
         op,
         f"Dropping table '{op.table}' loses {{count}} {{row|rows}}, and code that still runs and "
         f"names it fails.{also}",
-        "drop it in a later deploy, when no code uses it; until then: "
+        f'op.rename_table("{op.table}", "{op.table}_old") in its place; then, when the new one is '
+        f"there: {op_execute(f'INSERT INTO {op.table} (...) SELECT ... FROM {op.table}_old')}"
+        if remade
+        else "drop it in a later deploy, when no code uses it; until then: "
         f'op.rename_table("{op.table}", "{op.table}_old")',
         op.table,
         probe=probes.rows(judge, op.table),

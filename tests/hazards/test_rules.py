@@ -855,14 +855,33 @@ def test_the_bad_side_is_named_and_the_good_one_left_in_peace(dialect: str, name
     assert [(h.code, h.message) for h in alarms if h.code == code] == []
 
 
-def test_nothing_is_said_of_locks_on_small_tables() -> None:
+@pytest.mark.parametrize(("rows", "severities"), [(3, set()), (3000, {Severity.INFO})])
+def test_little_is_said_of_locks_on_small_tables(rows: int, severities: set[Severity]) -> None:
     statements = [
         "CREATE INDEX ix ON small (name)",
         "ALTER TABLE small ADD CONSTRAINT ck CHECK (id > 0)",
     ]
-    assert {h.severity for h in hazards("postgresql", statements) if h.probe is None} == {
-        Severity.INFO
-    }
+    known = database("postgresql")
+    known.tables["small"].rows = rows
+    context = Context("postgresql", VERSIONS["postgresql"])
+    found = judge([recorded("postgresql", statements)], known, context)
+    assert {h.severity for h in found if h.code in ("SM610", "SM612")} == severities
+
+
+def test_a_table_that_is_emptied_first_is_small() -> None:
+    key = "ALTER TABLE big ADD CONSTRAINT k FOREIGN KEY (small_id) REFERENCES small (id)"
+    for first, code in ((["TRUNCATE big"], set()), ([], {"SM611"})):
+        found = hazards("postgresql", [*first, key])
+        assert {h.code for h in found if h.code in ("SM611", "SM617")} == code
+
+
+def test_many_things_that_stay_behind_are_said_once() -> None:
+    names = ("a", "b", "c", "d", "e")
+    up = recorded("sqlite", [f"CREATE TABLE {name} (id INTEGER)" for name in names])
+    down = recorded("sqlite", ["DROP TABLE big"]).upgrade
+    found = judge([up._replace(downgrade=down)], database("sqlite"), Context("sqlite"))
+    (left,) = [h for h in found if h.code == "SM651"]
+    assert left.message.startswith("The downgrade leaves table 'a' and 4 more: ")
 
 
 @pytest.mark.parametrize("dialect", TABLES)
@@ -907,7 +926,8 @@ def test_messages_agree_with_the_number_of_rows() -> None:
                 said = each.told(number)
                 assert not re.search(wrong, said), said
                 assert "{" not in said, said
-    found = next(h for h in hazards("sqlite", ["DELETE FROM big WHERE id = 1"]) if h.probe)
+    most, found = (h for h in hazards("sqlite", ["DELETE FROM big WHERE id = 1"]) if h.probe)
+    assert (most.code, most.severity) == ("SM632", Severity.WARNING)
     assert (found.code, found.severity) == ("SM632", Severity.INFO)
     assert found.told(1) == "DELETE from table 'big' deletes 1 row: it is lost."
     assert found.told(1200) == "DELETE from table 'big' deletes 1,200 rows: they are lost."
