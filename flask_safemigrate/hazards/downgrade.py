@@ -40,6 +40,8 @@ def _fails(
 ) -> list[Hazard]:
     from flask_safemigrate.hazards import mysql, postgresql, sqlite
 
+    unseen = any(isinstance(each, (ops.Raised, ops.Unseen)) for each in up)
+    more = [] if unseen else _takes_more(known, up, down)
     looked = Judge(known, context)
     module = {"postgresql": postgresql, "sqlite": sqlite}.get(context.dialect, mysql)
     module.judge(looked, down)
@@ -52,8 +54,7 @@ def _fails(
         for hazard in looked.found
         if hazard.code in ("SM603", "SM604")
     ]
-    if not any(isinstance(each, (ops.Raised, ops.Unseen)) for each in up):
-        found += _takes_more(known, up, down)
+    found += more
     for op in down:
         if isinstance(op, ops.Raised) and not op.sure:
             found.append(

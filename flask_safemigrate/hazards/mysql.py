@@ -555,7 +555,8 @@ def _write(judge: Judge, op: ops.Write) -> None:
     if op.times > 1 or op.limit or op.bound:
         return
     probe = None
-    if op.where:
+    # What a join names cannot be asked of the table alone.
+    if op.where and not trials.DOTTED.search(op.where):
         probe = probes.matching(judge, table, op.where)._replace(
             amount=f"SELECT CASE WHEN count(*) >= {judge.context.many} THEN count(*) ELSE 0 END "
             f"FROM {judge.quote(op.table)} WHERE {op.where}",

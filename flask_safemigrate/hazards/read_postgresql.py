@@ -495,8 +495,15 @@ def _write(verb: str) -> Callable[[Any, Place], Iterator[Operation]]:
             for each in columns
             if verb == "UPDATE" and type(each.val).__name__ in ("A_Const", "ParamRef")
         )
+        where = _text(condition)
+        others = source if verb != "INSERT" else None
+        if where and (others or node.relation.alias is not None):
+            # Asked of the table alone, its condition has to bring along what it names.
+            own = node.relation.alias.aliasname if node.relation.alias else table
+            tables = ", ".join(map(_text, (node.relation, *(others or ()))))
+            where = f"ctid IN (SELECT {own}.ctid FROM {tables} WHERE {where})"
         yield Write(
-            place, verb, table, _text(condition), _has_parameter(condition),
+            place, verb, table, where, _has_parameter(condition),
             tuple(each.name for each in columns if each.name), reads, limit=limited,
             constants=constants,
         )  # fmt: skip

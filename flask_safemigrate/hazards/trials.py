@@ -12,7 +12,8 @@ from flask_safemigrate.hazards.hazard import Judge
 _VALUE = re.compile(r"(?<![:\w'])[$:]\w+")
 _OF_DRIVER = re.compile(r"%[(s]")
 _ROWS = re.compile(r"\s*(UPDATE|DELETE|INSERT|REPLACE|WITH)\b", re.IGNORECASE)
-_DOTTED = re.compile(r"[\w`]\s*\.\s*[A-Za-z_`]")
+#: A name with its table before it.
+DOTTED = re.compile(r"[\w`]\s*\.\s*[A-Za-z_`]")
 _WORD = re.compile(r"\w+")
 _MODE = re.compile(r"\s*SET\b.*\bsql_mode\b", re.IGNORECASE)
 
@@ -40,7 +41,7 @@ def _trials(judge: Judge, op: ops.Operation, sql: str) -> list[str]:
     if judge.context.dialect in ("mysql", "mariadb") and isinstance(op, ops.Write):
         # There nothing that writes is so much as read in a transaction that may not write.
         alone = op.where and not op.reads and not op.bound and not _VALUE.search(op.where)
-        if alone and not _DOTTED.search(op.where) and is_as_it_was(judge, sql):
+        if alone and not DOTTED.search(op.where) and is_as_it_was(judge, sql):
             table = judge.quote(op.table)
             found.append(f"EXPLAIN SELECT 1 FROM {table} WHERE {op.where}")
     return [each for each in found if each]
