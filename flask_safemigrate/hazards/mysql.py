@@ -46,8 +46,6 @@ def judge(judge: Judge, run: Sequence[ops.Operation]) -> None:
             shared.drop_column(judge, op, run)
             shared.drop_referred_column(judge, op)
             _drop_used_column(judge, op)
-        elif isinstance(op, ops.DropTable):
-            shared.drop_table(judge, op, run)
         elif isinstance(op, ops.SetDefault):
             shared.drop_default(judge, op, run)
         elif isinstance(op, ops.DropTable):
