@@ -323,7 +323,7 @@ def _is_made_anew(op: ops.DropTable, run: Iterable[ops.Operation]) -> bool:
         if each.place.down:
             continue
         if each is op:
-            gone = True
+            gone, ours = True, before.get(op.table, op.table)
         elif isinstance(each, ops.RenameTable):
             # By which name the code that still runs knows it.
             before[each.new] = before.pop(each.table, each.table)
@@ -333,7 +333,6 @@ def _is_made_anew(op: ops.DropTable, run: Iterable[ops.Operation]) -> bool:
             whole = not _PARTIAL.search(each.place.sql or each.place.statement)
             if each.verb == "INSERT" and each.reads == (op.table,) and whole:
                 copy = each.table
-    ours = before.get(op.table, op.table)
     return bool(copy) and copy == ours
 
 
