@@ -77,6 +77,8 @@ def test_on_postgresql(project: ProjectFactory, databases: Databases, case: str)
     body, cure = POSTGRESQL[case]
     p = project(url=databases.create("postgresql"), models=MODELS, revisions=[("a1", FIRST)])
     assert p.invoke("db", "safe-upgrade", "--yes").exit_code == 0
+    if case == "enum" and int(str(p.rows("SHOW server_version_num")[0][0])) >= 170000:
+        pytest.skip("PostgreSQL 17 can use a new value in the transaction that made the type")
     p.revision("a2", body)
     found = only(p)
     assert "The next upgrade of database" in found["message"]
