@@ -282,8 +282,9 @@ CASES: dict[tuple[str, str], Case] = {
             "ALTER TABLE fresh RENAME TO big",
         ],
         [
-            "CREATE TABLE fresh (id int, name varchar(40))",
-            "INSERT INTO fresh SELECT id, name FROM big",
+            "CREATE TABLE fresh (id int, name varchar(40), amount numeric(10, 2), small_id int,"
+            " at timestamp, title varchar(40), seen timestamp)",
+            "INSERT INTO fresh SELECT id, name, amount, small_id, at, title, seen FROM big",
             "DROP VIEW report",
             "DROP TABLE big",
             "ALTER TABLE fresh RENAME TO big",
@@ -295,8 +296,9 @@ CASES: dict[tuple[str, str], Case] = {
         ["DROP VIEW report", "DROP TABLE big"],
         [
             "ALTER TABLE big RENAME TO aside",
-            "CREATE TABLE big (id int, name varchar(40))",
-            "INSERT INTO big (id, name) SELECT id, name FROM aside",
+            "CREATE TABLE big (id int, name varchar(40), amount numeric(10, 2), small_id int,"
+            " at timestamp, title varchar(40), seen timestamp)",
+            "INSERT INTO big SELECT id, name, amount, small_id, at, title, seen FROM aside",
             "DROP VIEW report",
             "DROP TABLE aside",
         ],
@@ -592,12 +594,14 @@ CASES: dict[tuple[str, str], Case] = {
         [
             "CREATE TABLE fresh (id int, name varchar(40))",
             "INSERT INTO fresh SELECT id, name FROM big WHERE id > 1",
+            "DROP VIEW report",
             "DROP TABLE big",
             "ALTER TABLE fresh RENAME TO big",
         ],
         [
-            "CREATE TABLE fresh (id int, name varchar(40))",
-            "INSERT INTO fresh SELECT id, name FROM big",
+            "CREATE TABLE fresh (id int, name varchar(40), amount numeric)",
+            "INSERT INTO fresh SELECT id, name, amount FROM big",
+            "DROP VIEW report",
             "DROP TABLE big",
             "ALTER TABLE fresh RENAME TO big",
         ],
@@ -607,9 +611,10 @@ CASES: dict[tuple[str, str], Case] = {
         ["big"],
         ["DROP TABLE big"],
         [
+            "DROP VIEW report",
             "ALTER TABLE big RENAME TO aside",
-            "CREATE TABLE big (id int, name varchar(40))",
-            "INSERT INTO big (id, name) SELECT id, name FROM aside",
+            "CREATE TABLE big (id int, name varchar(40), amount numeric)",
+            "INSERT INTO big (id, name, amount) SELECT id, name, amount FROM aside",
             "DROP TABLE aside",
         ],
     ),
