@@ -225,6 +225,15 @@ def run_plans(run: Run) -> tuple[Applied, ...]:
                 hint=f'write version_table="{table}" into context.configure() of env.py, or hand'
                 " it to SafeMigrate(app, db, ...)",
             )
+        connection = stage.context.connection
+        options = connection.get_execution_options() if connection is not None else {}
+        moved = options.get("schema_translate_map") or ()
+        if stage.context.version_table_schema in moved:
+            raise Refused(
+                f'A schema_translate_map sends "{table}" of {plan.location} to another schema; '
+                "that is not served.",
+                hint="flask db upgrade, and flask db doctor",
+            )
         if set(heads) != set(plan.start):
             raise Refused(
                 f"{plan.location} is at {', '.join(heads) or 'base'} now, and no longer at "

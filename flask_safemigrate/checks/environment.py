@@ -48,12 +48,16 @@ def async_environment(state: State) -> Iterator[Found]:
 
 
 def schema_per_tenant(state: State) -> Iterator[Found]:
-    """``env.py`` migrates several schemas of one database.
+    """``env.py`` migrates several schemas of one database, or another than the connection's.
 
     Cause
         It sets the search path, or the schema of the version table, in a loop, and runs the
         migrations for each schema. The guarded commands know one version table per database:
-        they would take the second schema for a change by somebody else.
+        they would take the second schema for a change by somebody else. Or it sets the search
+        path of its own connection only, and the guarded commands look, and ``reset`` empties,
+        where the application's connections do. So they do under ``schema_translate_map``, which
+        SQLAlchemy applies to a part of the statements (``create_table`` and the version table,
+        but not ``add_column``).
     Example
         ``for tenant in tenants: connection.execute(text(f"SET search_path TO {tenant}"))``.
     Fix
@@ -70,6 +74,14 @@ def schema_per_tenant(state: State) -> Iterator[Found]:
             str(PurePath(project.directory) / "env.py"),
             "flask db upgrade; or a bind for each schema, ?options=-csearch_path%3DSCHEMA in its "
             "URL",
+        )
+    elif project.schema_by:
+        yield Found(
+            f"{project.schema_by} sends tables without a schema to another one than the "
+            "application's connections do, which the guarded commands do not serve.",
+            str(PurePath(project.directory) / "env.py"),
+            "flask db upgrade; or name the schema in the database's URL instead, on PostgreSQL by "
+            "?options=-csearch_path%3DSCHEMA; where it is named there too, --allow SM134",
         )
 
 

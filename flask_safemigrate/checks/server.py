@@ -144,7 +144,7 @@ def version_table_elsewhere(state: State) -> Iterator[Found]:
                 bind=database.bind,
                 subject=first.schema,
             )
-        elif tables(database):
+        elif tables(database) and any(_may_be_ours(other, state) for other in others):
             yield Found(
                 f'Database "{database.label}" has no version table where user '
                 f'"{database.examination.user}" looks, but there is {told}.',
@@ -155,10 +155,12 @@ def version_table_elsewhere(state: State) -> Iterator[Found]:
                 subject=first.schema,
             )
         else:
+            has = "has no version table" if tables(database) else "is empty"
+            whose = ", of another history" if tables(database) else ""
             yield Found(
-                f'Database "{database.label}" is empty where user "{database.examination.user}" '
-                f"looks, but there is {told}. Where each schema is a database of its own, that is "
-                "as it should be.",
+                f'Database "{database.label}" {has} where user "{database.examination.user}" '
+                f"looks, but there is {told}{whose}. Where each schema is a database of its own, "
+                "that is as it should be.",
                 database.location,
                 f'if not: ALTER ROLE "{database.examination.user}" SET search_path = '
                 f'"{first.schema}";',
@@ -167,6 +169,11 @@ def version_table_elsewhere(state: State) -> Iterator[Found]:
                 blocks=(),
                 subject=first.schema,
             )
+
+
+def _may_be_ours(other: OtherVersionTable, state: State) -> bool:
+    """Whether it may have been written by this history, and not by another application's."""
+    return not other.rows or any(row in state.history.by_id for row in other.rows)
 
 
 def _places(others: Sequence[OtherVersionTable], database: DatabaseState) -> str:

@@ -53,6 +53,13 @@ def problems_of(engines: Engines, config: Mapping[str, Any]) -> tuple[tuple[str,
     return tuple(problems)
 
 
+def schema_by(engines: Engines) -> str:
+    """What an engine sends tables without a schema to another one by, "" for nothing."""
+    options = (engine.get_execution_options() for engine in engines.values())
+    moved = any(None in (each.get("schema_translate_map") or ()) for each in options)
+    return "schema_translate_map" if moved else ""
+
+
 def targets_of(
     engines: Engines, config: Mapping[str, Any], *, version_table: str, version_schema: str | None
 ) -> Mapping[str, Target]:

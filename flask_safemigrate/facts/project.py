@@ -236,6 +236,8 @@ class ProjectState(NamedTuple):
     :param per_revision: whether ``transaction_per_migration`` is asked for, as far as is known.
     :param env_role: the role that ``env.py`` takes by ``SET ROLE``, "" for none.
     :param tenants: whether ``env.py`` migrates several schemas of one database in a loop.
+    :param schema_by: what ``env.py`` or the engine of a database sends tables without a schema to
+        another one by: ``schema_translate_map``, ``SET search_path`` or "".
     :param create_all: where the application calls ``create_all()``, as ``app.py:12``; empty if
         nobody looked.
     :param references: foreign keys of the models, per bind key; empty if that was not read.
@@ -263,6 +265,7 @@ class ProjectState(NamedTuple):
     per_revision: bool = False
     env_role: str = ""
     tenants: bool = False
+    schema_by: str = ""
     create_all: tuple[str, ...] = ()
     setup: Setup = Setup()
     references: Mapping[str, tuple[Reference, ...]] = {}

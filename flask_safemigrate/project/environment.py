@@ -34,6 +34,8 @@ class EnvFile(NamedTuple):
     :param per_revision: whether it says ``transaction_per_migration=True``.
     :param role: the role that it takes by ``SET ROLE``, "" for none.
     :param tenants: whether it migrates several schemas of one database in a loop.
+    :param schema_by: what it sends tables without a schema to another one by, as far as can be
+        told: ``schema_translate_map``, ``SET search_path`` or "".
     """
 
     exists: bool = True
@@ -47,6 +49,7 @@ class EnvFile(NamedTuple):
     per_revision: bool = False
     role: str = ""
     tenants: bool = False
+    schema_by: str = ""
 
 
 def read_env(path: Path) -> EnvFile:
@@ -98,6 +101,7 @@ def read_env(path: Path) -> EnvFile:
         per_revision=isinstance(each, ast.Constant) and each.value is True,
         role=_role(tree) if _ROLE.search(data) else "",
         tenants=_has_tenants(tree, data),
+        schema_by=_schema_by(tree),
     )
 
 
@@ -172,6 +176,43 @@ def _has_tenants(tree: ast.Module, data: bytes) -> bool:
         for loop in ast.walk(tree)
         if isinstance(loop, (ast.For, ast.While))
     )
+
+
+_SEARCH_PATH = re.compile(
+    r"\bSET\s+(?:SESSION\s+|LOCAL\s+)?search_path\s*(?:=|\bTO\b)(.*)|"
+    r"\bset_config\(\s*'search_path'\s*,(.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_EVERYBODYS = frozenset({"public", "$user", "default", "pg_catalog"})
+
+
+def _schema_by(tree: ast.Module) -> str:
+    maps: list[ast.expr] = []
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            maps += [k.value for k in node.keywords if k.arg == "schema_translate_map"]
+        elif isinstance(node, ast.Dict):
+            maps += [
+                value
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant) and key.value == "schema_translate_map"
+            ]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found = _SEARCH_PATH.search(node.value)
+            if found and id(node) not in prose:
+                names = (found[1] or found[2] or "").strip(" ;").split(",")
+                if any(name.strip(" \"'").lower() not in _EVERYBODYS for name in names):
+                    return "SET search_path"
+    return "schema_translate_map" if any(map(_translates, maps)) else ""
+
+
+def _translates(written: ast.expr) -> bool:
+    """Whether a ``schema_translate_map`` has the key None, or could have it."""
+    if isinstance(written, ast.Dict):
+        keys = written.keys
+        return any(not isinstance(key, ast.Constant) or key.value is None for key in keys)
+    return not (isinstance(written, ast.Constant) and written.value is None)
 
 
 def _configures(node: ast.AST, functions: frozenset[str]) -> bool:
@@ -262,4 +303,5 @@ def read_project(
         per_revision=env.per_revision,
         env_role=env.role,
         tenants=env.tenants,
+        schema_by=env.schema_by,
     )

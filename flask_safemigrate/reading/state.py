@@ -99,6 +99,7 @@ def _project(source: Source, thorough: bool) -> ProjectState:
     return project._replace(
         config_problems=addresses.problems_of(source.engines, source.app.config),
         per_revision=project.per_revision or bool(asked),
+        schema_by=project.schema_by or addresses.schema_by(source.engines),
     )
 
 

@@ -36,6 +36,7 @@ FINDS = [
     ("SM104", config("dialect", "'oracle' is not served."), ["'oracle'", "flask db upgrade"]),
     ("SM104", config("dialect", "There is no 'postgres'."), ["postgresql:// instead"]),
     ("SM134", state(tenants=True), ["several schemas", "flask db upgrade"]),
+    ("SM134", state(schema_by="SET search_path"), ["SET search_path sends", "flask db upgrade"]),
     ("SM105", state(is_async=True), ['"migrations/env.py"', "asyncio", "template"]),
     (
         "SM106",

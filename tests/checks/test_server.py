@@ -17,6 +17,7 @@ from tests.checks.states import assert_finds, at, database, findings, state
 BAD = InvalidIndex("public.ix", "users", "CREATE INDEX ix ON users (email)")
 MOOD = UnusedType("public.mood", "mood")
 APP = OtherVersionTable("app", ("c3",), False)
+THEIRS = OtherVersionTable("other", ("zz",), False)
 SEEN = OtherVersionTable("public", ("a1",), True)
 SAME = OtherVersionTable("public", ("c3",), True)
 LATE = LateSequence("users_id_seq", "users", "users", "id", 21, 500)
@@ -88,6 +89,17 @@ FINDS = [
             )
         ),
         ['is empty where user "x" looks', "as it should be"],
+    ),
+    (
+        "SM534",
+        state(
+            database(
+                "users",
+                dialect="postgresql",
+                examination=Examination(user="shop", version_tables=(THEIRS,)),
+            )
+        ),
+        ["\"other.alembic_version\" ('zz'), of another history", "as it should be"],
     ),
     (
         "SM535",

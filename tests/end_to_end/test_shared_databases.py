@@ -95,3 +95,39 @@ def test_a_reset_of_one_does_not_take_the_other_along(
     made.execute(f"DROP TABLE {other}")
     done = made.flask("--debug", "db", "reset", "--yes", "-d", folder)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_schema_that_is_not_the_connections_is_refused(
+    project: ProjectFactory, postgresql_url: str
+) -> None:
+    to_app: dict[object, str] = {None: "app"}
+    options = {"execution_options": {"schema_translate_map": to_app}}
+    made = project(url=postgresql_url, config={"SQLALCHEMY_ENGINE_OPTIONS": options})
+    made.execute("CREATE SCHEMA app", "CREATE TABLE kept (id INT)")
+    made.revision("a0", table("doc"))
+    for command in (("reset", "--yes", "--no-snapshot"), ("deploy",)):
+        done = made.db(*command, env={"FLASK_DEBUG": "1"})
+        assert (done.returncode, "SM134" in done.stdout + done.stderr) == (3, True)
+    assert made.rows("SELECT relname FROM pg_class WHERE relname IN ('kept', 'doc')") == [
+        ("kept",)
+    ]
+
+
+def test_a_map_of_schemas_that_cannot_be_read_out_of_env_py_is_refused_in_time(
+    project: ProjectFactory, postgresql_url: str
+) -> None:
+    made = project(url=postgresql_url)
+    made.execute("CREATE SCHEMA app")
+    env = made.path / "migrations" / "env.py"
+    opened = "    with connectable.connect() as connection:\n"
+    option = "'schema_' + 'translate_map'"
+    moved = f"        connection = connection.execution_options(**{{{option}: {{None: 'app'}}}})\n"
+    said = env.read_text().replace(opened, opened + moved)
+    assert moved in said
+    env.write_text(said)
+    made.revision("a0", table("doc"))
+    done = made.db("deploy")
+    assert (done.returncode, "SM134" in done.stderr) == (3, False), done.stderr
+    assert "schema_translate_map" in done.stderr
+    made_there = "SELECT relname FROM pg_class WHERE relname IN ('doc', 'alembic_version')"
+    assert made.rows(made_there) == []

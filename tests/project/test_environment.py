@@ -202,6 +202,36 @@ def test_a_schema_per_tenant_is_seen(tmp_path: Path, text: str, tenants: bool) -
     assert read_env(path).tenants is tenants
 
 
+MAP, PATH = "schema_translate_map", "SET search_path"
+
+
+@pytest.mark.parametrize(
+    ("call", "by"),
+    [
+        ("execution_options(schema_translate_map={None: 'a'})", MAP),
+        ("execution_options(schema_translate_map={None: tenant, 'x': 'y'})", MAP),
+        ("execution_options(schema_translate_map=maps)", MAP),
+        ("execution_options(**{'schema_translate_map': {None: 'a'}})", MAP),
+        ("execution_options(schema_translate_map={**maps})", MAP),
+        ("execution_options(schema_translate_map={'x': tenant})", ""),
+        ("execution_options(schema_translate_map=None)", ""),
+        ("execution_options(isolation_level='AUTOCOMMIT')", ""),
+        ("execute(text('set search_path to \"%s\"' % tenant))", PATH),
+        ("execute(text(f'SET LOCAL search_path = {tenant}, public'))", PATH),
+        ("execute(text('SET search_path TO shop, public'))", PATH),
+        ("execute(text('SET search_path=' + tenant))", PATH),
+        ("execute(text(\"SELECT set_config('search_path', :path, false)\"))", PATH),
+        ("execute(text('SET search_path TO \"$user\", public;'))", ""),
+        ("execute(text('SET search_path = DEFAULT'))", ""),
+        ("execute(text('SHOW search_path'))", ""),
+    ],
+)
+def test_another_schema_is_seen(tmp_path: Path, call: str, by: str) -> None:
+    path = tmp_path / "env.py"
+    path.write_text(f'"""Without SET search_path TO x."""\nconnection = connection.{call}\n')
+    assert read_env(path).schema_by == by
+
+
 def test_the_role_that_env_py_takes(tmp_path: Path) -> None:
     path = tmp_path / "env.py"
     path.write_text('connection.execute(text("SET ROLE rb_owner"))\n')
