@@ -257,5 +257,9 @@ def quote_if_needed(name: str) -> str:
 
 def op_execute(sql: str) -> str:
     """The call by which a revision runs a statement, as Python."""
-    text = repr(sql) if re.search(r'["\\\n]', sql) else f'"{sql}"'
-    return f"op.execute({text})"
+    return f"op.execute({in_python(sql)})"
+
+
+def in_python(text: str) -> str:
+    """``text`` as a Python string literal, in double quotes where that needs no escapes."""
+    return repr(text) if re.search(r'["\\\n]', text) else f'"{text}"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flask_safemigrate.ddl.tokens import op_execute
+from flask_safemigrate.ddl.tokens import op_execute, quote
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
 from flask_safemigrate.hazards.hazard import Context, Hazard, Judge
@@ -167,7 +167,7 @@ def _again(
             WARNING,
             op.place,
             f"The downgrade leaves {what}: after it the upgrade cannot be run again, it fails.",
-            f"{op_execute(f'DROP TYPE {op.name}')}  # at the end of downgrade()"
+            f"{op_execute(f'DROP TYPE {quote(op.name)}')}  # at the end of downgrade()"
             if isinstance(op, ops.CreateEnum)
             else "drop it in downgrade()",
             what,

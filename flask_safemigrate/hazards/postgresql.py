@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask_safemigrate.ddl.tokens import op_execute
+from flask_safemigrate.ddl.tokens import in_python, op_execute, quote, quote_string
 from flask_safemigrate.facts.schema import Column
 from flask_safemigrate.findings import Severity
 from flask_safemigrate.hazards import operations as ops
@@ -146,7 +146,10 @@ def _labels(judge: Judge, op: ops.Operation) -> None:
                 f"Value '{label}' of type '{kind}' is used in the transaction that adds it, which "
                 'PostgreSQL refuses ("unsafe use of new value"): the statement fails.',
                 "with op.get_context().autocommit_block():\n"
-                "    " + op_execute(f"ALTER TYPE {kind} ADD VALUE IF NOT EXISTS '{label}'"),
+                "    "
+                + op_execute(
+                    f"ALTER TYPE {judge.quote(kind)} ADD VALUE IF NOT EXISTS {quote_string(label)}"
+                ),
                 f"{kind}.{label}",
             )
 
@@ -225,7 +228,10 @@ def _add_key(judge: Judge, op: ops.AddKey) -> tuple[Locks, str]:
         "with op.get_context().autocommit_block():\n"
         f'    op.create_index("{name}", "{op.table}", [{columns}], unique=True, '
         "postgresql_concurrently=True)\n"
-        + op_execute(f"ALTER TABLE {op.table} ADD CONSTRAINT {name} {word} USING INDEX {name}")
+        + op_execute(
+            f"ALTER TABLE {judge.quote(op.table)} ADD CONSTRAINT {quote(name)} {word} "
+            f"USING INDEX {quote(name)}"
+        )
         if word
         else ""
     )
@@ -244,6 +250,10 @@ def _add_key(judge: Judge, op: ops.AddKey) -> tuple[Locks, str]:
     )
     work = f"the index of '{name}' is built" if judge.is_large(table) else ""
     return locks, work
+
+
+def _validation(judge: Judge, table: str, name: str) -> str:
+    return f"ALTER TABLE {judge.quote(table)} VALIDATE CONSTRAINT {quote(name)}"
 
 
 def _add_foreign_key(judge: Judge, op: ops.AddForeignKey) -> tuple[Locks, str]:
@@ -266,7 +276,7 @@ def _add_foreign_key(judge: Judge, op: ops.AddForeignKey) -> tuple[Locks, str]:
         f'op.create_foreign_key("{name}", "{op.table}", "{key.table}", [{columns}], [{referred}], '
         "postgresql_not_valid=True)\n"
         "with op.get_context().autocommit_block():\n"
-        "    " + op_execute(f"ALTER TABLE {op.table} VALIDATE CONSTRAINT {name}"),
+        "    " + op_execute(_validation(judge, op.table, name)),
         f"{op.table}.{name}",
     )
     work = f"foreign key '{name}' looks at every row of '{op.table}'"
@@ -285,10 +295,10 @@ def _add_check(judge: Judge, op: ops.AddCheck) -> tuple[Locks, str]:
         op,
         f"CHECK '{op.name}' blocks reads and writes of table '{op.table}' until "
         f"it has scanned {judge.rows(table)}.",
-        f'op.create_check_constraint("{op.name}", "{op.table}", "{op.expression}", '
+        f'op.create_check_constraint("{op.name}", "{op.table}", {in_python(op.expression)}, '
         "postgresql_not_valid=True)\n"
         "with op.get_context().autocommit_block():\n"
-        "    " + op_execute(f"ALTER TABLE {op.table} VALIDATE CONSTRAINT {op.name}"),
+        "    " + op_execute(_validation(judge, op.table, op.name)),
         f"{op.table}.{op.name}",
     )
     work = f"CHECK '{op.name}' looks at every row of '{op.table}'"
@@ -313,16 +323,17 @@ def _set_null(judge: Judge, op: ops.SetNull) -> tuple[Locks, str]:
     if proven and new_enough and probe is None:
         return locks, ""
     name = f"ck_{op.table}_{op.column}"
+    condition = in_python(f"{quote(op.column)} IS NOT NULL")
     judge.add(
         "SM613",
         judge.by_size(table),
         op,
         f"NOT NULL of column '{op.column}' blocks reads and writes of table '{op.table}' until "
         f"it has scanned {judge.rows(table)}.",
-        f'op.create_check_constraint("{name}", "{op.table}", "{op.column} IS NOT NULL", '
+        f'op.create_check_constraint("{name}", "{op.table}", {condition}, '
         "postgresql_not_valid=True)\n"
         "with op.get_context().autocommit_block():\n"
-        f"    {op_execute(f'ALTER TABLE {op.table} VALIDATE CONSTRAINT {name}')}\n"
+        f"    {op_execute(_validation(judge, op.table, name))}\n"
         f'op.alter_column("{op.table}", "{op.column}", nullable=False)\n'
         f'op.drop_constraint("{name}", "{op.table}", type_="check")',
         f"{op.table}.{op.column}",
@@ -364,7 +375,8 @@ def _set_type(judge: Judge, op: ops.SetType) -> tuple[Locks, str]:
             "SM603", ERROR, op,
             f"The type of column '{op.column}' of table '{op.table}' cannot change: view "
             f"'{view}' depends on it, so that the statement fails.",
-            f'{op_execute(f"DROP VIEW {view}")} before it, and make the view again after it',
+            f'{op_execute(f"DROP VIEW {judge.quote(view)}")} before it, '
+            "and make the view again after it",
             f"{name}:{view}",
         )  # fmt: skip
     if (

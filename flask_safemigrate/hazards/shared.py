@@ -61,7 +61,8 @@ def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) 
                 op,
                 f"Column '{op.column}' of table '{op.table}' cannot be dropped: view '{view}' "
                 "depends on it, so that the statement fails.",
-                f"{op_execute(f'DROP VIEW {view}')} before it, and make the view again after it",
+                f"{op_execute(f'DROP VIEW {judge.quote(view)}')} before it, "
+                "and make the view again after it",
                 f"{name}:{view}",
             )
         elif judge.context.dialect in ("mysql", "mariadb"):
@@ -71,7 +72,8 @@ def drop_column(judge: Judge, op: ops.DropColumn, run: Iterable[ops.Operation]) 
                 op,
                 f"View '{view}' names column '{op.column}' of table '{op.table}' and breaks with "
                 "it for the code that reads it.",
-                f"{op_execute(f'DROP VIEW {view}')} before it, and make the view again after it",
+                f"{op_execute(f'DROP VIEW {judge.quote(view)}')} before it, "
+                "and make the view again after it",
                 f"{name}:{view}",
             )
 
@@ -111,7 +113,8 @@ def drop_under_trigger(judge: Judge, op: ops.DropColumn) -> None:
             op,
             f"Column '{op.column}' of table '{op.table}' cannot be dropped: {kind} '{name}' names "
             "it, so that the operation fails.",
-            f"{op_execute(f'DROP {kind.upper()} {name}')} before it, and make it again after it",
+            f"{op_execute(f'DROP {kind.upper()} {judge.quote(name)}')} before it, "
+            "and make it again after it",
             f"{op.table}.{op.column}:{name}",
         )
 
@@ -231,7 +234,7 @@ def rows_referred(judge: Judge, op: ops.Write, run: Iterable[ops.Operation]) -> 
                     op,
                     f"Table '{op.table}' cannot be truncated: foreign key '{key.name}' of table "
                     f"'{name}' refers to it, so that the statement fails.",
-                    op_execute(f"DELETE FROM {op.table}"),
+                    op_execute(f"DELETE FROM {judge.quote(op.table)}"),
                     f"{op.table}:{name}",
                 )
             continue
@@ -386,6 +389,8 @@ def _lose_table(
         for each in run[run.index(op) :]
     )
     also = f" Foreign keys of {listed(others)} go along." if others and op.cascade else ""
+    old, new = judge.quote(f"{op.table}_old"), judge.quote(op.table)
+    copy = f"INSERT INTO {new} (...) SELECT ... FROM {old}"
     judge.add(
         "SM631",
         ERROR,
@@ -393,7 +398,7 @@ def _lose_table(
         f"Dropping table '{op.table}' loses {{count}} {{row|rows}}, and code that still runs and "
         f"names it fails.{also}",
         f'op.rename_table("{op.table}", "{op.table}_old") in its place; then, when the new one is '
-        f"there: {op_execute(f'INSERT INTO {op.table} (...) SELECT ... FROM {op.table}_old')}"
+        f"there: {op_execute(copy)}"
         if remade
         else "drop it in a later deploy, when no code uses it; until then: "
         f'op.rename_table("{op.table}", "{op.table}_old")',
@@ -428,7 +433,7 @@ def _hold_table(judge: Judge, op: ops.DropTable, others: list[str]) -> None:
                 op,
                 f"View '{view}' reads table '{op.table}' and breaks with it for the code that "
                 "reads it.",
-                f"{op_execute(f'DROP VIEW {view}')} before it",
+                f"{op_execute(f'DROP VIEW {judge.quote(view)}')} before it",
                 f"{op.table}:{view}",
             )
         for name in others:
@@ -530,7 +535,7 @@ def rename_table(judge: Judge, op: ops.RenameTable, run: Iterable[ops.Operation]
         f"Renaming table '{op.table}' to '{op.new}' breaks code that still runs: its statements "
         f"name '{op.table}'.",
         f'op.rename_table("{op.table}", "{op.new}"); '
-        + op_execute(f"CREATE VIEW {op.table} AS SELECT * FROM {op.new}")
+        + op_execute(f"CREATE VIEW {judge.quote(op.table)} AS SELECT * FROM {judge.quote(op.new)}")
         + "  # until no code names the old one",
         op.table,
     )
@@ -649,7 +654,8 @@ def _stays_empty(judge: Judge, op: ops.Operation, table: KnownTable, column: str
         op,
         f"Column '{column}' of table '{table.name}' is to be NOT NULL, but is NULL in all of "
         "{count} {row|rows}, which nothing fills after it is added: the statement fails.",
-        f"{op_execute(f'UPDATE {table.name} SET {column} = ...')}  # before it",
+        op_execute(f"UPDATE {judge.quote(table.name)} SET {judge.quote(column)} = ...")
+        + "  # before it",
         f"{table.name}.{column}",
         probe=probes.rows(judge, table.name),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -912,6 +913,31 @@ def test_an_enum_type_stays_behind() -> None:
     context = Context("postgresql", (15,))
     found = judge([up._replace(downgrade=down)], database("postgresql"), context)
     assert [(h.code, h.object) for h in found] == [("SM651", "type 'state'")]
+
+
+def test_hints_are_code_also_where_a_name_is_a_word_of_sql() -> None:
+    columns = {"id": Column("id", "integer"), "group": Column("group", "text")}
+    known = Known("postgresql", {"user": KnownTable("user", columns, ("id",), rows=50_000)})
+    statements = [
+        'ALTER TABLE "user" ALTER COLUMN "group" SET NOT NULL',
+        """ALTER TABLE "user" ADD CONSTRAINT ck CHECK ("group" <> 'x')""",
+        'ALTER TABLE "user" ADD CONSTRAINT uq UNIQUE ("group")',
+        'ALTER TABLE "user" ADD CONSTRAINT fk FOREIGN KEY (id) REFERENCES "user" (id)',
+    ]
+    context = Context("postgresql", (15,))
+    found = {h.code: h.cure for h in judge([recorded("postgresql", statements)], known, context)}
+    for code in ("SM611", "SM612", "SM613", "SM616"):
+        tree = ast.parse(found[code])
+        (sql,) = (
+            node.args[0].value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "execute"
+            and isinstance(node.args[0], ast.Constant)
+        )
+        assert str(sql).startswith('ALTER TABLE "user" '), code
+    assert '"group" IS NOT NULL' in found["SM613"]
 
 
 def test_of_several_columns_none_is_said_to_be_the_new_name() -> None:
