@@ -36,6 +36,21 @@ def left(engine: Engine) -> int:
     return int(str(value(engine.url, LEFT)))
 
 
+def test_what_another_role_owns_is_not_dropped(engine: Engine) -> None:
+    name = f"{engine.url.database}_role"
+    made = (f"CREATE ROLE {name} LOGIN PASSWORD 'x'", "CREATE TABLE t (id INT)")
+    run(engine.url, *made, f"GRANT ALL ON SCHEMA public TO {name}")
+    other = create_engine(engine.url.set(username=name, password="x"))
+    try:
+        with pytest.raises(DatabaseUnavailable, match="must be owner of table t") as refused:
+            BACKEND.drop_everything(Target("", other))
+        assert f'make "{name}" the owner' in (refused.value.hint or "")
+        assert left(engine) > 0
+    finally:
+        other.dispose()
+        run(engine.url, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
 def test_every_kind_of_object_goes(engine: Engine) -> None:
     run(engine.url, RICH)
     run(engine.url, "DROP SCHEMA other CASCADE")

@@ -43,7 +43,7 @@ _TEXTS = (
     (r"role .* does not exist", "not admitted"),
     (r"authentication failed|is not permitted to log in", "not admitted"),
     (r"database .* does not exist", "missing database"),
-    (r"permission denied for database", "missing privilege"),
+    (r"permission denied for database", "may not connect"),
     (r"too many connections for role", "too many of the role"),
     (r"too many connections for database", "too many of the database"),
     (r"too many clients|too many connections|remaining connection slots", "too many connections"),
@@ -69,7 +69,8 @@ def _kind(error: BaseException, text: str) -> str:
     code = sqlstate(error)
     # One code for three limits, and one class for all that a pooler says; only the text tells.
     if code and code != "53300" and not code.startswith("08"):
-        return _CODES.get(code, "unknown")
+        owned = code == "42501" and "must be owner" in text
+        return "not the owner" if owned else _CODES.get(code, "unknown")
     system = system_error(error)
     # pg8000 speaks of its timeout in every text.
     if isinstance(system, socket.gaierror):
@@ -125,8 +126,18 @@ _WORDS = {
     "missing privilege": (
         "missing privilege",
         'User "{user}" lacks a privilege in database "{location}". {text}',
-        'GRANT ALL ON DATABASE "{name}" TO "{user}"; '
-        'GRANT ALL ON ALL TABLES IN SCHEMA public TO "{user}";',
+        "as an administrator, grant the privilege that the message names",
+    ),
+    "not the owner": (
+        "missing privilege",
+        'User "{user}" lacks a privilege in database "{location}". {text}',
+        'as an administrator, make "{user}" the owner of what the message names, or a member of '
+        "the role that owns it",
+    ),
+    "may not connect": (
+        "missing privilege",
+        'User "{user}" may not connect to database "{location}". {text}',
+        'as an administrator: GRANT CONNECT ON DATABASE "{name}" TO "{user}";',
     ),
     "too many connections": (
         "too many connections",

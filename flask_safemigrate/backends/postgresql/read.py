@@ -185,7 +185,9 @@ def _refuses(facts: Row[Any], address: Address) -> Unreachable | None:
     origin = facts.read_only_by
     why = f"for the {origin}" if origin in _WRITABLE_AGAIN else "by the way this client connects"
     again = _WRITABLE_AGAIN.get(
-        origin, "take default_transaction_read_only out of the URL or the engine's connect_args"
+        origin,
+        "take default_transaction_read_only out of the URL, the engine's connect_args or the "
+        "variable PGOPTIONS",
     )
     return Unreachable(
         "read-only",
