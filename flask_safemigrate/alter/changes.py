@@ -83,6 +83,7 @@ class DropColumn(NamedTuple):
 
 class AlterColumn(NamedTuple):
     """
+    :ivar cast: the type is another kind of value, so that text becomes bytes, and bytes text.
     :ivar default: text after ``DEFAULT``, None to have none.
     :ivar collation: set together with a type that names one; None leaves it.
     """
@@ -94,6 +95,7 @@ class AlterColumn(NamedTuple):
     nullable: bool | None = None
     default: str | _Keep | None = KEEP
     new_name: str | None = None
+    cast: bool = False
 
 
 class AddConstraint(NamedTuple):

@@ -15,7 +15,15 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from flask_safemigrate.ddl.shape import ColumnShape, IndexShape, KeyColumn, TableShape
-from flask_safemigrate.ddl.tokens import ascii_upper, fold, quote, significant, tokenize, unquote
+from flask_safemigrate.ddl.tokens import (
+    ascii_upper,
+    fold,
+    quote,
+    quote_string,
+    significant,
+    tokenize,
+    unquote,
+)
 
 Way = Literal["text", "in place", "rebuild"]
 
@@ -30,12 +38,14 @@ class Lineage(NamedTuple):
     :ivar origin: column of the old table, None for a new one.
     :ivar fill: new column: SQL of the value for rows that exist, None for NULL.
     :ivar constant: whether ``fill`` is a literal.
+    :ivar cast: whether text becomes bytes, and bytes text, where the new type wants that.
     """
 
     name: str
     origin: str | None
     fill: str | None = None
     constant: bool = True
+    cast: bool = False
 
 
 class Transition(NamedTuple):
@@ -97,13 +107,17 @@ def _numeric(affinity: str) -> bool:
     return affinity in ("INTEGER", "NUMERIC")
 
 
-def converts(old: str, new: str) -> bool:
+def converts(old: str, new: str, cast: bool = False) -> bool:
     """Whether values stored under one affinity may have to be stored differently under another.
 
     INTEGER and NUMERIC store alike; BLOB keeps what it is given
     (https://sqlite.org/datatype3.html#type_affinity). A REAL column stores whole numbers as
     integers and reads them as floats, so leaving REAL changes what is read, BLOB included.
+
+    :param cast: as of :class:`Lineage`; a column of no type has the affinity of one of bytes.
     """
+    if cast and new == "BLOB":
+        return True
     if old == new or (_numeric(old) and _numeric(new)):
         return False
     return new != "BLOB" or old == "REAL"
@@ -118,48 +132,85 @@ def reads_differently(old: ColumnShape, new: ColumnShape) -> bool:
     return not same or fold(old.collation) != fold(new.collation)
 
 
-def _to_convert(column: str, old: str, new: str) -> str:
+def _to_convert(column: str, old: str, new: str, cast: bool) -> str:
     """The condition for rows whose value must be stored anew."""
-    name = quote(column)
-    if new == "TEXT":
-        return f"typeof({name}) IN ('integer', 'real')"
-    if new == "REAL":
-        return f"typeof({name}) = 'text'"
-    return f"typeof({name}) IN ('text', 'real')"
+    classes = {
+        "TEXT": ["integer", "real"],
+        "REAL": ["text"],
+        "BLOB": ["integer", "real", "text"],
+    }.get(new, ["text", "real"])
+    if cast and new != "BLOB" and (new == "TEXT" or old == "BLOB"):
+        classes.append("blob")
+    return f"typeof({quote(column)}) IN ({', '.join(map(quote_string, classes))})"
 
 
-def value_as_text(name: str) -> str:
-    """An expression for a float as text that reads back as the same float.
+def stored_value(name: str, old: str, new: str, cast: bool) -> str:
+    """An expression for a value as a column of the new affinity is to hold it.
 
-    SQLite's own conversion gives 15 digits (https://sqlite.org/floatingpoint.html); where these
-    are too few, 17 always suffice.
+    What becomes text or bytes does so as by ``CAST``, for which bytes are text in the encoding
+    of the database (https://sqlite.org/lang_expr.html#castexpr). Bytes become a number only
+    where they are one as text.
+
+    :param name: quoted.
+    :param cast: as of :class:`Lineage`.
     """
-    return (
-        f"CASE WHEN typeof({name}) = 'real' AND CAST(CAST({name} AS TEXT) AS REAL) <> {name}"
-        f" THEN printf('%!.17g', {name}) ELSE {name} END"
-    )
+    if not converts(old, new, cast):
+        return name
+    if new == "TEXT":
+        return _as_text(name, cast)
+    if cast and new == "BLOB":
+        return f"CAST({_as_text(name, False)} AS BLOB)"
+    if cast and old == "BLOB":
+        return f"CASE WHEN {_bytes_are_number(name)} THEN CAST({name} AS TEXT) ELSE {name} END"
+    return name
 
 
-def lossy_condition(column: str, old: str, new: str) -> str | None:
-    """The condition for values that the new affinity could only hold with loss of digits."""
+def _as_text(name: str, cast: bool) -> str:
+    # A float is to read back as the same float. SQLite's own conversion gives 15 digits
+    # (https://sqlite.org/floatingpoint.html); where these are too few, 17 always suffice.
+    is_long = f"typeof({name}) = 'real' AND CAST(CAST({name} AS TEXT) AS REAL) <> {name}"
+    blobs = f" WHEN typeof({name}) = 'blob' THEN CAST({name} AS TEXT)" if cast else ""
+    return f"CASE WHEN {is_long} THEN printf('%!.17g', {name}){blobs} ELSE {name} END"
+
+
+def _bytes_are_number(name: str) -> str:
+    # Next to a number SQLite takes a text for one only if all of it is
+    # (https://sqlite.org/datatype3.html#type_conversions_prior_to_comparison).
+    text = f"CAST({name} AS TEXT)"
+    return f"typeof({name}) = 'blob' AND CAST({text} AS NUMERIC) = {text}"
+
+
+def lossy_condition(column: str, old: str, new: str, cast: bool = False) -> str | None:
+    """The condition for values that the new affinity could only hold with loss of digits.
+
+    :param cast: as of :class:`Lineage`.
+    """
     name = quote(column)
     conditions = []
     if new == "REAL" and old != "REAL":
         conditions.append(f"typeof({name}) = 'integer' AND {_inexact(name)}")
     if old in ("TEXT", "BLOB") and (new == "REAL" or _numeric(new)):
-        digits = f"length(ltrim(replace(trim({name}), '.', ''), '+-0'))"
-        inexact = f"{digits} > 15 AND typeof(CAST({name} AS NUMERIC)) = 'real'"
-        if new == "REAL":
-            # SQLAlchemy writes a Python float with up to 17 digits, which are that very number.
-            inexact = (
-                f"{digits} > 15 AND CASE WHEN instr({name}, '.') THEN {digits} > 17"
-                f" WHEN typeof(CAST({name} AS NUMERIC)) = 'real' THEN 1"
-                f" ELSE {_inexact(f'CAST({name} AS INTEGER)')} END"
-            )
-        text = f"typeof({name}) = 'text' AND {name} NOT GLOB"
-        conditions.append(f"{text} '*[^-+.0-9 ]*' AND {inexact}")
-        conditions.append(f"{text} '*[^-+.0-9eE ]*' AND abs(CAST({name} AS REAL)) = 9e999")
+        conditions += _lossy_text(f"typeof({name}) = 'text'", name, new)
+        if cast and old == "BLOB":
+            conditions += _lossy_text(_bytes_are_number(name), f"CAST({name} AS TEXT)", new)
     return " OR ".join(conditions) or None
+
+
+def _lossy_text(condition: str, name: str, new: str) -> list[str]:
+    digits = f"length(ltrim(replace(trim({name}), '.', ''), '+-0'))"
+    inexact = f"{digits} > 15 AND typeof(CAST({name} AS NUMERIC)) = 'real'"
+    if new == "REAL":
+        # SQLAlchemy writes a Python float with up to 17 digits, which are that very number.
+        inexact = (
+            f"{digits} > 15 AND CASE WHEN instr({name}, '.') THEN {digits} > 17"
+            f" WHEN typeof(CAST({name} AS NUMERIC)) = 'real' THEN 1"
+            f" ELSE {_inexact(f'CAST({name} AS INTEGER)')} END"
+        )
+    text = f"{condition} AND {name} NOT GLOB"
+    return [
+        f"{text} '*[^-+.0-9 ]*' AND {inexact}",
+        f"{text} '*[^-+.0-9eE ]*' AND abs(CAST({name} AS REAL)) = 9e999",
+    ]
 
 
 def _inexact(integer: str) -> str:
@@ -253,7 +304,7 @@ def _why_rebuild_column(
             _renamed(before.generated, columns), _renamed(now.generated, ())
         ):
             return f"the stored expression of column {name} changes"
-        if not converts(before.affinity, now.affinity):
+        if not converts(before.affinity, now.affinity, each.cast):
             if new.strict and not same_text(before.type, now.type):
                 return f"column {name} of a STRICT table changes its type"
             continue
@@ -318,7 +369,12 @@ def decide(
     for each in columns:
         now = new.column(each.name)
         before = old.column(each.origin) if each.origin is not None else None
-        if before is None or (now is not None and reads_differently(before, now)):
+        if (
+            before is None
+            or now is None
+            or reads_differently(before, now)
+            or converts(before.affinity, now.affinity, each.cast)
+        ):
             changed.add(fold(each.name))
     why = _why_rebuild(old, new, columns, parent_keys)
     rewritten = [each.name for each in columns if each.origin and fold(each.name) in changed]
@@ -376,10 +432,10 @@ def _update(
                 every_row = True
                 reasons.append(f"rows store what they have in column {name}")
             continue
-        if converts(before.affinity, now.affinity):
-            value = value_as_text(name) if now.affinity == "TEXT" else name
-            assignments.append(f"{name} = {value}")
-            conditions.append(_to_convert(each.name, before.affinity, now.affinity))
+        kinds = before.affinity, now.affinity, each.cast
+        if converts(*kinds):
+            assignments.append(f"{name} = {stored_value(name, *kinds)}")
+            conditions.append(_to_convert(each.name, *kinds))
             if fold(before.name) in short_of:
                 conditions.append(f"{name} IS {short_of[fold(before.name)]}")
             reasons.append(f"column {name} stores other types")
@@ -479,8 +535,7 @@ def copy_rows(
         before = old.column(each.origin)
         assert before is not None
         name = quote(each.origin)
-        needs_text = now.affinity == "TEXT" and converts(before.affinity, "TEXT")
-        values.append(value_as_text(name) if needs_text else name)
+        values.append(stored_value(name, before.affinity, now.affinity, each.cast))
     return (
         f"INSERT INTO {quote(target)} ({', '.join(into)})"
         f" SELECT {', '.join(values)} FROM {quote(source)}"

@@ -31,6 +31,7 @@ HARMLESS_REFUSALS = (
     "cannot hold exactly",
     "would no longer find",
     'recreate="never" forbids',
+    "are no UTF-8 text",
 )
 
 

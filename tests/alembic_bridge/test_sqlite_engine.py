@@ -81,7 +81,7 @@ def test_ten_revisions_copy_a_table_once(path: Path) -> None:
     [
         # What PostgreSQL would do: each type in its turn.
         (("sa.Float()", "sa.Text()"), ["1.5", "x", None]),
-        (("sa.Float()", "sa.LargeBinary()"), [1.5, "x", None]),
+        (("sa.Float()", "sa.LargeBinary()"), [b"1.5", b"x", None]),
         (("sa.String(9)", "sa.Text()"), ["1.50", "x", None]),
     ],
 )
@@ -95,7 +95,7 @@ def test_a_type_between_two_others_leaves_its_trace(
 
 @pytest.mark.parametrize(
     ("types", "value"),
-    [(("sa.BLOB()",), "3"), (("sa.Integer()", "sa.BLOB()"), 3), (("sa.Integer()",), 3)],
+    [(("sa.BLOB()",), b"3"), (("sa.Integer()", "sa.BLOB()"), b"3"), (("sa.Integer()",), 3)],
 )
 @pytest.mark.parametrize("default", ["(1 + 2)", "3"])
 def test_an_added_column_has_the_values_of_its_first_type(
@@ -749,8 +749,9 @@ def test_a_changed_default_does_not_reach_into_old_rows(path: Path) -> None:
 def test_a_changed_type_does_not_reach_into_rows_that_lean_on_a_default(path: Path) -> None:
     seed(path, PLAIN + "ALTER TABLE t ADD COLUMN a INTEGER DEFAULT 7;")
     upgrade(path, "op.alter_column('t', 'a', type_=sa.Text())")
-    upgrade(path, "op.alter_column('t', 'a', type_=sa.BLOB())")
     assert ask(path, "SELECT DISTINCT typeof(a), a FROM t") == [("text", "7")]
+    upgrade(path, "op.alter_column('t', 'a', type_=sa.BLOB())")
+    assert ask(path, "SELECT DISTINCT typeof(a), a FROM t") == [("blob", b"7")]
 
 
 def test_type_and_default_change_together(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -579,3 +580,265 @@ def test_rows_without_parent_are_found_without_a_key_too(tmp_path: Path) -> None
     seed(path, SEED + "UPDATE t SET num = 7 WHERE id = 3;")
     with pytest.raises(OperationRefused, match=r"1 of 3 rows .* in \"link\" for \"num\", .* 3$"):
         upgrade(path, block("t", "b.create_foreign_key('fk', 'link', ['num'], ['a'])"))
+
+
+#: Values of every kind in columns of every kind; ``late`` is read out of its default.
+MIXED = """
+CREATE TABLE v (id INTEGER NOT NULL PRIMARY KEY, s VARCHAR(20), b BLOB, n INTEGER, r FLOAT,
+  raw BINARY(4), d DATETIME);
+INSERT INTO v VALUES (1, 'a', x'33', 3, 1.5, x'61', '2020-01-31 00:00:00'),
+  (2, '', x'', 0, 2.0, x'', NULL),
+  (3, 'größe €', x'2d31', -7, NULL, x'c3a4', 5),
+  (4, 'a' || char(0) || 'b', NULL, 9007199254740993, 1e300, x'610062', NULL),
+  (5, NULL, x'3930', NULL, -0.25, NULL, '2021-12-31 23:59:59.000001');
+CREATE INDEX by_all ON v (s, b, n);
+CREATE TABLE k (s VARCHAR(9) NOT NULL, b BLOB, PRIMARY KEY (s), UNIQUE (b)) WITHOUT ROWID;
+INSERT INTO k VALUES ('ä', x'61'), ('', x'c3a4');
+CREATE TABLE u (id INTEGER NOT NULL PRIMARY KEY, bare);
+CREATE UNIQUE INDEX by_bare ON u (bare);
+INSERT INTO u (bare) VALUES (x'6162'), ('a'), (7), (1.5), (NULL), (x'');
+ALTER TABLE v ADD COLUMN late VARCHAR(9) DEFAULT 'x';
+ALTER TABLE v ADD COLUMN later BLOB DEFAULT 'x';
+ALTER TABLE v ADD COLUMN latest BLOB DEFAULT x'37';
+"""
+
+
+def retyped(table: str, column: str, type_: str, more: str = "") -> str:
+    return block(table, f"b.alter_column({column!r}, type_=sa.{type_}{more})")
+
+
+#: Of bytes that are no number Alembic makes 0; here they are kept.
+NUMBERS = "op.execute(\"DELETE FROM v WHERE b = x''\")"
+
+RETYPED: dict[str, tuple[str, ...]] = {
+    "text to bytes": (retyped("v", "s", "LargeBinary()"),),
+    "text to bytes and back": (
+        retyped("v", "s", "LargeBinary()"),
+        retyped("v", "s", "Text()"),
+    ),
+    "text to bytes and back in one block": (
+        block(
+            "v",
+            "b.alter_column('s', type_=sa.LargeBinary())",
+            "b.alter_column('s', type_=sa.Text())",
+        ),
+    ),
+    "text to bytes under another name": (
+        retyped("v", "s", "PickleType()", ", new_column_name='kept'"),
+    ),
+    "whole numbers to bytes": (retyped("v", "n", "LargeBinary()"),),
+    "floats to bytes": (retyped("v", "r", "LargeBinary()"),),
+    "dates to bytes": (retyped("v", "d", "BLOB()"),),
+    "bytes to numbers": (NUMBERS, retyped("v", "b", "Integer()")),
+    "bytes to numbers and on to text": (
+        NUMBERS,
+        retyped("v", "b", "Integer()"),
+        retyped("v", "b", "String(9)"),
+    ),
+    "bytes to text": (retyped("v", "b", "String(9)"),),
+    "bytes to text, which is then told its length": (
+        block(
+            "v",
+            "b.alter_column('b', type_=sa.Text())",
+            "b.alter_column('b', type_=sa.String(9))",
+        ),
+    ),
+    "bytes of a type that SQLite does not know to text": (retyped("v", "raw", "Text()"),),
+    "bytes of a type that SQLite does not know to bytes": (retyped("v", "raw", "LargeBinary()"),),
+    "bytes to bytes of a type that SQLite does not know": (retyped("v", "b", "BINARY(4)"),),
+    "bytes to JSON": (retyped("v", "b", "JSON()"),),
+    "no type to text": (retyped("u", "bare", "Text()"),),
+    "no type to bytes": (retyped("u", "bare", "LargeBinary()"),),
+    "a key to bytes": (retyped("k", "s", "LargeBinary()"),),
+    "a unique column to text": (retyped("k", "b", "Text()"),),
+    "a default in text to bytes": (retyped("v", "late", "LargeBinary()"),),
+    "a default in text to text": (retyped("v", "later", "Text()"),),
+    "a default in bytes to numbers": (retyped("v", "latest", "Integer()"),),
+    "both ways, and rows that come after": (
+        block(
+            "v",
+            "b.alter_column('late', type_=sa.LargeBinary())",
+            "b.alter_column('b', type_=sa.Text())",
+        ),
+        "op.execute(\"INSERT INTO v (id, s, b) VALUES (9, 'z', x'7a')\")",
+    ),
+    "filled, then changed": (
+        "op.add_column('v', sa.Column('x', sa.String(9), server_default='ab'))",
+        retyped("v", "x", "LargeBinary()"),
+    ),
+    "filled with bytes, then changed": (
+        "op.add_column('v', sa.Column('x', sa.LargeBinary(), server_default='ab'))",
+        retyped("v", "x", "Text()"),
+    ),
+    # What the table is only said to have is copied as it is.
+    "bytes by copy_from": (
+        block(
+            "k",
+            args=ALWAYS
+            + ", copy_from=sa.Table('k', sa.MetaData(),"
+            + " sa.Column('s', sa.LargeBinary(), primary_key=True),"
+            + " sa.Column('b', sa.Text(), unique=True), sqlite_with_rowid=False)",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize("name", RETYPED)
+def test_another_type_holds_the_same(tmp_path: Path, name: str, schema_edits: bool) -> None:
+    ours, plain = tmp_path / "ours.db", tmp_path / "plain.db"
+    seed(ours, MIXED)
+    shutil.copy(ours, plain)
+    upgrade_plain(plain, *RETYPED[name])
+    upgrade(ours, *RETYPED[name], options=sqlite.EngineOptions(schema_edits=schema_edits))
+    found, expected = contents(ours), contents(plain)
+    for table in ("v", "k", "u"):
+        assert found[table]["rows"] == expected[table]["rows"]
+        assert found[table]["columns"] == expected[table]["columns"]
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_text_that_cannot_be_read_becomes_its_bytes(tmp_path: Path, schema_edits: bool) -> None:
+    ours, plain = tmp_path / "ours.db", tmp_path / "plain.db"
+    seed(ours, MIXED + "UPDATE v SET s = CAST(x'fffe41' AS TEXT) WHERE id = 2;")
+    shutil.copy(ours, plain)
+    body = retyped("v", "s", "LargeBinary()")
+    upgrade_plain(plain, body)
+    upgrade(ours, body, options=sqlite.EngineOptions(schema_edits=schema_edits))
+    assert ask(ours, "SELECT s FROM v") == ask(plain, "SELECT s FROM v")
+    assert ask(ours, "SELECT s FROM v WHERE id = 2") == [(b"\xff\xfeA",)]
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize(
+    ("encoding", "value", "ok"),
+    [
+        ("UTF-8", "fffe41", False),
+        ("UTF-8", "edb080", False),
+        ("UTF-8", "c3a4", True),
+        ("UTF-16le", "6100e400", True),
+        ("UTF-16be", "006100e4", True),
+        ("UTF-16le", "610000", False),
+        ("UTF-16be", "d800", False),
+    ],
+)
+def test_bytes_become_text_where_they_are_text(
+    tmp_path: Path, encoding: str, value: str, ok: bool, schema_edits: bool
+) -> None:
+    ours, plain = tmp_path / "ours.db", tmp_path / "plain.db"
+    seed(
+        ours,
+        f"PRAGMA encoding='{encoding}';CREATE TABLE w (id INTEGER NOT NULL PRIMARY KEY, b BLOB);"
+        f"INSERT INTO w VALUES (1, x'{value}'), (2, NULL), (3, 'kept'), (4, x'');",
+    )
+    shutil.copy(ours, plain)
+    body = retyped("w", "b", "String(9)")
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    if not ok:
+        kept = ours.read_bytes()
+        said = (
+            rf'1 of 4 rows have bytes in "w"\."b" that are no {encoding} text, which the type VARC'
+        )
+        with pytest.raises(OperationRefused, match=said):
+            upgrade(ours, body, options=options)
+        assert ours.read_bytes() == kept
+        return
+    upgrade_plain(plain, body)
+    upgrade(ours, body, options=options)
+    assert contents(ours) == contents(plain)
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_bytes_that_are_no_number_stay(tmp_path: Path, schema_edits: bool) -> None:
+    path = tmp_path / "app.db"
+    seed(
+        path,
+        "CREATE TABLE w (id INTEGER PRIMARY KEY, b BLOB);"
+        "INSERT INTO w (b) VALUES (x'33'), ('4'), (x'616263'), (x''), (x'3300'), (x'33ff'),"
+        "(NULL);",
+    )
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    upgrade(path, retyped("w", "b", "Integer()"), options=options)
+    kept = [(3,), (4,), (b"abc",), (b"",), (b"3\0",), (b"3\xff",), (None,)]
+    assert ask(path, "SELECT b FROM w") == kept
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize("type_", ["Numeric()", "REAL()"])
+def test_bytes_whose_digits_would_be_lost_are_refused(
+    tmp_path: Path, type_: str, schema_edits: bool
+) -> None:
+    path = tmp_path / "app.db"
+    seed(
+        path,
+        "CREATE TABLE w (id INTEGER PRIMARY KEY, b BLOB);"
+        "INSERT INTO w (b) VALUES (CAST('12345678901234567890.5' AS BLOB)), (x'33');",
+    )
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    with pytest.raises(OperationRefused, match=r"1 of 2 rows have a number .* hold exactly"):
+        upgrade(path, retyped("w", "b", type_), options=options)
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "w (id INTEGER PRIMARY KEY, s TEXT, UNIQUE (s))",
+        "w (id INTEGER PRIMARY KEY, s TEXT); CREATE UNIQUE INDEX u ON w (s)",
+        "w (id INTEGER, s TEXT PRIMARY KEY) WITHOUT ROWID",
+    ],
+)
+def test_text_that_becomes_bytes_that_are_there_is_refused(
+    tmp_path: Path, table: str, schema_edits: bool
+) -> None:
+    path = tmp_path / "app.db"
+    seed(path, f"CREATE TABLE {table}; INSERT INTO w VALUES (1, 'a'), (2, x'61'), (3, 'b');")
+    kept = path.read_bytes()
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    with pytest.raises(OperationRefused, match=r"2 of 3 rows of \"w\" share \"s\", first b'a'"):
+        upgrade(path, retyped("w", "s", "LargeBinary()"), options=options)
+    assert path.read_bytes() == kept
+
+
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_both_sides_of_a_foreign_key_become_bytes(tmp_path: Path, schema_edits: bool) -> None:
+    path = tmp_path / "app.db"
+    seed(
+        path,
+        "CREATE TABLE p (s VARCHAR(9) NOT NULL PRIMARY KEY);"
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, s VARCHAR(9) REFERENCES p (s));"
+        "INSERT INTO p VALUES ('a'), ('ä'); INSERT INTO c VALUES (1, 'ä'), (2, NULL);",
+    )
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    both = [retyped(table, "s", "LargeBinary()") for table in ("p", "c")]
+    upgrade(path, "\n".join(both), foreign_keys=True, options=options)
+    assert ask(path, "SELECT * FROM c") == [(1, "ä".encode()), (2, None)]
+    assert ask(path, "PRAGMA foreign_key_check") == []
+    back = [retyped(table, "s", "String(9)") for table in ("p", "c")]
+    upgrade(path, "\n".join(back), foreign_keys=True, options=options)
+    assert ask(path, "SELECT * FROM c") == [(1, "ä"), (2, None)]
+
+
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 37), reason="no STRICT tables")
+@pytest.mark.parametrize("schema_edits", [True, False])
+def test_a_strict_table_takes_what_fits_and_counts_what_does_not(
+    tmp_path: Path, schema_edits: bool
+) -> None:
+    path = tmp_path / "app.db"
+    seed(
+        path,
+        "CREATE TABLE w (id INTEGER PRIMARY KEY, s TEXT, b BLOB, n TEXT) STRICT;"
+        "INSERT INTO w VALUES (1, 'a', x'33', '1.5'), (2, 'ä', x'34', 'x');",
+    )
+    options = sqlite.EngineOptions(schema_edits=schema_edits)
+    body = block(
+        "w",
+        "b.alter_column('s', type_=sa.LargeBinary())",
+        "b.alter_column('b', type_=sa.Integer())",
+        "b.alter_column('n', type_=sa.Numeric())",
+    )
+    upgrade(path, body, options=options)
+    assert ask(path, "SELECT * FROM w") == [(1, b"a", 3, "1.5"), (2, "ä".encode(), 4, "x")]
+    seed(path, "UPDATE w SET s = x'35' WHERE id = 1")
+    with pytest.raises(OperationRefused, match="1 of 2 rows do not fit the type INTEGER"):
+        upgrade(path, retyped("w", "s", "Integer()"), options=options)

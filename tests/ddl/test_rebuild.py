@@ -123,18 +123,31 @@ def test_rows_that_lean_on_an_old_default_are_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "expected"),
+    ("old", "new", "cast", "expected"),
     [
-        ("INTEGER", "NUMERIC", False),
-        ("TEXT", "BLOB", False),
-        ("REAL", "BLOB", True),
-        ("TEXT", "INTEGER", True),
-        ("INTEGER", "REAL", True),
-        ("BLOB", "TEXT", True),
+        ("INTEGER", "NUMERIC", True, False),
+        ("TEXT", "BLOB", False, False),
+        ("TEXT", "BLOB", True, True),
+        ("BLOB", "BLOB", True, True),
+        ("BLOB", "BLOB", False, False),
+        ("TEXT", "TEXT", True, False),
+        ("REAL", "BLOB", False, True),
+        ("TEXT", "INTEGER", False, True),
+        ("INTEGER", "REAL", False, True),
+        ("BLOB", "TEXT", False, True),
     ],
 )
-def test_which_affinities_store_alike(old: str, new: str, expected: bool) -> None:
-    assert converts(old, new) is expected
+def test_which_affinities_store_alike(old: str, new: str, cast: bool, expected: bool) -> None:
+    assert converts(old, new, cast) is expected
+
+
+def test_an_index_over_bytes_that_were_anything_is_made_anew() -> None:
+    old, new = shape("CREATE TABLE t (a, b TEXT)"), shape("CREATE TABLE t (a BLOB, b TEXT)")
+    columns = (Lineage("a", "a", cast=True), Lineage("b", "b"))
+    found = decide(old, new, columns)
+    assert found.way == "in place"
+    assert not index_survives(index("i", "a"), index("i", "a"), columns, found)
+    assert index_survives(index("i", "b"), index("i", "b"), columns, found)
 
 
 def test_a_plain_table_has_no_rules_and_no_foreign_names() -> None:

@@ -278,7 +278,7 @@ def _heed_listeners(impl: LosslessSQLiteImpl, batch: BatchOperationsImpl, operat
         after = as_heard.get(column, before)
         if after["type"] is not before["type"]:
             impl.set_type(batch.table_name, column, after["type"], operation, gently=True)
-        changed = {
+        changed: dict[str, Any] = {
             key: after.get(key)
             for key in ("nullable", "default")
             if after.get(key) != before.get(key)

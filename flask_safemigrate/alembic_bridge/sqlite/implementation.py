@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,7 +14,9 @@ from alembic.operations.batch import BatchOperationsImpl
 from alembic.runtime.migration import MigrationContext
 from alembic.util.sqla_compat import _is_type_bound
 from sqlalchemy import Column, Index, MetaData, Table
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.schema import Constraint
+from sqlalchemy.types import to_instance
 
 from flask_safemigrate.alembic_bridge.sqlite import compile as sql
 from flask_safemigrate.alembic_bridge.sqlite.barriers import BarrierImpl
@@ -249,9 +252,24 @@ class LosslessSQLiteImpl(BarrierImpl):
             return
         if self.engine().is_strict(table):
             declared = strict.type_of(declared)
+        cast = not gently and declared != "ANY" and self._casts(shown, type_)
         self.queue(
-            changes.AlterColumn(table, column, type=declared, collation=collation), operation
+            changes.AlterColumn(table, column, type=declared, collation=collation, cast=cast),
+            operation,
         )
+
+    def _casts(self, shown: str | None, type_: Any) -> bool:
+        """Whether Alembic copies a column with a CAST to its new type."""
+        if shown is None:
+            return False
+        dialect: Any = self.dialect
+        with warnings.catch_warnings():
+            # Of what is declared as no type of SQLAlchemy's; the copy would say it again.
+            warnings.simplefilter("ignore", SAWarning)
+            existing = Column("x", dialect._resolve_type_affinity(shown.upper()))
+        transfer: dict[str, Any] = {"expr": existing}
+        self.stock.cast_for_batch_migrate(existing, transfer, to_instance(type_))
+        return transfer["expr"] is not existing
 
     @_operation(beyond_stock=True)
     def add_constraint(self, const: Any, **kw: Any) -> None:

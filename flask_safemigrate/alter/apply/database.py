@@ -85,6 +85,10 @@ class Database:
         row = self.driver.execute(sql).fetchone()
         return None if row is None else row[0]
 
+    def column(self, sql: str) -> Iterator[Any]:
+        """The first values of the rows of a query, one after the other."""
+        return (row[0] for row in self.driver.execute(sql))
+
     def schema_version(self) -> int:
         """SQLite's counter of schema changes."""
         return int(self.value("PRAGMA schema_version"))
@@ -146,6 +150,10 @@ class Database:
     def is_filled(self, table: str) -> bool:
         """Whether a table has a row."""
         return self.value(f"SELECT 1 FROM {quote(table)} LIMIT 1") is not None
+
+    def encoding(self) -> str:
+        """How the file encodes text: ``UTF-8``, ``UTF-16le`` or ``UTF-16be``."""
+        return str(self.value("PRAGMA encoding"))
 
     def foreign_keys(self) -> bool:
         """Whether foreign keys are enforced on this connection."""

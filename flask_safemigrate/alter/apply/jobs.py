@@ -175,7 +175,9 @@ def _parent_keys(database: Database, table: TrackedTable, new: TableShape) -> fr
         now = new.column(column.name)
         before = table.before.column(column.origin) if column.origin is not None else None
         matters = matters or (
-            now is not None and before is not None and converts(before.affinity, now.affinity)
+            now is not None
+            and before is not None
+            and converts(before.affinity, now.affinity, column.cast)
         )
     if not matters:
         return frozenset()

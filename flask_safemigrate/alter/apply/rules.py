@@ -21,7 +21,13 @@ from flask_safemigrate.alter.queue.scratch import Entry, Scratch
 from flask_safemigrate.alter.queue.tracked import TrackedTable
 from flask_safemigrate.ddl import questions
 from flask_safemigrate.ddl.create_table import Constraint, CreateTable, read_create_table
-from flask_safemigrate.ddl.rebuild import key_columns, lossy_condition, rowid_name
+from flask_safemigrate.ddl.rebuild import (
+    Lineage,
+    key_columns,
+    lossy_condition,
+    rowid_name,
+    stored_value,
+)
 from flask_safemigrate.ddl.shape import IndexShape, TableShape, read_shape
 from flask_safemigrate.ddl.tokens import fold, quote, quote_string
 
@@ -30,7 +36,7 @@ SHOWN = 3
 
 
 def check_values(database: Database, job: Job) -> None:
-    """Refuse a type change that would lose digits."""
+    """Refuse a type change that would lose digits, or make text that nothing can read."""
     if not job.filled:
         return
     for column, each in zip(job.table.columns, job.lineage, strict=True):
@@ -38,8 +44,13 @@ def check_values(database: Database, job: Job) -> None:
         before = job.old.column(each.origin) if each.origin is not None else None
         if now is None or before is None or before.affinity == now.affinity:
             continue
-        condition = lossy_condition(before.name, before.affinity, now.affinity)
-        if condition is None or column.typed_by is None:
+        if column.typed_by is None:
+            continue
+        if each.cast and now.affinity == "TEXT":
+            with database.logged(job.log):
+                _must_be_text(database, job.old, before.name, now.type, column.typed_by)
+        condition = lossy_condition(before.name, before.affinity, now.affinity, each.cast)
+        if condition is None:
             continue
         with database.logged(job.log):
             refuse_rows(
@@ -51,6 +62,35 @@ def check_values(database: Database, job: Job) -> None:
                 f" {now.type or 'of the column'} cannot hold exactly",
                 "keep a text type, or round the values first",
             )
+
+
+def _must_be_text(
+    database: Database, shape: TableShape, column: str, new: str, origin: Origin
+) -> None:
+    """Refuse bytes that would be text which nobody can read.
+
+    SQLite itself does not look (https://sqlite.org/invalidutf.html).
+    """
+    name, encoding = quote(column), database.encoding()
+    found = database.column(
+        f"SELECT {name} FROM {quote(shape.name)} WHERE typeof({name}) = 'blob'"
+    )
+    count = sum(not _is_text(value, encoding) for value in found)
+    if count:
+        raise refused(
+            origin,
+            f"{count:,} of {database.count(shape.name):,} rows have bytes in"
+            f" {quote(shape.name)}.{name} that are no {encoding} text, which the type {new} needs",
+            "keep a binary type, or give these rows text first",
+        )
+
+
+def _is_text(value: bytes, encoding: str) -> bool:
+    try:
+        value.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def prove(database: Database, job: Job, broken: Mapping[str, int]) -> None:
@@ -376,13 +416,21 @@ def explain_copied_unique(
         column = job.column(name)
         if column is None:
             return
-        value = quote(column.origin) if column.origin is not None else column.fill or "NULL"
-        values.append(f"{value} AS {quote(name)}")
+        values.append(f"{_becoming(job, column)} AS {quote(name)}")
     made = job.table.rules.get("UNIQUE", [])
     by = origin or next((by for by in made if by), job.table.origins[-1])
     rows = f"(SELECT {', '.join(values)} FROM {quote(job.old.name)})"
     with contextlib.suppress(_Unique):
         _refuse_duplicates(database, job.old.name, index.columns, by, error, rows=rows)
+
+
+def _becoming(job: Job, column: Lineage) -> str:
+    """An expression over the old table for the value that a column of the new one gets."""
+    before = job.old.column(column.origin) if column.origin is not None else None
+    now = job.new.column(column.name)
+    if before is None or now is None:
+        return column.fill or "NULL"
+    return stored_value(quote(before.name), before.affinity, now.affinity, column.cast)
 
 
 def explain_copy(database: Database, job: Job, error: Exception) -> None:
@@ -404,7 +452,7 @@ def explain_copy(database: Database, job: Job, error: Exception) -> None:
             wanted = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}.get(
                 now.type.upper(), "blob"
             )
-            value = quote(column.origin)
+            value = _becoming(job, column)
             converted = f"CAST({value} AS NUMERIC)" if wanted in ("integer", "real") else value
             condition = (
                 f"typeof({value}) NOT IN ('null', '{wanted}')"
@@ -425,11 +473,16 @@ def explain_copy(database: Database, job: Job, error: Exception) -> None:
         read = read_create_table(new.sql)
         key = questions.primary_key_columns(read)
         sources = [job.column(name) for name in key]
-        names = [each.origin for each in sources if each is not None and each.origin is not None]
+        values = {
+            each.origin: f"{_becoming(job, each)} AS {quote(each.origin)}"
+            for each in sources
+            if each is not None and each.origin is not None
+        }
         by = next((each for each in table.rules.get("PRIMARY KEY", []) if each), origin)
-        if len(names) == len(key) and names:
+        if len(values) == len(key) and values:
+            rows = f"(SELECT {', '.join(values.values())} FROM {quote(old.name)})"
             with contextlib.suppress(_Unique):
-                _refuse_duplicates(database, old.name, names, by, error)
+                _refuse_duplicates(database, old.name, list(values), by, error, rows=rows)
         # The values are equal as the new types have them, or a condition or an expression's are.
         raise refused(
             origin,

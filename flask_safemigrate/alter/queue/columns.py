@@ -205,6 +205,9 @@ def alter_column(queue: Queue, change: changes.AlterColumn, origin: Origin) -> N
         queue.rewrite(table, edits.set_type(queue.read(table), column, change.type), origin)
         if tracked is not None:
             tracked.set_type(origin)
+            affinity = questions.affinity_of_type(change.type)
+            if change.cast or affinity != questions.affinity_of_type(found.type):
+                tracked.set_cast(change.cast)
     if change.collation is not None:
         read = queue.read(table)
         queue.rewrite(table, edits.set_collation(read, column, change.collation), origin)
@@ -250,10 +253,13 @@ def must_be_stored_first(queue: Queue, change: changes.Change) -> bool:
         return False
     now = questions.find_column(queue.read(table), change.column)
     affinity = questions.affinity_of_type(now.type) if now is not None else None
-    if affinity == questions.affinity_of_type(change.type):
+    wanted = questions.affinity_of_type(change.type)
+    if affinity == wanted:
         return False
     if column.origin is None:
-        return column.fill is not None and (not column.constant or column.typed_by is not None)
+        # A literal takes another affinity as stored values do, but text does not become bytes.
+        written = column.constant and not (change.cast and "BLOB" in (affinity, wanted))
+        return column.fill is not None and (not written or column.typed_by is not None)
     stored = table.before.column(column.origin)
     return stored is not None and stored.affinity != affinity
 

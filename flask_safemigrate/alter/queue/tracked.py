@@ -28,6 +28,7 @@ class TrackedColumn:
     :ivar not_null_by: what made it NOT NULL.
     :ivar not_null_as: the names of table and column then.
     :ivar typed_by: what changed its type.
+    :ivar cast: as of :class:`Lineage`.
     :ivar added_by: what added it.
     :ivar default_by: what changed its default.
     """
@@ -42,6 +43,7 @@ class TrackedColumn:
     not_null_as: tuple[str, str] | None = None
     added_by: Origin | None = None
     default_by: Origin | None = None
+    cast: bool = False
 
     def set_not_null(self, origin: Origin, table: str) -> None:
         """Note what made the column NOT NULL, and what both were called then."""
@@ -51,6 +53,10 @@ class TrackedColumn:
     def set_type(self, origin: Origin) -> None:
         """Note what changed the type."""
         self.typed_by = origin
+
+    def set_cast(self, cast: bool) -> None:
+        """Note what the change of the affinity means for text and bytes."""
+        self.cast = cast
 
     def set_default(self, origin: Origin) -> None:
         """Note what changed the default."""
@@ -66,7 +72,7 @@ class TrackedColumn:
 
     @property
     def lineage(self) -> Lineage:
-        return Lineage(self.name, self.origin, self.fill, self.constant)
+        return Lineage(self.name, self.origin, self.fill, self.constant, self.cast)
 
 
 @dataclass

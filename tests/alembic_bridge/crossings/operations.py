@@ -78,10 +78,21 @@ def typed(column: str, type_: str, strict: str = "") -> Make:
         if feature.strict:
             if not strict:
                 return None
-            return Outcome(model.with_col(column, type=strict))
-        return Outcome(model.with_col(column, type=type_))
+            return Outcome(model.with_col(column, type=strict), _cast(model, column, strict))
+        return Outcome(model.with_col(column, type=type_), _cast(model, column, type_))
 
     return make
+
+
+def _cast(model: Model, column: str, new: str) -> dict[str, str]:
+    """What Alembic's CAST makes of text that becomes bytes, and of bytes that become text."""
+    old = model.cols[column].type
+    if new == "BLOB" and old != "BLOB":
+        return {column: f'CAST("{column}" AS BLOB)'}
+    if re.search("CHAR|TEXT", new) and not re.search("CHAR|CLOB|TEXT", old):
+        as_text = f'CAST("{column}" AS TEXT)'
+        return {column: f"CASE typeof(\"{column}\") WHEN 'blob' THEN {as_text} ELSE {column} END"}
+    return {}
 
 
 def nulled(column: str, text: str) -> Make:
