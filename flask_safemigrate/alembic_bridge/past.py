@@ -14,7 +14,6 @@ from typing import Any
 #: The method by which drivers of MariaDB and MySQL send a text: PyMySQL and mysqlclient, the
 #: connector of MySQL.
 _SENDS = ("query", "cmd_query")
-_DRIVERS = ("pymysql", "MySQLdb", "mysql")
 
 
 @contextlib.contextmanager
@@ -44,11 +43,16 @@ def hearing_driver(driver: Any, hear: Callable[[str], None]) -> Iterator[None]:
 
 
 def _is_revisions() -> bool:
-    """Whether what called the driver is neither SQLAlchemy nor this package."""
+    """Whether neither SQLAlchemy nor this package stands between a revision and the driver.
+
+    What traces an application wraps the driver's cursors, and so stands there too.
+    """
     frame = sys._getframe(2)
     while frame is not None:
         package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package not in _DRIVERS:
-            return package not in ("sqlalchemy", "flask_safemigrate")
+        if package in ("sqlalchemy", "flask_safemigrate"):
+            return False
+        if "down_revision" in frame.f_globals:
+            return True
         frame = frame.f_back  # type: ignore[assignment]
     return False

@@ -73,7 +73,7 @@ def test_what_happened_to_the_revision_is_told_on_mysql(
     assert "'r2' is half applied. In: 1. CREATE TABLE u" in said
     assert "undone" not in said
     assert "Hint: look into the server's log: the connection was ended, by KILL," in said
-    assert "nothing of the revision is known to be wrong then run flask db safe-upgrade" in said
+    assert "nothing of the revision is known to be wrong then run flask db deploy" in said
     done = p.invoke("db", "deploy")
     assert done.exit_code == 0, done.output
     assert p.heads() == {"r2"}

@@ -28,6 +28,7 @@ CONFIGURATION = """\
 [mysqld]
 user = {user}
 datadir = {folder}/data
+tmpdir = {folder}
 socket = {folder}/s
 pid-file = {folder}/pid
 log-error = {folder}/log.err
@@ -151,6 +152,8 @@ def _make_data(folder: Path) -> None:
             "mariadb-install-db",
             "--no-defaults",
             f"--datadir={folder / 'data'}",
+            # A server that starts takes away what it takes for its own leftovers in the system's.
+            f"--tmpdir={folder}",
             f"--user={_user()}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",

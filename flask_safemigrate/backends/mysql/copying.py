@@ -17,8 +17,8 @@ from flask_safemigrate.errors import NoRehearsal
 
 _READABLE = ("information_schema", "performance_schema", "sys")
 _CODE = text("""
-    SELECT concat('trigger ', trigger_name), action_statement FROM information_schema.triggers
-    WHERE trigger_schema = database()
+    SELECT concat('trigger ', trigger_name) AS name, action_statement AS code
+    FROM information_schema.triggers WHERE trigger_schema = database()
     UNION ALL SELECT concat(lower(routine_type), ' ', routine_name), routine_definition
     FROM information_schema.routines WHERE routine_schema = database()
     UNION ALL SELECT concat('view ', table_name), view_definition FROM information_schema.views

@@ -155,7 +155,8 @@ def _file_name(table: str) -> str:
 
 
 _SIZES = text("""
-    SELECT table_name, table_rows, coalesce(data_length, 0) + coalesce(index_length, 0)
+    SELECT table_name AS name, table_rows AS number,
+        coalesce(data_length, 0) + coalesce(index_length, 0) AS size
     FROM information_schema.tables WHERE table_schema = database() AND table_type <> 'VIEW'
 """)
 

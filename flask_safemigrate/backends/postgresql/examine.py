@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.postgresql.address import connect_defaults
-from flask_safemigrate.backends.postgresql.read import quoted, version_name
+from flask_safemigrate.backends.postgresql.read import limit_waits, quoted, version_name
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.facts.examination import (
     Examination,
@@ -122,8 +122,7 @@ def examine(target: Target, *, thorough: bool) -> Examination:
     """
     with own_connection(target.engine, connect_defaults(target.engine)) as connection:
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
-        connection.execute(text("SET LOCAL statement_timeout = '10s'"))
+        limit_waits(connection, lock=2, statement=10)
         sequences = tuple(_late_sequences(connection)) if thorough else ()
         return Examination(
             user=str(connection.execute(text("SELECT current_user")).scalar()),

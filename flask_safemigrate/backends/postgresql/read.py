@@ -250,11 +250,21 @@ def _prove_search_path(connection: Connection, target: Target) -> None:
         )
 
 
+def limit_waits(connection: Connection, *, lock: int, statement: int) -> None:
+    """Let the open transaction wait no longer.
+
+    :param lock: seconds for a lock.
+    :param statement: seconds for a whole statement.
+    """
+    limits = "SELECT set_config('lock_timeout', :lock, true), "
+    limits += "set_config('statement_timeout', :statement, true)"
+    connection.execute(text(limits), {"lock": f"{lock}s", "statement": f"{statement}s"})
+
+
 def _read(connection: Connection, target: Target) -> DatabaseState:
     _too_old(connection, target)
     # A reader that waits behind a queued ALTER would hang as long as that does.
-    connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-    connection.execute(text("SET LOCAL statement_timeout = '60s'"))
+    limit_waits(connection, lock=5, statement=60)
     beside = f"{quoted(target.version_schema)}." if target.version_schema else ""
     facts = connection.execute(
         _FACTS,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.own_connection import own_connection
 from flask_safemigrate.backends.postgresql.address import connect_defaults
-from flask_safemigrate.backends.postgresql.read import quoted
+from flask_safemigrate.backends.postgresql.read import limit_waits, quoted
 from flask_safemigrate.facts.schema import (
     Check,
     Column,
@@ -125,8 +125,7 @@ def read_schema(target: Target, schemas: Collection[str] = ()) -> Schema:
     """
     with own_connection(target.engine, connect_defaults(target.engine)) as connection:
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-        connection.execute(text("SET LOCAL statement_timeout = '60s'"))
+        limit_waits(connection, lock=5, statement=60)
         return _schema(connection, schemas)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from flask_safemigrate.backends.postgresql.read import quoted
+from flask_safemigrate.backends.postgresql.read import limit_waits, quoted
 from flask_safemigrate.backends.reach import grouped, numbered, reached_from, run_by
 from flask_safemigrate.backends.statements import plain
 from flask_safemigrate.errors import VerificationFailed
@@ -121,8 +121,7 @@ def _filled(connection: Connection, relations: Mapping[int, _Relation]) -> froze
     # Going back to the savepoint frees the tables' locks and restores the timeouts.
     savepoint = connection.begin_nested()
     try:
-        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
-        connection.execute(text("SET LOCAL statement_timeout = '5s'"))
+        limit_waits(connection, lock=2, statement=5)
         for first in range(0, len(tables), _BATCH):
             parts = (
                 f"SELECT {oid} WHERE EXISTS (SELECT FROM ONLY {name})"
