@@ -180,7 +180,7 @@ def objects_missing(state: State) -> Iterator[Found]:
         them = "it" if len(gone) == 1 else "them"
         repair = f"makes {things(gone)} again" if only_indexes else None
         if only_indexes:
-            hint = f"flask db doctor --fix {repair} ({again})"
+            hint = f"flask db doctor --fix # {repair} ({again})"
         elif renamed:
             hint = renamed
         elif any(d.kind in ("table", "column") for d in gone):

@@ -143,7 +143,7 @@ def several_heads(state: State) -> Iterator[Found]:
             why = "it is not in git and no database has applied it"
         repair = f"lets '{move.first}' come after '{move.after}' (down_revision in {name}): {why}"
         step = Step("reparent", (move.first, move.after))
-        hint = f"flask db doctor --fix {repair}"
+        hint = f"flask db doctor --fix # {repair}"
     yield Found(
         f"There are {len(heads)} heads: "
         f"{', '.join(_described(state, head) for head in heads)}.{about}",

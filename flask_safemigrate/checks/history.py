@@ -293,7 +293,7 @@ def history_cycle(state: State) -> Iterator[Found]:
         yield Found(
             f"Revisions need one another in a circle: {shown} (each needs the next).{blame}",
             path,
-            f"flask db doctor --fix {repair}"
+            f"flask db doctor --fix # {repair}"
             if repair
             else f"correct down_revision in {file(path)}"
             if wrong

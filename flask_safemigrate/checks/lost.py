@@ -423,7 +423,7 @@ def in_another_folder(state: State) -> Iterator[Found]:
         yield Found(
             f'{_is_at(state, database, row)}, but "{shown}" has.',
             database.location,
-            f"flask db doctor --fix {repair}"
+            f"flask db doctor --fix # {repair}"
             if mislaid
             else f"mkdir {_quoted(target)}; mv {_quoted(shown.parent)}/*_*.py {_quoted(target)}"
             if path.parent == folder

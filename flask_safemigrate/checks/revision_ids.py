@@ -80,13 +80,13 @@ def _duplicate(state: State, id: str, first: Revision, copy: Revision, number: i
     if same:
         repair = f'deletes "{file(copy.path)}", which is the same as "{file(first.path)}"'
         steps = (Step("delete", (copy.path, first.path)),)
-        hint = f"flask db doctor --fix {repair}"
+        hint = f"flask db doctor --fix # {repair}"
     elif known and origins[1].private and len(after) == 1:
         repair = (
             f"gives \"{file(copy.path)}\", which nobody else has, a new id, after '{after[0]}'"
         )
         steps = (Step("renumber", (copy.path, *after)),)
-        hint = f"delete the copy; or flask db doctor --fix {repair}"
+        hint = f"delete the copy; or flask db doctor --fix # {repair}"
     return Found(
         begin,
         copy.path,

@@ -91,10 +91,10 @@ def fixing(repair: str, steps: tuple[Step, ...]) -> str:
     """What brings files back, as a hint: the command, and what it does."""
     if any(step.verb == FROM_JOURNAL for step in steps):
         return (
-            f"flask db doctor --fix --from-journal {repair}, after it has shown the text, which "
+            f"flask db doctor --fix --from-journal # {repair}, after it has shown the text, which "
             "will run"
         )
-    return f"flask db doctor --fix {repair}"
+    return f"flask db doctor --fix # {repair}"
 
 
 def went(lost: Lost) -> str:
