@@ -22,14 +22,7 @@ def line_below(history: History, ids: Iterable[str]) -> frozenset[str]:
 
 def line_of(history: History, id: str) -> frozenset[str]:
     """A revision's ancestors and descendants by ``down_revision`` alone, itself included."""
-    seen: set[str] = set()
-    todo = [id]
-    while todo:
-        place = todo.pop()
-        if place not in seen:
-            seen.add(place)
-            todo.extend(history.children.get(place, ()))
-    return line_below(history, (id,)) | seen
+    return line_below(history, (id,)) | history.descendants(id)
 
 
 def built_on(history: History, roots: Iterable[str], within: frozenset[str]) -> frozenset[str]:
