@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from flask_safemigrate.backends.contract import Target
 from flask_safemigrate.backends.sqlite import files, scratch
 from flask_safemigrate.backends.sqlite.snapshot import UNKNOWN, quick_check
-from flask_safemigrate.backends.sqlite.usable import unusable
 from flask_safemigrate.errors import Refused
 from flask_safemigrate.facts.examination import (
     Examination,
@@ -79,6 +78,8 @@ def _text_defaults(connection: Any, error: type[Exception]) -> tuple[TextDefault
 
 
 def _unusable(target: Target, file: files.DatabaseFile) -> tuple[Unusable, ...]:
+    from flask_safemigrate.backends.sqlite.usable import unusable
+
     # A connection that read all of the file was given stand-ins for what it lacked.
     with files.reading(file) as connection:
         suspects = {fault.name for fault in unusable(connection.execute)}

@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from flask_safemigrate.backends.reach import numbered, reached_from
 from flask_safemigrate.backends.sqlite.files import quoted
-from flask_safemigrate.backends.sqlite.usable import unusable
 from flask_safemigrate.checks.unusable import remedy, told
 from flask_safemigrate.errors import VerificationFailed
 
@@ -177,6 +176,9 @@ def _prove_usable(
 
     :raises VerificationFailed: one does not, for want of something that the migration has used.
     """
+    # What reads SQLite's DDL is only needed where something was done.
+    from flask_safemigrate.backends.sqlite.usable import unusable
+
     touched = named | {name.lower() for _, name in now - watch.objects}
     writers = {table for table, others in reach.items() if others & touched}
     for fault in unusable(connection.exec_driver_sql, touched | writers):
