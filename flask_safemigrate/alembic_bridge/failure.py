@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
+import sys
 import traceback
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -46,6 +49,22 @@ def place_now(directory: Path) -> str:
         if path.name != "env.py" and path.resolve().is_relative_to(directory.resolve()):
             return f' in "{path.resolve().relative_to(directory.resolve().parent)}", line {line}'
     return ""
+
+
+def line_now(path: str) -> int | None:
+    """The innermost line of a file that is running, None where none is.
+
+    :param path: as ``os.path.realpath`` gives it.
+    """
+    real = functools.cache(os.path.realpath)
+    return next(
+        (
+            line
+            for frame, line in traceback.walk_stack(sys._getframe(1))
+            if real(frame.f_code.co_filename) == path
+        ),
+        None,
+    )
 
 
 def _place(error: BaseException, directory: Path) -> str:

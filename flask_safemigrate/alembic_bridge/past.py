@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -47,12 +48,10 @@ def _is_revisions() -> bool:
 
     What traces an application wraps the driver's cursors, and so stands there too.
     """
-    frame = sys._getframe(2)
-    while frame is not None:
+    for frame, _ in traceback.walk_stack(sys._getframe(2)):
         package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
         if package in ("sqlalchemy", "flask_safemigrate"):
             return False
         if "down_revision" in frame.f_globals:
             return True
-        frame = frame.f_back  # type: ignore[assignment]
     return False

@@ -14,7 +14,6 @@ import inspect
 import os
 import re
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +35,7 @@ from sqlalchemy.engine.url import make_url
 from sqlalchemy.pool import StaticPool
 
 from flask_safemigrate.alembic_bridge.confinement import Confinement, confined
+from flask_safemigrate.alembic_bridge.failure import line_now
 from flask_safemigrate.alembic_bridge.recording_sqlite import RecordingSQLiteImpl
 from flask_safemigrate.alembic_bridge.reflecting import Reflecting, answer
 from flask_safemigrate.alembic_bridge.replay import silence
@@ -137,16 +137,7 @@ class Recorder:
 
     def line(self) -> int | None:
         """The line of the revision file that is being run."""
-        frame = sys._getframe(1)
-        names: dict[str, bool] = {}
-        while frame is not None:
-            name = frame.f_code.co_filename
-            if name not in names:
-                names[name] = os.path.realpath(name) == self.file
-            if names[name]:
-                return frame.f_lineno
-            frame = frame.f_back  # type: ignore[assignment]
-        return None
+        return line_now(self.file)
 
     @contextlib.contextmanager
     def at(self, line: int | None) -> Iterator[None]:

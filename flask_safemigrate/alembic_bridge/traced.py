@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import event
 
 from flask_safemigrate.alembic_bridge.environment import Stage
+from flask_safemigrate.alembic_bridge.failure import line_now
 from flask_safemigrate.alembic_bridge.listening import is_reading
 from flask_safemigrate.alembic_bridge.run_record import Position, Tracer
 from flask_safemigrate.names import OWN_TABLES
@@ -60,7 +60,7 @@ def tracing(
         if instead == statement:
             # What it took to look is not the statement's; what was tried in its place is.
             started = time.perf_counter()
-        line = _line(sources.get(position.revision or "", ""))
+        line = line_now(os.path.realpath(sources.get(position.revision or "", "")))
         shown = statement.replace("%%", "%") if escaped else statement
         open_.append(_Open(instead, shown, line, started))
         return instead, parameters if instead == statement else ()
@@ -99,14 +99,3 @@ def _own(stage: Stage) -> tuple[str, ...]:
 
 def _matters(effect: Effect) -> bool:
     return effect.rewritten or (effect.lock not in _HARMLESS and not effect.held)
-
-
-def _line(path: str) -> int | None:
-    """The innermost line of a file that is being run."""
-    wanted = Path(path).resolve()
-    frame = sys._getframe(1)
-    while frame is not None:
-        if path and Path(frame.f_code.co_filename).resolve() == wanted:
-            return frame.f_lineno
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
